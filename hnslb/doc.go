@@ -1,0 +1,12 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package hnslb says what hnsproxy knows about load balancing in the Windows Host
+// Networking Service (HNS), in hnsproxy's own words: plain values, the Driver through
+// which they are read and written, identities, and classified errors.
+//
+// It imports nothing else of this module. Package hcn drives the real HNS, package
+// emulator is an HNS for every other place, package faulty makes either of them fail on
+// purpose, and package drivertest is the one suite that every driver passes. What HNS is
+// known to get wrong stands in quirks.md.
+package hnslb

@@ -1,0 +1,92 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package hnslb
+
+import "context"
+
+// Driver reads and writes HNS. It is the one seam between hnsproxy and Windows.
+//
+// Contract, proven for each driver by package drivertest:
+//   - Every error is an *Error, so it has a class. Absent means ErrNotFound and nothing
+//     else; a service that is away or a call that ran out of time is Unavailable or
+//     Timeout, and the call may still have taken effect (law 6).
+//   - Values returned belong to the caller. IDs are folded (see ID).
+//   - All methods may be called from several goroutines. HNS carries out writes one at a
+//     time, so callers that want order use one goroutine.
+//   - A call ends when ctx does, with Timeout.
+//   - Nothing is retried and nothing is remembered between calls, except the HNS version,
+//     which does not change under a running process.
+type Driver interface {
+	// Features says which HNS this is and what it can do. It is cheap after the first call.
+	Features(ctx context.Context) (Features, error)
+
+	// Network returns the network of that name, NotFound if there is none.
+	Network(ctx context.Context, name string) (Network, error)
+
+	// Endpoints lists the endpoints of the whole host, not of one network only: a load
+	// balancer is foreign when it names an endpoint of another network. An object that
+	// vanishes while the list is made is left out.
+	Endpoints(ctx context.Context) ([]Endpoint, error)
+
+	// LoadBalancers lists the load balancers of the whole host, half-made ones included.
+	// An object that vanishes while the list is made is left out.
+	LoadBalancers(ctx context.Context) ([]LoadBalancer, error)
+
+	// CreateEndpoint makes an endpoint on e.Network; e.ID must be empty. It returns the
+	// endpoint as HNS holds it. Errors: NotFound (network), Invalid (address outside the
+	// subnets or reserved), AlreadyExists.
+	CreateEndpoint(ctx context.Context, e Endpoint) (Endpoint, error)
+
+	// DeleteEndpoint removes an endpoint, NotFound if it is gone. HNS does not refuse when
+	// a load balancer still names it.
+	DeleteEndpoint(ctx context.Context, id ID) error
+
+	// CreateLoadBalancer makes a load balancer; lb.ID must be empty. It returns the object
+	// as HNS holds it. Errors: PortInUse or AlreadyExists when the frontend is taken,
+	// Invalid for an empty or overlong endpoint list, NotFound for an unknown endpoint.
+	CreateLoadBalancer(ctx context.Context, lb LoadBalancer) (LoadBalancer, error)
+
+	// UpdateLoadBalancer replaces the load balancer lb.ID in place and returns it as HNS
+	// holds it afterwards, which need not be what was asked: HNS 15.4 says yes and changes
+	// nothing. Only the endpoint list, the source VIP and the internal port may differ
+	// from what HNS has. Errors: NotFound, Unsupported (HNS without modify).
+	UpdateLoadBalancer(ctx context.Context, lb LoadBalancer) (LoadBalancer, error)
+
+	// DeleteLoadBalancer removes a load balancer, NotFound if it is gone.
+	DeleteLoadBalancer(ctx context.Context, id ID) error
+}
+
+// Verb names a Driver method in errors, logs, metrics, faults and counts.
+type Verb string
+
+// The verbs, one per method of Driver.
+const (
+	VerbFeatures           Verb = "Features"
+	VerbNetwork            Verb = "Network"
+	VerbEndpoints          Verb = "Endpoints"
+	VerbLoadBalancers      Verb = "LoadBalancers"
+	VerbCreateEndpoint     Verb = "CreateEndpoint"
+	VerbDeleteEndpoint     Verb = "DeleteEndpoint"
+	VerbCreateLoadBalancer Verb = "CreateLoadBalancer"
+	VerbUpdateLoadBalancer Verb = "UpdateLoadBalancer"
+	VerbDeleteLoadBalancer Verb = "DeleteLoadBalancer"
+)
+
+// Verbs lists all verbs, reads first.
+func Verbs() []Verb {
+	return []Verb{
+		VerbFeatures, VerbNetwork, VerbEndpoints, VerbLoadBalancers,
+		VerbCreateEndpoint, VerbDeleteEndpoint,
+		VerbCreateLoadBalancer, VerbUpdateLoadBalancer, VerbDeleteLoadBalancer,
+	}
+}
+
+// IsWrite tells whether the verb changes HNS.
+func (v Verb) IsWrite() bool {
+	switch v {
+	case VerbFeatures, VerbNetwork, VerbEndpoints, VerbLoadBalancers:
+		return false
+	}
+	return true
+}

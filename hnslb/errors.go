@@ -1,0 +1,134 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package hnslb
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Class says what an HNS error means for the caller.
+type Class string
+
+// Error classes. The HRESULTs behind each stand in ClassOf.
+const (
+	// NotFound: the object is not there. The only class that means absent (law 6).
+	NotFound Class = "not-found"
+	// PortInUse: another load balancer, a listener, a reservation or an exhausted
+	// ephemeral range holds the port.
+	PortInUse Class = "port-in-use"
+	// AlreadyExists: HNS has the object, e.g. since it brought it back after a restart.
+	AlreadyExists Class = "already-exists"
+	// Unavailable: HNS is away or stopping. What became of the call is unknown.
+	Unavailable Class = "unavailable"
+	// Unsupported: this HNS has no such operation.
+	Unsupported Class = "unsupported"
+	// Invalid: HNS refuses the value; the same value will be refused again.
+	Invalid Class = "invalid"
+	// Timeout: the call did not return in time. What became of it is unknown.
+	Timeout Class = "timeout"
+	// Other: anything else.
+	Other Class = "other"
+)
+
+// HRESULT is a Windows result code.
+type HRESULT uint32
+
+// HRESULTs that HNS was seen to return (reference/hns.md section 3).
+const (
+	ResultNotImplemented       HRESULT = 0x80004001
+	ResultInvalidArgument      HRESULT = 0x80070057
+	ResultWin32AlreadyExists   HRESULT = 0x800700b7
+	ResultElementNotFound      HRESULT = 0x80070490
+	ResultServerUnavailable    HRESULT = 0x800706ba
+	ResultCallFailed           HRESULT = 0x800706be
+	ResultCallFailedNotRun     HRESULT = 0x800706bf
+	ResultNoMoreMapperEntries  HRESULT = 0x800706d9
+	ResultObjectExists         HRESULT = 0x80071392
+	ResultNetworkNotFound      HRESULT = 0x803b0001
+	ResultEndpointNotFound     HRESULT = 0x803b0002
+	ResultAdapterNotFound      HRESULT = 0x803b0006
+	ResultSwitchPortNotFound   HRESULT = 0x803b0007
+	ResultPortAlreadyExists    HRESULT = 0x803b0013
+	ResultRequestUnsupported   HRESULT = 0x803b0015
+	ResultInvalidJSON          HRESULT = 0x803b001b
+	ResultInvalidJSONReference HRESULT = 0x803b001c
+	ResultInvalidIP            HRESULT = 0x803b001e
+	ResultManagerStopped       HRESULT = 0x803b0020
+	ResultInvalidInternalPort  HRESULT = 0x803b002d
+	ResultAddressReserved      HRESULT = 0x803b002f
+)
+
+// ClassOf maps an HRESULT to its class.
+//
+// ResultSwitchPortNotFound is Other on purpose: the endpoint exists, its switch port does
+// not yet (a pod being attached), so it must not count as absent.
+func ClassOf(r HRESULT) Class {
+	switch r {
+	case ResultElementNotFound, ResultNetworkNotFound, ResultEndpointNotFound:
+		return NotFound
+	case ResultPortAlreadyExists:
+		return PortInUse
+	case ResultWin32AlreadyExists, ResultObjectExists:
+		return AlreadyExists
+	case ResultServerUnavailable, ResultCallFailed, ResultCallFailedNotRun,
+		ResultNoMoreMapperEntries, ResultManagerStopped:
+		return Unavailable
+	case ResultNotImplemented, ResultRequestUnsupported:
+		return Unsupported
+	case ResultInvalidArgument, ResultInvalidJSON, ResultInvalidJSONReference, ResultInvalidIP,
+		ResultInvalidInternalPort, ResultAddressReserved:
+		return Invalid
+	}
+	return Other
+}
+
+// Error is a failed driver call.
+type Error struct {
+	// Verb that failed.
+	Verb Verb
+	// Object it was about: a name, an ID, an address or a frontend.
+	Object string
+	Class  Class
+	// Code is the HRESULT, 0 when there was none (a timeout, a missing DLL).
+	Code HRESULT
+	// Err is the cause, with HNS's own words.
+	Err error
+}
+
+// NewError makes an Error from an HRESULT and HNS's text.
+func NewError(v Verb, object string, code HRESULT, text string) *Error {
+	return &Error{Verb: v, Object: object, Class: ClassOf(code), Code: code, Err: errors.New(text)}
+}
+
+// Error prints verb, object, class, code and cause.
+func (e *Error) Error() string {
+	if e.Code == 0 {
+		return fmt.Sprintf("%s %s: %s: %v", e.Verb, e.Object, e.Class, e.Err)
+	}
+	return fmt.Sprintf("%s %s: %s (0x%08x): %v", e.Verb, e.Object, e.Class, uint32(e.Code), e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// ErrorClass returns the class of err, Other for an error that is no driver error, and
+// "" for nil.
+func ErrorClass(err error) Class {
+	if err == nil {
+		return ""
+	}
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Class
+	}
+	return Other
+}
+
+// OutcomeUnknown tells whether the call that returned err may have taken effect all the
+// same, so that the view of HNS must be read again (law 6).
+func OutcomeUnknown(err error) bool {
+	c := ErrorClass(err)
+	return c == Unavailable || c == Timeout
+}

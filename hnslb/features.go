@@ -1,0 +1,44 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package hnslb
+
+import "fmt"
+
+// Version is the version of HNS, read from its V1 path /globals/version.
+type Version struct{ Major, Minor int }
+
+// String prints "13.2".
+func (v Version) String() string { return fmt.Sprintf("%d.%d", v.Major, v.Minor) }
+
+// AtLeast tells whether v is o or later.
+func (v Version) AtLeast(o Version) bool {
+	return v.Major > o.Major || v.Major == o.Major && v.Minor >= o.Minor
+}
+
+// Features is what one HNS can do.
+type Features struct {
+	Version Version
+	// DSR: the rewrite happens at the client's own port, and policy Local keeps the
+	// client's address. HNS 9.3-9.x and 10.2 or later.
+	DSR bool
+	// SessionAffinity: DistributionType source IP. HNS 12.0 or later.
+	SessionAffinity bool
+	// IPv6: dual stack. HNS 11.10 or later; never on overlay.
+	IPv6 bool
+	// Modify: a load balancer can be changed in place. HNS 15.5-15.x and 16.0 or later;
+	// 15.4 has the call, but it changes nothing (k8s issue 131466).
+	Modify bool
+}
+
+// FeaturesOf returns what an HNS of that version can do (gates: reference/hns.md
+// section 4, from microsoft/hnslib).
+func FeaturesOf(v Version) Features {
+	return Features{
+		Version:         v,
+		DSR:             v.Major == 9 && v.Minor >= 3 || v.AtLeast(Version{10, 2}),
+		SessionAffinity: v.AtLeast(Version{12, 0}),
+		IPv6:            v.AtLeast(Version{11, 10}),
+		Modify:          v.AtLeast(Version{15, 5}),
+	}
+}

@@ -1,0 +1,172 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package hnslb
+
+import (
+	"net/netip"
+	"strings"
+)
+
+// ID is the GUID that HNS gave an object, in lower case.
+//
+// HNS prints one GUID in either case, depending on the API it is read through
+// (reference: V2 lower case, V1 upper case), so drivers fold every ID with NewID and
+// IDs compare with ==.
+type ID string
+
+// NewID folds a GUID as HNS prints it.
+func NewID(guid string) ID { return ID(strings.ToLower(guid)) }
+
+// Family is an IP family. It is part of every identity: HNS holds an IPv4 and an IPv6
+// node port of the same number side by side.
+type Family uint8
+
+// The two IP families.
+const (
+	IPv4 Family = 4
+	IPv6 Family = 6
+)
+
+// FamilyOf returns the family of an address. IPv4-mapped IPv6 addresses must have been
+// unmapped before.
+func FamilyOf(a netip.Addr) Family {
+	if a.Is4() {
+		return IPv4
+	}
+	return IPv6
+}
+
+// String returns "IPv4" or "IPv6", the values that Kubernetes and the ip_family metric
+// label use.
+func (f Family) String() string {
+	if f == IPv6 {
+		return "IPv6"
+	}
+	return "IPv4"
+}
+
+// Protocol is an IP protocol number. HNS balances TCP and UDP; its schema has no SCTP.
+type Protocol uint8
+
+// The protocols that HNS can balance.
+const (
+	TCP Protocol = 6
+	UDP Protocol = 17
+)
+
+// String returns the Kubernetes name of the protocol.
+func (p Protocol) String() string {
+	switch p {
+	case TCP:
+		return "TCP"
+	case UDP:
+		return "UDP"
+	}
+	return "protocol-" + itoa(uint16(p))
+}
+
+// NetworkOverlay is the Type of VXLAN networks, the only type that changes what a
+// Service proxy writes. It is compared ignoring case.
+const NetworkOverlay = "Overlay"
+
+// Network is the HNS network that carries this node's pods.
+type Network struct {
+	ID   ID
+	Name string
+	// Type as HNS names it: L2Bridge, L2Tunnel, Overlay, Transparent, ...
+	Type string
+	// ManagementIP is the host's address on the network. HNS fills it in some time
+	// after the network was made and may change it later; it is the zero Addr until then.
+	ManagementIP netip.Addr
+	// HostMAC is the MAC of the host interface that carries ManagementIP, with dashes.
+	// Overlay needs it for the endpoints of cluster IPs.
+	HostMAC string
+	// Subnets are the pod subnets of this node.
+	Subnets []netip.Prefix
+	// Remotes are the RemoteSubnetRoute policies: which host carries which pod subnet.
+	Remotes []RemoteSubnet
+}
+
+// IsOverlay tells whether the network encapsulates, which asks for a provider address on
+// each remote endpoint and for a source VIP.
+func (n Network) IsOverlay() bool { return strings.EqualFold(n.Type, NetworkOverlay) }
+
+// RemoteSubnet is one RemoteSubnetRoute policy of an overlay network.
+type RemoteSubnet struct {
+	Prefix netip.Prefix
+	// ProviderAddress is the address of the host that carries Prefix.
+	ProviderAddress netip.Addr
+}
+
+// Endpoint is an HNS endpoint: the switch port of a local pod, or a remote endpoint,
+// which stands for an address elsewhere so that load balancers can name it.
+type Endpoint struct {
+	ID      ID
+	Network ID
+	Name    string
+	// IPs has one address, or one per family for a dual-stack pod.
+	IPs []netip.Addr
+	// MAC with dashes, in the case HNS prints it. Compare ignoring case.
+	MAC    string
+	Remote bool
+	// ProviderAddress is the host that carries a remote endpoint on an overlay.
+	ProviderAddress netip.Addr
+}
+
+// LoadBalancerFlags are the flags of an HNS load balancer.
+type LoadBalancerFlags uint32
+
+// Load balancer flags, HNS schema 2.0 and 2.8.
+const (
+	DSR         LoadBalancerFlags = 1
+	IPv6Enabled LoadBalancerFlags = 2
+)
+
+// MappingFlags are the flags of one port mapping of an HNS load balancer.
+type MappingFlags uint32
+
+// Port mapping flags. VIPExternal is not on the schema page and has no name in hcsshim;
+// HNS shows it through V1 as IsVipExternalIP.
+const (
+	ILB            MappingFlags = 1
+	LocalRoutedVIP MappingFlags = 2
+	UseMux         MappingFlags = 4
+	PreserveDIP    MappingFlags = 8
+	VIPExternal    MappingFlags = 16
+)
+
+// Distribution chooses the backend of a new flow.
+type Distribution uint8
+
+// Distributions, HNS schema 2.7.
+const (
+	FiveTuple        Distribution = 0
+	SourceIPProtocol Distribution = 1
+	SourceIP         Distribution = 2
+)
+
+// PortMapping says which port of the VIP goes to which port of the backends.
+type PortMapping struct {
+	Protocol     Protocol
+	InternalPort uint16
+	ExternalPort uint16
+	Distribution Distribution
+	Flags        MappingFlags
+}
+
+// LoadBalancer is an HNS load balancer. hnsproxy writes exactly one mapping and at most
+// one VIP; HNS may show others' objects, or half-made ones, with more or with none.
+type LoadBalancer struct {
+	ID ID
+	// Endpoints are the backends. An ID may dangle: HNS deletes an endpoint that a load
+	// balancer names.
+	Endpoints []ID
+	// SourceVIP is the source address of balanced traffic; the zero Addr leaves it to HNS.
+	SourceVIP netip.Addr
+	// VIPs is empty for a node port: the load balancer then answers on the node's own
+	// address.
+	VIPs     []netip.Addr
+	Mappings []PortMapping
+	Flags    LoadBalancerFlags
+}
