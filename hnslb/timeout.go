@@ -1,0 +1,166 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package hnslb
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// maxAbandoned is how many abandoned calls may hang before further calls are refused.
+	// Each holds an OS thread here and a thread in HNS, whose watchdog calls 200 suspicious
+	// (reference/hns.md section 8).
+	maxAbandoned = 16
+	// listFactor is how much longer a list may take than another call: it is up to three
+	// HNS calls per object, the others are five at most.
+	listFactor = 10
+)
+
+// WithTimeout returns a Driver that ends each call of d after perCall, or when the caller's
+// context ends, whichever is first. The two lists may take ten times as long.
+//
+// HNS calls cannot be cancelled, and HNS was seen to hang for ever in some of them. So a
+// call runs on a goroutine of its own and is left behind when its time is up:
+//   - The caller gets class Timeout. The call may still take effect, even much later.
+//   - Its late answer is thrown away. An object made that late is found by the next list.
+//   - While 16 calls hang, further calls are refused at once with class Unavailable and
+//     without reaching d. Calls go through again when one of the hanging ones returns.
+//   - The slices of an argument must not be changed afterwards, since a call left behind
+//     may still read them.
+//
+// Calls that do return in time pass through unchanged, errors included.
+func WithTimeout(d Driver, perCall time.Duration) Driver {
+	return &timeoutDriver{inner: d, perCall: perCall}
+}
+
+type timeoutDriver struct {
+	inner   Driver
+	perCall time.Duration
+	// running counts calls that d has not answered, awaited those whose caller still
+	// waits. The difference hangs.
+	running, awaited atomic.Int64
+}
+
+// limit is the time that a verb may take.
+func (t *timeoutDriver) limit(v Verb) time.Duration {
+	if v == VerbEndpoints || v == VerbLoadBalancers {
+		return listFactor * t.perCall
+	}
+	return t.perCall
+}
+
+// callName is what an error says about the call.
+type callName struct {
+	verb   Verb
+	object string
+}
+
+func (n callName) fail(c Class, cause error) *Error {
+	return &Error{Verb: n.verb, Object: n.object, Class: c, Err: cause}
+}
+
+// bounded runs f and waits for it as long as the verb may take.
+func bounded[T any](ctx context.Context, t *timeoutDriver, n callName, f func(context.Context) (T, error)) (T, error) {
+	var zero T
+	if hanging := t.running.Load() - t.awaited.Load(); hanging >= maxAbandoned {
+		return zero, n.fail(Unavailable, fmt.Errorf("HNS hangs: %d earlier calls have not returned", hanging))
+	}
+	limit := t.limit(n.verb)
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer within %v: %w", limit, context.DeadlineExceeded))
+	defer cancel()
+	if ctx.Err() != nil {
+		return zero, n.fail(Timeout, context.Cause(ctx))
+	}
+
+	type answer struct {
+		value T
+		err   error
+	}
+	done := make(chan answer, 1) // room for one, so that a late answer does not block
+	t.awaited.Add(1)
+	defer t.awaited.Add(-1)
+	t.running.Add(1)
+	go func() {
+		value, err := f(ctx)
+		// Before the answer, so that a caller who has it never counts as hanging.
+		t.running.Add(-1)
+		done <- answer{value, err}
+	}()
+
+	select {
+	case a := <-done:
+		return a.value, a.err
+	case <-ctx.Done():
+	}
+	select {
+	case a := <-done: // both at once: what is known is worth more
+		return a.value, a.err
+	default:
+		return zero, n.fail(Timeout, context.Cause(ctx))
+	}
+}
+
+// boundedDelete is bounded for the verbs that return nothing but an error.
+func boundedDelete(ctx context.Context, t *timeoutDriver, n callName, f func(context.Context, ID) error) error {
+	_, err := bounded(ctx, t, n, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, f(ctx, ID(n.object))
+	})
+	return err
+}
+
+// Features is part of Driver.
+func (t *timeoutDriver) Features(ctx context.Context) (Features, error) {
+	return bounded(ctx, t, callName{VerbFeatures, "HNS"}, t.inner.Features)
+}
+
+// Network is part of Driver.
+func (t *timeoutDriver) Network(ctx context.Context, name string) (Network, error) {
+	return bounded(ctx, t, callName{VerbNetwork, name}, func(ctx context.Context) (Network, error) {
+		return t.inner.Network(ctx, name)
+	})
+}
+
+// Endpoints is part of Driver.
+func (t *timeoutDriver) Endpoints(ctx context.Context) ([]Endpoint, error) {
+	return bounded(ctx, t, callName{VerbEndpoints, "all"}, t.inner.Endpoints)
+}
+
+// LoadBalancers is part of Driver.
+func (t *timeoutDriver) LoadBalancers(ctx context.Context) ([]LoadBalancer, error) {
+	return bounded(ctx, t, callName{VerbLoadBalancers, "all"}, t.inner.LoadBalancers)
+}
+
+// CreateEndpoint is part of Driver.
+func (t *timeoutDriver) CreateEndpoint(ctx context.Context, e Endpoint) (Endpoint, error) {
+	return bounded(ctx, t, callName{VerbCreateEndpoint, e.ObjectName()}, func(ctx context.Context) (Endpoint, error) {
+		return t.inner.CreateEndpoint(ctx, e)
+	})
+}
+
+// DeleteEndpoint is part of Driver.
+func (t *timeoutDriver) DeleteEndpoint(ctx context.Context, id ID) error {
+	return boundedDelete(ctx, t, callName{VerbDeleteEndpoint, string(id)}, t.inner.DeleteEndpoint)
+}
+
+// CreateLoadBalancer is part of Driver.
+func (t *timeoutDriver) CreateLoadBalancer(ctx context.Context, lb LoadBalancer) (LoadBalancer, error) {
+	return bounded(ctx, t, callName{VerbCreateLoadBalancer, lb.ObjectName()}, func(ctx context.Context) (LoadBalancer, error) {
+		return t.inner.CreateLoadBalancer(ctx, lb)
+	})
+}
+
+// UpdateLoadBalancer is part of Driver.
+func (t *timeoutDriver) UpdateLoadBalancer(ctx context.Context, lb LoadBalancer) (LoadBalancer, error) {
+	return bounded(ctx, t, callName{VerbUpdateLoadBalancer, lb.ObjectName()}, func(ctx context.Context) (LoadBalancer, error) {
+		return t.inner.UpdateLoadBalancer(ctx, lb)
+	})
+}
+
+// DeleteLoadBalancer is part of Driver.
+func (t *timeoutDriver) DeleteLoadBalancer(ctx context.Context, id ID) error {
+	return boundedDelete(ctx, t, callName{VerbDeleteLoadBalancer, string(id)}, t.inner.DeleteLoadBalancer)
+}
