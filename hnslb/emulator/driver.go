@@ -1,0 +1,257 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package emulator
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/hnsproxy/hnsproxy/hnslb"
+)
+
+// Features returns what the profile's version can do. See hnslb.Driver.
+func (e *Emulator) Features(ctx context.Context) (hnslb.Features, error) {
+	c := call{verb: hnslb.VerbFeatures, object: func() string { return "version" }}
+	return run(ctx, e, c, func() (hnslb.Features, error) {
+		return hnslb.FeaturesOf(e.profile.Version), nil
+	})
+}
+
+// Network returns the network of that name. See hnslb.Driver.
+func (e *Emulator) Network(ctx context.Context, name string) (hnslb.Network, error) {
+	c := call{verb: hnslb.VerbNetwork, object: func() string { return name }}
+	return run(ctx, e, c, func() (hnslb.Network, error) {
+		if n := e.store.networkByName(name); n != nil {
+			return publicNetwork(n), nil
+		}
+		// HNS answers an enumeration without a hit with an empty list, not with a code.
+		return hnslb.Network{}, &hnslb.Error{
+			Verb: hnslb.VerbNetwork, Object: name, Class: hnslb.NotFound,
+			Err: fmt.Errorf("HNS has no network named %q", name),
+		}
+	})
+}
+
+// Endpoints lists the endpoints of the host. See hnslb.Driver.
+func (e *Emulator) Endpoints(ctx context.Context) ([]hnslb.Endpoint, error) {
+	c := call{verb: hnslb.VerbEndpoints, object: func() string { return "list" }}
+	return run(ctx, e, c, func() ([]hnslb.Endpoint, error) {
+		for ; e.trouble.faults.VanishDuringList > 0 && len(e.store.endpointOrder.items) > 0; e.trouble.faults.VanishDuringList-- {
+			e.store.removeEndpoint(e.store.endpointOrder.items[0])
+		}
+		return publicEndpoints(e.store.endpointOrder.items), nil
+	})
+}
+
+// publicEndpoints copies endpoints, all their addresses into one piece of memory.
+func publicEndpoints(eps []*endpoint) []hnslb.Endpoint {
+	out := make([]hnslb.Endpoint, len(eps))
+	ips := make([]netip.Addr, 0, len(eps))
+	for i, ep := range eps {
+		start := len(ips)
+		ips = append(ips, ep.addrs()...)
+		out[i] = publicEndpoint(ep, ips[start:len(ips):len(ips)])
+	}
+	return out
+}
+
+// LoadBalancers lists the load balancers of the host. See hnslb.Driver.
+func (e *Emulator) LoadBalancers(ctx context.Context) ([]hnslb.LoadBalancer, error) {
+	c := call{verb: hnslb.VerbLoadBalancers, object: func() string { return "list" }}
+	return run(ctx, e, c, func() ([]hnslb.LoadBalancer, error) {
+		for ; e.trouble.faults.VanishDuringList > 0 && len(e.store.balancerOrder.items) > 0; e.trouble.faults.VanishDuringList-- {
+			e.store.removeBalancer(e.store.balancerOrder.items[0])
+		}
+		out := make([]hnslb.LoadBalancer, len(e.store.balancerOrder.items))
+		for i, b := range e.store.balancerOrder.items {
+			out[i] = publicBalancer(b.LoadBalancer)
+		}
+		return out, nil
+	})
+}
+
+// CreateEndpoint makes an endpoint. See hnslb.Driver.
+func (e *Emulator) CreateEndpoint(ctx context.Context, ep hnslb.Endpoint) (hnslb.Endpoint, error) {
+	ep.IPs = slices.Clone(ep.IPs)
+	c := call{verb: hnslb.VerbCreateEndpoint, object: func() string { return fmt.Sprint(ep.IPs) }}
+	return run(ctx, e, c, func() (hnslb.Endpoint, error) {
+		if err := ruleNoID(ep.ID); err != nil {
+			return hnslb.Endpoint{}, err
+		}
+		made, err := e.createEndpoint(ep)
+		if err != nil {
+			return hnslb.Endpoint{}, err
+		}
+		return publicEndpoint(made, slices.Clone(made.addrs())), nil
+	})
+}
+
+// createEndpoint checks the rules and makes the endpoint, with ep.ID if it has one.
+func (e *Emulator) createEndpoint(ep hnslb.Endpoint) (*endpoint, error) {
+	net := e.store.networkByID(hnslb.NewID(string(ep.Network)))
+	if net == nil {
+		return nil, refuse(hnslb.ResultElementNotFound, "") // HcnOpenNetwork
+	}
+	if !ep.Remote && len(ep.IPs) == 0 {
+		ep.IPs = e.store.freeAddresses(net)
+	}
+	if err := e.endpointRules(net, ep); err != nil {
+		return nil, err
+	}
+	made := &endpoint{
+		id: e.freshID(ep.ID), net: net, name: ep.Name, mac: ep.MAC,
+		provider: ep.ProviderAddress, remote: ep.Remote,
+	}
+	copy(made.ips[:], ep.IPs)
+	if made.mac == "" {
+		made.mac = e.ids.nextMAC()
+	}
+	e.store.insertEndpoint(made)
+	return made, nil
+}
+
+// freshID returns the ID that a caller chose, or one that no object has.
+func (e *Emulator) freshID(chosen hnslb.ID) hnslb.ID {
+	for chosen == "" || e.store.has(chosen) {
+		chosen = e.ids.next()
+	}
+	return chosen
+}
+
+// DeleteEndpoint removes an endpoint; load balancers keep naming it. See hnslb.Driver.
+func (e *Emulator) DeleteEndpoint(ctx context.Context, id hnslb.ID) error {
+	c := call{verb: hnslb.VerbDeleteEndpoint, object: func() string { return string(id) }}
+	_, err := run(ctx, e, c, func() (struct{}, error) {
+		ep := e.store.endpoints[hnslb.NewID(string(id))]
+		switch {
+		case ep == nil:
+			return struct{}{}, refuse(hnslb.ResultElementNotFound, "")
+		case ep.remote && e.trouble.faults.EndpointDeleteLies:
+			return struct{}{}, nil
+		}
+		e.store.removeEndpoint(ep)
+		return struct{}{}, nil
+	})
+	return err
+}
+
+// CreateLoadBalancer makes a load balancer. See hnslb.Driver.
+func (e *Emulator) CreateLoadBalancer(ctx context.Context, lb hnslb.LoadBalancer) (hnslb.LoadBalancer, error) {
+	lb = publicBalancer(lb)
+	c := call{
+		verb:   hnslb.VerbCreateLoadBalancer,
+		object: func() string { return describe(lb) },
+		failed: func() { e.leaveHalfMade(lb) },
+	}
+	return run(ctx, e, c, func() (hnslb.LoadBalancer, error) {
+		if err := ruleNoID(lb.ID); err != nil {
+			return hnslb.LoadBalancer{}, err
+		}
+		b, err := e.createBalancer(lb)
+		if err != nil {
+			return hnslb.LoadBalancer{}, err
+		}
+		return publicBalancer(b.LoadBalancer), nil
+	})
+}
+
+// createBalancer checks the rules and makes the load balancer, with lb.ID if it has one.
+func (e *Emulator) createBalancer(lb hnslb.LoadBalancer) (*balancer, error) {
+	lb = e.keepKnownFields(lb)
+	if err := e.balancerRules(lb); err != nil {
+		return nil, err
+	}
+	if err := e.frontendRules(lb); err != nil {
+		return nil, err
+	}
+	net := e.store.endpoints[lb.Endpoints[0]].net
+	lb.ID = e.freshID(lb.ID)
+	b := &balancer{
+		LoadBalancer: lb, network: net.ID, nodeIP: net.ManagementIP,
+		noRules: e.trouble.faults.NoDataPath,
+	}
+	e.store.insertBalancer(b)
+	return b, nil
+}
+
+// leaveHalfMade leaves what a failed create can leave: an object without port mappings.
+func (e *Emulator) leaveHalfMade(lb hnslb.LoadBalancer) {
+	if !e.trouble.faults.HalfMade {
+		return
+	}
+	lb = publicBalancer(lb)
+	lb.ID = e.freshID("")
+	lb.Mappings = nil
+	e.store.insertBalancer(&balancer{LoadBalancer: lb})
+}
+
+// UpdateLoadBalancer replaces a load balancer in place. See hnslb.Driver.
+func (e *Emulator) UpdateLoadBalancer(ctx context.Context, lb hnslb.LoadBalancer) (hnslb.LoadBalancer, error) {
+	lb = publicBalancer(lb)
+	lb.ID = hnslb.NewID(string(lb.ID))
+	c := call{verb: hnslb.VerbUpdateLoadBalancer, object: func() string { return describe(lb) }}
+	return run(ctx, e, c, func() (hnslb.LoadBalancer, error) {
+		b, err := e.modifyBalancer(lb)
+		if err != nil {
+			return hnslb.LoadBalancer{}, err
+		}
+		return publicBalancer(b.LoadBalancer), nil
+	})
+}
+
+func (e *Emulator) modifyBalancer(lb hnslb.LoadBalancer) (*balancer, error) {
+	b := e.store.balancers[lb.ID]
+	if b == nil {
+		return nil, refuse(hnslb.ResultElementNotFound, "") // HcnOpenLoadBalancer
+	}
+	if err := e.ruleModifyExists(); err != nil {
+		return nil, err
+	}
+	lb = e.keepKnownFields(lb)
+	if err := e.balancerRules(lb); err != nil {
+		return nil, err
+	}
+	if err := ruleModifyScope(b.LoadBalancer, lb); err != nil {
+		return nil, err
+	}
+	if !e.profile.Quirks.ModifyLies && !e.trouble.faults.ModifyLies {
+		e.store.replaceBalancer(b, lb)
+	}
+	return b, nil
+}
+
+// DeleteLoadBalancer removes a load balancer. See hnslb.Driver.
+func (e *Emulator) DeleteLoadBalancer(ctx context.Context, id hnslb.ID) error {
+	c := call{verb: hnslb.VerbDeleteLoadBalancer, object: func() string { return string(id) }}
+	_, err := run(ctx, e, c, func() (struct{}, error) {
+		b := e.store.balancers[hnslb.NewID(string(id))]
+		if b == nil {
+			return struct{}{}, refuse(hnslb.ResultElementNotFound, "")
+		}
+		if err := e.ruleDelete(b); err != nil {
+			return struct{}{}, err
+		}
+		e.store.removeBalancer(b)
+		if e.trouble.faults.LeakPorts {
+			for k := range frontendsOf(b.LoadBalancer) {
+				e.store.ports.leaked[k] = true
+			}
+		}
+		return struct{}{}, nil
+	})
+	return err
+}
+
+// describe names a load balancer in errors: its frontend, else its ID.
+func describe(lb hnslb.LoadBalancer) string {
+	if k, ok := lb.Key(); ok {
+		return k.String()
+	}
+	if lb.ID != "" {
+		return string(lb.ID)
+	}
+	return fmt.Sprintf("load balancer with %d VIPs and %d mappings", len(lb.VIPs), len(lb.Mappings))
+}

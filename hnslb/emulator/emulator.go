@@ -1,0 +1,152 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package emulator
+
+import (
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+	"k8s.io/utils/clock"
+
+	"github.com/hnsproxy/hnsproxy/hnslb"
+)
+
+// Config says which machine to emulate. The zero value is a usable ws2022 without latency.
+type Config struct {
+	// Profile is the Windows release; the zero value means WS2022.
+	Profile Profile
+	// Latency of calls; the zero value answers at once and touches no timer.
+	Latency Latency
+	// Clock for latency and dark time, nil for the machine's. The machine's clock is
+	// right inside a testing/synctest bubble too.
+	Clock clock.Clock
+	// Seed of everything that looks random: IDs, MACs, FailEach. Two emulators with one
+	// seed and the same calls in the same order hold the same state.
+	Seed uint64
+}
+
+// Emulator is one host's HNS and VFP. All methods may be called from several goroutines.
+type Emulator struct {
+	profile Profile
+	latency Latency
+	clock   clock.Clock
+	// gate lets one write through at a time, in the order of arrival.
+	gate *semaphore.Weighted
+
+	mu      sync.Mutex // guards what follows
+	store   *store
+	ids     idSource
+	chance  *rand.Rand
+	trouble trouble
+	counts  counts
+	stopped bool
+	// epoch counts the stops: a call that was accepted before one fails after it.
+	epoch int
+}
+
+var _ hnslb.Driver = (*Emulator)(nil)
+
+// New makes an emulator without networks: AddNetwork is what a network plugin does first.
+func New(c Config) *Emulator {
+	if c.Profile.Name == "" && c.Profile.Version == (hnslb.Version{}) {
+		c.Profile = WS2022()
+	}
+	if c.Profile.MaxEndpoints == 0 {
+		c.Profile.MaxEndpoints = 1024
+	}
+	if c.Clock == nil {
+		c.Clock = clock.RealClock{}
+	}
+	return &Emulator{
+		profile: c.Profile,
+		latency: c.Latency,
+		clock:   c.Clock,
+		gate:    semaphore.NewWeighted(1),
+		store:   newStore(c.Clock),
+		ids:     idSource{seed: c.Seed},
+		chance:  rand.New(rand.NewPCG(c.Seed, 0x686e73)),
+		trouble: newTrouble(),
+		counts:  newCounts(),
+	}
+}
+
+// Profile returns the machine that is emulated.
+func (e *Emulator) Profile() Profile { return e.profile }
+
+// counts is what HNS was asked to do.
+type counts struct {
+	calls, errors map[hnslb.Verb]int
+	writing       time.Duration
+}
+
+func newCounts() counts {
+	return counts{calls: map[hnslb.Verb]int{}, errors: map[hnslb.Verb]int{}}
+}
+
+// Counts returns how often each verb reached HNS, failed calls included. Verbs that were
+// never called are missing; a call whose context had ended before is not counted.
+func (e *Emulator) Counts() map[hnslb.Verb]int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return cloneCounts(e.counts.calls)
+}
+
+// Errors returns how often each verb failed, timeouts included.
+func (e *Emulator) Errors() map[hnslb.Verb]int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return cloneCounts(e.counts.errors)
+}
+
+// HCNCalls returns what Counts would have cost in calls into computenetwork.dll through
+// hcsshim (reference section 2): open, act, query and close around each object. Lists are
+// counted as the one V1 call that package hcn makes of them.
+func (e *Emulator) HCNCalls() map[hnslb.Verb]int {
+	calls := e.Counts()
+	for v, n := range calls {
+		calls[v] = n * hcnCallsOf(v)
+	}
+	return calls
+}
+
+// hcnCallsOf counts the calls behind one verb when it succeeds.
+func hcnCallsOf(v hnslb.Verb) int {
+	switch v {
+	case hnslb.VerbFeatures:
+		return 0 // hcsshim reads the version once per process
+	case hnslb.VerbNetwork:
+		return 4 // enumerate, open, query, close
+	case hnslb.VerbCreateEndpoint:
+		return 5 // open network, create, query, close endpoint, close network
+	case hnslb.VerbCreateLoadBalancer:
+		return 3 // create, query, close
+	case hnslb.VerbUpdateLoadBalancer:
+		return 4 // open, modify, query, close
+	}
+	return 1 // deletes; lists through V1
+}
+
+// WriteTime returns for how long HNS was busy with writes, by the emulator's clock.
+func (e *Emulator) WriteTime() time.Duration {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.counts.writing
+}
+
+// ResetCounts sets Counts, Errors, HCNCalls and WriteTime to nothing.
+func (e *Emulator) ResetCounts() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.counts = newCounts()
+}
+
+func cloneCounts(m map[hnslb.Verb]int) map[hnslb.Verb]int {
+	c := make(map[hnslb.Verb]int, len(m))
+	for v, n := range m {
+		c[v] = n
+	}
+	return c
+}

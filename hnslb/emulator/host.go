@@ -1,0 +1,265 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package emulator
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/hnsproxy/hnsproxy/hnslb"
+)
+
+// This file is what others do to HNS: the network plugin, Windows, an administrator. Their
+// calls take no time and are not counted.
+
+// NetworkSpec describes a network that AddNetwork makes.
+type NetworkSpec struct {
+	Name string
+	// Type as HNS names it, e.g. L2Bridge or Overlay; empty means L2Bridge.
+	Type string
+	// ManagementIP may be the zero Addr: HNS fills it in some time after the network was
+	// made [A: flannel, Calico and rke2 poll for it]; SetManagementIP does.
+	ManagementIP netip.Addr
+	// HostMAC, empty for a made-up one.
+	HostMAC string
+	Subnets []netip.Prefix
+	Remotes []hnslb.RemoteSubnet
+	// LoopbackDSR is a setting of the network plugin: without it a pod does not reach
+	// itself through a load balancer with DSR [A: sig-windows-tools issue 119].
+	LoopbackDSR bool
+}
+
+// AddNetwork makes a network, as a network plugin does. A taken name is refused with
+// 0x803b0010 [B: moby issue 37752].
+func (e *Emulator) AddNetwork(spec NetworkSpec) (hnslb.Network, error) {
+	if spec.Type == "" {
+		spec.Type = "L2Bridge"
+	}
+	n := &network{
+		Network: hnslb.Network{
+			Name: spec.Name, Type: spec.Type, ManagementIP: spec.ManagementIP, HostMAC: spec.HostMAC,
+			Subnets: slices.Clone(spec.Subnets), Remotes: slices.Clone(spec.Remotes),
+		},
+		loopbackDSR: spec.LoopbackDSR,
+	}
+	var made hnslb.Network
+	err := e.host("add network "+spec.Name, func() error {
+		switch {
+		case e.store.networkByName(n.Name) != nil:
+			return refuse(resultNetworkAlreadyExists, "")
+		case n.IsOverlay() && e.trouble.faults.NoAdapter:
+			return refuse(hnslb.ResultAdapterNotFound, "")
+		}
+		n.ID = e.freshID("")
+		if n.HostMAC == "" {
+			n.HostMAC = e.ids.nextMAC()
+		}
+		e.store.networks = append(e.store.networks, n)
+		made = publicNetwork(n)
+		return nil
+	})
+	return made, err
+}
+
+// DeleteNetwork takes a network and its endpoints away; load balancers stay, dangling.
+func (e *Emulator) DeleteNetwork(name string) error {
+	return e.onNetwork("delete network", name, func(n *network) error {
+		e.store.removeNetwork(n)
+		return nil
+	})
+}
+
+// ReplaceNetwork deletes a network and makes it again with the same settings: a new ID,
+// no endpoints [A: reference section 6].
+func (e *Emulator) ReplaceNetwork(name string) (hnslb.Network, error) {
+	var made hnslb.Network
+	err := e.onNetwork("replace network", name, func(n *network) error {
+		e.store.removeNetwork(n)
+		again := &network{Network: publicNetwork(n), loopbackDSR: n.loopbackDSR}
+		again.ID = e.freshID("")
+		e.store.networks = append(e.store.networks, again)
+		made = publicNetwork(again)
+		return nil
+	})
+	return made, err
+}
+
+// SetManagementIP gives the network's host address, or changes it: adding an address to
+// the host's adapter can flip it [B: k8s issue 75561]. Node ports made before keep the
+// old one in their rules.
+func (e *Emulator) SetManagementIP(name string, ip netip.Addr) error {
+	return e.onNetwork("set management IP of network", name, func(n *network) error {
+		n.ManagementIP = ip
+		return nil
+	})
+}
+
+// SetRemotes replaces the RemoteSubnetRoute policies, as an overlay's network plugin does
+// when nodes come and go.
+func (e *Emulator) SetRemotes(name string, remotes []hnslb.RemoteSubnet) error {
+	return e.onNetwork("set remote subnets of network", name, func(n *network) error {
+		n.Remotes = slices.Clone(remotes)
+		return nil
+	})
+}
+
+// AddLocalEndpoint makes a pod's endpoint on the network of that name. Without an address
+// HNS takes a free one. The network's management IP is allowed too: some plugins (Calico,
+// EKS) make an endpoint for the host.
+func (e *Emulator) AddLocalEndpoint(networkName string, ips ...netip.Addr) (hnslb.Endpoint, error) {
+	ep := hnslb.Endpoint{Name: "pod", IPs: slices.Clone(ips)}
+	if len(ips) > 0 {
+		ep.Name += "-" + ips[0].String()
+	}
+	return e.addEndpoint(networkName, ep)
+}
+
+// AddForeignEndpoint makes any endpoint on the network of that name, as another program
+// would, e.g. a remote one that kube-proxy.exe left behind. ep.Network is ignored; ep.ID
+// is kept if it is set and free.
+func (e *Emulator) AddForeignEndpoint(networkName string, ep hnslb.Endpoint) (hnslb.Endpoint, error) {
+	ep.IPs = slices.Clone(ep.IPs)
+	return e.addEndpoint(networkName, ep)
+}
+
+func (e *Emulator) addEndpoint(networkName string, ep hnslb.Endpoint) (hnslb.Endpoint, error) {
+	var made hnslb.Endpoint
+	err := e.onNetwork(fmt.Sprintf("add endpoint %v to network", ep.IPs), networkName, func(n *network) error {
+		ep.Network = n.ID
+		own, err := e.createEndpoint(ep)
+		if err == nil {
+			made = publicEndpoint(own, slices.Clone(own.addrs()))
+		}
+		return err
+	})
+	return made, err
+}
+
+// RemoveLocalEndpoint takes away the local endpoint with that address: the pod is gone.
+func (e *Emulator) RemoveLocalEndpoint(ip netip.Addr) error {
+	return e.onLocalEndpoint("remove", ip, func(ep *endpoint) { e.store.removeEndpoint(ep) })
+}
+
+// SetAttached says whether the local endpoint with that address has its switch port. While
+// it has none a load balancer that names it is refused with 0x803b0007 [B: hcsshim issue
+// 1043]. Endpoints are made attached.
+func (e *Emulator) SetAttached(ip netip.Addr, attached bool) error {
+	return e.onLocalEndpoint("attach", ip, func(ep *endpoint) { ep.detached = !attached })
+}
+
+// AddForeignLoadBalancer inserts a load balancer as it is, without HNS's checks: another
+// program's, one that names no endpoint that exists, or a half-made one without mappings.
+// Only a frontend that is taken and an ID that is live are refused.
+func (e *Emulator) AddForeignLoadBalancer(lb hnslb.LoadBalancer) (hnslb.LoadBalancer, error) {
+	lb = publicBalancer(lb)
+	err := e.host("add load balancer "+describe(lb), func() error {
+		if lb.ID = hnslb.NewID(string(lb.ID)); lb.ID != "" && e.store.has(lb.ID) {
+			return refuse(hnslb.ResultWin32AlreadyExists, "")
+		}
+		for k := range frontendsOf(lb) {
+			if e.store.frontends[k] != nil {
+				return refuse(hnslb.ResultPortAlreadyExists, "")
+			}
+		}
+		lb.ID = e.freshID(lb.ID)
+		b := &balancer{LoadBalancer: publicBalancer(lb)}
+		for _, id := range lb.Endpoints {
+			if ep := e.store.endpoints[id]; ep != nil {
+				b.network, b.nodeIP = ep.net.ID, ep.net.ManagementIP
+				break
+			}
+		}
+		e.store.insertBalancer(b)
+		return nil
+	})
+	return lb, err
+}
+
+// DeleteBehind deletes an endpoint or a load balancer behind hnsproxy's back, e.g. with
+// hnsdiag [A: k8s issue 135802].
+func (e *Emulator) DeleteBehind(id hnslb.ID) error {
+	id = hnslb.NewID(string(id))
+	return e.host("delete "+string(id), func() error {
+		if b := e.store.balancers[id]; b != nil {
+			e.store.removeBalancer(b)
+			return nil
+		}
+		if ep := e.store.endpoints[id]; ep != nil {
+			e.store.removeEndpoint(ep)
+			return nil
+		}
+		return refuse(hnslb.ResultElementNotFound, "")
+	})
+}
+
+// Reserve makes a program on the host listen on a port of the any-address, or reserve it.
+func (e *Emulator) Reserve(port uint16, protocol hnslb.Protocol) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.store.ports.listeners[hostPort{protocol, port}] = true
+}
+
+// Release ends what Reserve began.
+func (e *Emulator) Release(port uint16, protocol hnslb.Protocol) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.store.ports.listeners, hostPort{protocol, port})
+}
+
+// ReleaseLeakedPorts frees the ports that Faults.LeakPorts left behind, as a reboot does.
+func (e *Emulator) ReleaseLeakedPorts() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	clear(e.store.ports.leaked)
+}
+
+// BreakDataPath loses the VFP rules of a frontend that exists, or brings them back: the
+// object stays as it is [A: Microsoft's check restarts HNS over this, networkhealth.ps1].
+func (e *Emulator) BreakDataPath(k hnslb.FrontendKey, broken bool) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	b := e.store.frontends[k]
+	if b == nil {
+		return fmt.Errorf("emulator: break data path: no load balancer on %s", k)
+	}
+	b.noRules = broken
+	e.store.noteLiveness(b)
+	return nil
+}
+
+// host runs a change of the host's under the lock, if HNS is there to take it.
+func (e *Emulator) host(what string, change func() error) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	err := refuse(hnslb.ResultServerUnavailable, "")
+	if !e.stopped {
+		err = change()
+	}
+	if err != nil {
+		return fmt.Errorf("emulator: %s: %w", what, err)
+	}
+	return nil
+}
+
+func (e *Emulator) onNetwork(what, name string, change func(*network) error) error {
+	return e.host(what+" "+name, func() error {
+		n := e.store.networkByName(name)
+		if n == nil {
+			return refuse(hnslb.ResultNetworkNotFound, "")
+		}
+		return change(n)
+	})
+}
+
+func (e *Emulator) onLocalEndpoint(what string, ip netip.Addr, change func(*endpoint)) error {
+	return e.host(what+" local endpoint "+ip.String(), func() error {
+		ep := e.store.byIP.find(ip, func(ep *endpoint) bool { return !ep.remote })
+		if ep == nil {
+			return refuse(hnslb.ResultEndpointNotFound, "")
+		}
+		change(ep)
+		return nil
+	})
+}

@@ -1,0 +1,84 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package emulator
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/hnsproxy/hnsproxy/hnslb"
+)
+
+// Profile is a Windows release as HNS shows it. A Profile is a plain value: copy one and
+// change a quirk to build a machine that no release matches.
+type Profile struct {
+	// Name as ProfileByName takes it.
+	Name string
+	// Version that HNS reports.
+	Version hnslb.Version
+	// MaxEndpoints that one load balancer may name. 64 at first (k8s issue 98680), 1,024
+	// later (k8s issue 135518).
+	MaxEndpoints int
+	// Quirks that this release always has.
+	Quirks Quirks
+}
+
+// Profiles lists the known profiles, oldest first.
+func Profiles() []Profile {
+	return []Profile{WS2019(), WS2022(), WS2025RTM(), WS2025(), Next()}
+}
+
+// WS2019 is Windows Server 2019 with current updates, HNS 9.5 (k8s PR 137530).
+func WS2019() Profile {
+	return Profile{
+		Name:         "ws2019",
+		Version:      hnslb.Version{Major: 9, Minor: 5},
+		MaxEndpoints: 64,
+		Quirks: Quirks{
+			PortBlocks:          256,
+			ListenerTakesVIP:    true,
+			UnknownEndpointCode: hnslb.ResultInvalidJSONReference,
+		},
+	}
+}
+
+// WS2022 is Windows Server 2022. Its number is not confirmed; it has session affinity
+// and SetPolicy, so it is at least 13.0 [C].
+func WS2022() Profile { return modern("ws2022", 13, 2) }
+
+// WS2025RTM is Windows Server 2025 as it came out: HNS 15.4, whose modify call says yes
+// and changes nothing (k8s issue 131466).
+func WS2025RTM() Profile {
+	p := modern("ws2025-rtm", 15, 4)
+	p.Quirks.ModifyLies = true
+	return p
+}
+
+// WS2025 is Windows Server 2025 with updates, HNS 15.5, the first that modifies.
+func WS2025() Profile { return modern("ws2025", 15, 5) }
+
+// Next is the release after, HNS 16.0, named in hnslib's gate for modify.
+func Next() Profile { return modern("next", 16, 0) }
+
+// modern is what the releases since Server 2022 share.
+func modern(name string, major, minor int) Profile {
+	return Profile{
+		Name:         name,
+		Version:      hnslb.Version{Major: major, Minor: minor},
+		MaxEndpoints: 1024,
+		Quirks:       Quirks{UnknownEndpointCode: hnslb.ResultEndpointNotFound},
+	}
+}
+
+// ProfileByName returns the profile of that name; the error lists the names.
+func ProfileByName(name string) (Profile, error) {
+	names := make([]string, 0, len(Profiles()))
+	for _, p := range Profiles() {
+		if p.Name == name {
+			return p, nil
+		}
+		names = append(names, p.Name)
+	}
+	return Profile{}, fmt.Errorf("emulator: unknown profile %q, want one of %s", name, strings.Join(names, ", "))
+}

@@ -1,0 +1,80 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package emulator
+
+import "github.com/hnsproxy/hnsproxy/hnslb"
+
+// Quirks are the ways in which one Windows release, or one machine's set-up, differs from
+// another for as long as it runs. The zero value is a machine without any.
+//
+// They also hold the points on which the evidence is thin: each such field says so, and a
+// test can turn it to either side.
+type Quirks struct {
+	// ModifyLies: modify returns success and changes nothing. HNS 15.4 [A: k8s issue
+	// 131466].
+	ModifyLies bool
+
+	// PortBlocks is how many blocks of 64 ephemeral ports HNS has for load balancers
+	// without DSR, per protocol; 0 means without limit. The default dynamic range has
+	// 256. Pools are shared since KB4551853, so only ws2019 sets it [A: limit,
+	// aks-engine issue 2684; C: which releases].
+	PortBlocks int
+
+	// ListenerTakesVIP: a listener on the any-address keeps a load balancer without DSR
+	// from taking the same port on a VIP, not only on the node's own address. Server 2019
+	// [B: kubernetes/community issue 8883].
+	ListenerTakesVIP bool
+
+	// UnknownEndpointCode refuses a load balancer that names an endpoint HNS does not
+	// have: 0x803b0002 or 0x803b001c. Neither was sighted [C]. Zero means 0x803b0002.
+	UnknownEndpointCode hnslb.HRESULT
+
+	// LocalRefusedByRemote: a local endpoint is refused while a remote endpoint has its
+	// address, so that the pod does not start [B: k8s issue 130963]. Off by default:
+	// on L2Bridge of Server 2019 and 2022 both can exist [A: k8s PR 138000].
+	LocalRefusedByRemote bool
+
+	// OrphanDeleteFails: a load balancer whose network is gone cannot be deleted any
+	// more, 0x803b0001. Server 2019 from 17763.1554 on, seen through V1 only [B:
+	// aks-engine PR 3956], so off by default.
+	OrphanDeleteFails bool
+
+	// HostReachesVIPs: the host reaches every VIP, not only those with LocalRoutedVIP.
+	// That flag is what adds the host's route [A: k8s PR 74825]; that nothing works
+	// without it is [C].
+	HostReachesVIPs bool
+
+	// VIPNeedsEndpoint: on overlay, a pod reaches a cluster IP only when a remote endpoint
+	// with that address exists. winkernel makes one for each [A]; what happens without
+	// is unknown [?], so off by default.
+	VIPNeedsEndpoint bool
+
+	// NodePortWithoutPods: a node port answers even when the node has no local endpoint
+	// whose switch port could carry the rules. It does not [B: common-problems page].
+	NodePortWithoutPods bool
+
+	// RestoredTwinCode refuses the frontend of a load balancer that HNS brought back
+	// after a restart. Zero means 0x800700b7 [A: k8s issue 139519]; set 0x803b0013 for a
+	// machine that answers as it does for any other twin.
+	RestoredTwinCode hnslb.HRESULT
+
+	// AbandonedWritesLost: a write whose caller's context ended is not carried out. By
+	// default it is, later: a call into HNS cannot be taken back (reference: the calls
+	// block without timeout or cancel [A]).
+	AbandonedWritesLost bool
+}
+
+func (q Quirks) unknownEndpoint() hnslb.HRESULT {
+	if q.UnknownEndpointCode != 0 {
+		return q.UnknownEndpointCode
+	}
+	return hnslb.ResultEndpointNotFound
+}
+
+func (q Quirks) restoredTwin() hnslb.HRESULT {
+	if q.RestoredTwinCode != 0 {
+		return q.RestoredTwinCode
+	}
+	return hnslb.ResultWin32AlreadyExists
+}

@@ -1,0 +1,343 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package emulator
+
+import (
+	"iter"
+	"net/netip"
+
+	"k8s.io/utils/clock"
+
+	"github.com/hnsproxy/hnsproxy/hnslb"
+)
+
+// store keeps the objects of one host and finds them by ID, address and frontend without
+// a scan. It knows no rules: whoever inserts has checked before. It is not safe for
+// concurrent use; Emulator locks.
+type store struct {
+	networks []*network // few, in order of creation
+
+	endpoints     map[hnslb.ID]*endpoint
+	endpointOrder order[*endpoint]
+	byIP          ipIndex
+
+	balancers     map[hnslb.ID]*balancer
+	balancerOrder order[*balancer]
+	frontends     map[hnslb.FrontendKey]*balancer
+
+	ports ports
+	dark  darkLog
+}
+
+func newStore(c clock.PassiveClock) *store {
+	return &store{
+		endpoints: map[hnslb.ID]*endpoint{},
+		byIP:      newIPIndex(),
+		balancers: map[hnslb.ID]*balancer{},
+		frontends: map[hnslb.FrontendKey]*balancer{},
+		ports:     newPorts(),
+		dark:      newDarkLog(c),
+	}
+}
+
+// network is a network with what only the emulator knows of it.
+type network struct {
+	hnslb.Network
+	// loopbackDSR: the network plugin lets a pod reach itself through a DSR load balancer.
+	loopbackDSR bool
+	// locals counts the local endpoints: node ports need one.
+	locals int
+}
+
+// endpoint is an endpoint and the load balancers that name it. It is kept small: a node
+// in a large cluster holds 150,000.
+type endpoint struct {
+	id       hnslb.ID
+	net      *network
+	name     string
+	ips      [2]netip.Addr // the zero Addr where there is none
+	mac      string
+	provider netip.Addr
+	// users name this endpoint, once per mention.
+	users []*balancer
+	slot  int32
+	// remote as in hnslb.Endpoint; detached: the switch port of a local one is missing.
+	remote, detached bool
+}
+
+func (ep *endpoint) setSlot(i int) { ep.slot = int32(i) }
+func (ep *endpoint) getSlot() int  { return int(ep.slot) }
+
+// addrs returns the addresses of the endpoint, in its own memory.
+func (ep *endpoint) addrs() []netip.Addr {
+	for i, ip := range ep.ips {
+		if !ip.IsValid() {
+			return ep.ips[:i]
+		}
+	}
+	return ep.ips[:]
+}
+
+// addr returns the endpoint's address of a family, the zero Addr if it has none.
+func (ep *endpoint) addr(f hnslb.Family) netip.Addr {
+	for _, ip := range ep.addrs() {
+		if hnslb.FamilyOf(ip) == f {
+			return ip
+		}
+	}
+	return netip.Addr{}
+}
+
+// balancer is a load balancer with what only the emulator knows of it.
+type balancer struct {
+	hnslb.LoadBalancer
+	// network that its endpoints were on. HNS keeps it with the object (schema 2.5).
+	network hnslb.ID
+	// nodeIP is the management IP that went into the rules of a node port; the rules keep
+	// it when the network's changes [C: reference 9.4].
+	nodeIP netip.Addr
+	// live counts the mentions of endpoints that exist.
+	live int
+	slot int32
+	// noRules: the object is there, its rules in VFP are not.
+	noRules bool
+	// restored: HNS brought it back after a restart.
+	restored bool
+	// deleteFailed: Faults.DeleteFailsOnce has had its turn.
+	deleteFailed bool
+}
+
+func (b *balancer) setSlot(i int) { b.slot = int32(i) }
+func (b *balancer) getSlot() int  { return int(b.slot) }
+
+// frontendsOf yields every frontend that a load balancer answers on: each VIP, or the
+// node's own address, with each mapping. A half-made one has none.
+func frontendsOf(lb hnslb.LoadBalancer) iter.Seq[hnslb.FrontendKey] {
+	return func(yield func(hnslb.FrontendKey) bool) {
+		for _, m := range lb.Mappings {
+			one := lb
+			one.Mappings = []hnslb.PortMapping{m}
+			for i := range max(1, len(lb.VIPs)) {
+				if len(lb.VIPs) > 0 {
+					one.VIPs = lb.VIPs[i : i+1]
+				}
+				if k, ok := one.Key(); ok && !yield(k) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func (s *store) networkByName(name string) *network {
+	for _, n := range s.networks {
+		if n.Name == name {
+			return n
+		}
+	}
+	return nil
+}
+
+func (s *store) networkByID(id hnslb.ID) *network {
+	for _, n := range s.networks {
+		if n.ID == id {
+			return n
+		}
+	}
+	return nil
+}
+
+// networkByManagementIP returns the network whose host address ip is.
+func (s *store) networkByManagementIP(ip netip.Addr) *network {
+	for _, n := range s.networks {
+		if n.ManagementIP.IsValid() && n.ManagementIP == ip {
+			return n
+		}
+	}
+	return nil
+}
+
+// removeNetwork takes a network and its endpoints away. Load balancers stay behind,
+// dangling (reference section 6).
+func (s *store) removeNetwork(n *network) {
+	var gone []*endpoint
+	for _, ep := range s.endpointOrder.items {
+		if ep.net == n {
+			gone = append(gone, ep)
+		}
+	}
+	for _, ep := range gone {
+		s.removeEndpoint(ep)
+	}
+	for i, other := range s.networks {
+		if other == n {
+			s.networks = append(s.networks[:i:i], s.networks[i+1:]...)
+			return
+		}
+	}
+}
+
+func (s *store) insertEndpoint(ep *endpoint) {
+	s.endpoints[ep.id] = ep
+	s.endpointOrder.add(ep)
+	for _, ip := range ep.addrs() {
+		s.byIP.add(ip, ep)
+	}
+	if !ep.remote {
+		ep.net.locals++
+	}
+}
+
+// removeEndpoint takes an endpoint away; load balancers go on naming it.
+func (s *store) removeEndpoint(ep *endpoint) {
+	delete(s.endpoints, ep.id)
+	s.endpointOrder.remove(ep)
+	for _, ip := range ep.addrs() {
+		s.byIP.remove(ip, ep)
+	}
+	if !ep.remote {
+		ep.net.locals--
+	}
+	for _, b := range ep.users {
+		b.live--
+		s.noteLiveness(b)
+	}
+	ep.users = nil
+}
+
+func (s *store) insertBalancer(b *balancer) {
+	s.balancers[b.ID] = b
+	s.balancerOrder.add(b)
+	s.link(b)
+	for k := range frontendsOf(b.LoadBalancer) {
+		s.frontends[k] = b
+	}
+	s.ports.take(b.LoadBalancer)
+	s.noteLiveness(b)
+}
+
+func (s *store) removeBalancer(b *balancer) {
+	delete(s.balancers, b.ID)
+	s.balancerOrder.remove(b)
+	s.unlink(b)
+	for k := range frontendsOf(b.LoadBalancer) {
+		delete(s.frontends, k)
+		s.dark.note(k, false)
+	}
+	s.ports.give(b.LoadBalancer)
+}
+
+// replaceBalancer changes what modify may change; the frontends stay.
+func (s *store) replaceBalancer(b *balancer, lb hnslb.LoadBalancer) {
+	s.unlink(b)
+	b.LoadBalancer = lb
+	s.link(b)
+	s.noteLiveness(b)
+}
+
+// link makes the endpoints of b know it. IDs that a load balancer keeps are the
+// endpoints' own strings, so that a name costs 16 bytes and not 64.
+func (s *store) link(b *balancer) {
+	b.live = 0
+	for i, id := range b.Endpoints {
+		if ep := s.endpoints[id]; ep != nil {
+			b.Endpoints[i] = ep.id
+			b.live++
+			ep.users = append(ep.users, b)
+		}
+	}
+}
+
+func (s *store) unlink(b *balancer) {
+	for _, id := range b.Endpoints {
+		ep := s.endpoints[id]
+		if ep == nil {
+			continue
+		}
+		for i, user := range ep.users {
+			if user == b {
+				last := len(ep.users) - 1
+				ep.users[i] = ep.users[last]
+				ep.users = ep.users[:last]
+				break
+			}
+		}
+	}
+}
+
+// noteLiveness tells the dark-time record whether the frontends of b serve anybody.
+func (s *store) noteLiveness(b *balancer) {
+	for k := range frontendsOf(b.LoadBalancer) {
+		s.dark.note(k, b.live > 0 && !b.noRules)
+	}
+}
+
+// publicEndpoint is the endpoint as a caller may keep it, its addresses in ips.
+func publicEndpoint(ep *endpoint, ips []netip.Addr) hnslb.Endpoint {
+	return hnslb.Endpoint{
+		ID: ep.id, Network: ep.net.ID, Name: ep.name, IPs: ips, MAC: ep.mac,
+		Remote: ep.remote, ProviderAddress: ep.provider,
+	}
+}
+
+// publicBalancer is a copy of a load balancer that a caller may keep.
+func publicBalancer(lb hnslb.LoadBalancer) hnslb.LoadBalancer {
+	lb.Endpoints = append([]hnslb.ID(nil), lb.Endpoints...)
+	lb.VIPs = append([]netip.Addr(nil), lb.VIPs...)
+	lb.Mappings = append([]hnslb.PortMapping(nil), lb.Mappings...)
+	return lb
+}
+
+// publicNetwork is a copy of a network that a caller may keep.
+func publicNetwork(n *network) hnslb.Network {
+	c := n.Network
+	c.Subnets = append([]netip.Prefix(nil), c.Subnets...)
+	c.Remotes = append([]hnslb.RemoteSubnet(nil), c.Remotes...)
+	return c
+}
+
+// has tells whether an object of any kind has this ID.
+func (s *store) has(id hnslb.ID) bool {
+	return s.endpoints[id] != nil || s.balancers[id] != nil || s.networkByID(id) != nil
+}
+
+// endpointAt returns the local or the remote endpoint with that address on a network.
+func (s *store) endpointAt(net *network, ip netip.Addr, remote bool) *endpoint {
+	return s.byIP.find(ip, func(ep *endpoint) bool { return ep.net == net && ep.remote == remote })
+}
+
+// sameFrontend returns the keys under which a frontend can be taken: a node port and a
+// VIP that is a management IP are one.
+func (s *store) sameFrontend(k hnslb.FrontendKey) []hnslb.FrontendKey {
+	keys := []hnslb.FrontendKey{k}
+	if !k.NodePort() {
+		if s.networkByManagementIP(k.VIP) != nil {
+			k.VIP = netip.Addr{}
+			keys = append(keys, k)
+		}
+		return keys
+	}
+	for _, n := range s.networks {
+		if n.ManagementIP.IsValid() && hnslb.FamilyOf(n.ManagementIP) == k.Family {
+			k.VIP = n.ManagementIP
+			keys = append(keys, k)
+		}
+	}
+	return keys
+}
+
+// freeAddresses returns an unused address of the network's first subnet, as HNS picks one
+// for an endpoint that is made with a name only [A: hnslib tests]; none if it is full.
+func (s *store) freeAddresses(net *network) []netip.Addr {
+	if len(net.Subnets) == 0 {
+		return nil
+	}
+	subnet := net.Subnets[0].Masked()
+	for ip := subnet.Addr(); subnet.Contains(ip); ip = ip.Next() {
+		if !reservedAddress(subnet, ip) && s.byIP.first[ip] == nil {
+			return []netip.Addr{ip}
+		}
+	}
+	return nil
+}
