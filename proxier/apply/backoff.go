@@ -1,0 +1,91 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package apply
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
+)
+
+// Limits of the wait between two tries of one failing object. The first try comes soon,
+// since most failures pass; the last are far apart, since HNS is slow and shared.
+const (
+	firstWait = 100 * time.Millisecond
+	lastWait  = time.Minute
+)
+
+// Backoff keeps the waits of objects that fail, each on its own (law 9). It is not safe
+// for concurrent use.
+type Backoff[K comparable] struct {
+	random *rand.Rand
+	waits  map[K]*waiting
+}
+
+type waiting struct {
+	steps wait.Backoff
+	due   time.Time
+}
+
+// NewBackoff makes an empty Backoff. Seed decides the jitter.
+func NewBackoff[K comparable](seed uint64) *Backoff[K] {
+	return &Backoff[K]{random: rand.New(rand.NewPCG(seed, 1)), waits: map[K]*waiting{}}
+}
+
+// Failed makes an object wait, longer each time, and returns until when.
+func (b *Backoff[K]) Failed(k K, now time.Time) time.Time {
+	w := b.waits[k]
+	if w == nil {
+		w = &waiting{steps: wait.Backoff{Duration: firstWait, Factor: 2, Steps: 100, Cap: lastWait}}
+		b.waits[k] = w
+	}
+	d := min(w.steps.Step(), lastWait)
+	// A fifth more or less, so that what failed together is not tried together.
+	w.due = now.Add(time.Duration(float64(d) * (0.8 + 0.4*b.random.Float64())))
+	return w.due
+}
+
+// Succeeded forgets an object's failures.
+func (b *Backoff[K]) Succeeded(k K) { delete(b.waits, k) }
+
+// Waits tells whether an object failed and its time has not come.
+func (b *Backoff[K]) Waits(k K, now time.Time) bool {
+	w := b.waits[k]
+	return w != nil && now.Before(w.due)
+}
+
+// Hurry lets an object be tried at once; another failure still waits longer than the last.
+func (b *Backoff[K]) Hurry(k K) {
+	if w := b.waits[k]; w != nil {
+		w.due = time.Time{}
+	}
+}
+
+// Due returns the objects whose time has come. None is returned again before it fails
+// anew.
+func (b *Backoff[K]) Due(now time.Time) []K {
+	var due []K
+	for k, w := range b.waits {
+		if !w.due.IsZero() && !now.Before(w.due) {
+			w.due = time.Time{}
+			due = append(due, k)
+		}
+	}
+	return due
+}
+
+// Next returns when the next object's time comes; the zero time when none waits.
+func (b *Backoff[K]) Next() time.Time {
+	var next time.Time
+	for _, w := range b.waits {
+		if !w.due.IsZero() && (next.IsZero() || w.due.Before(next)) {
+			next = w.due
+		}
+	}
+	return next
+}
+
+// Len returns how many objects have failed and not succeeded since.
+func (b *Backoff[K]) Len() int { return len(b.waits) }

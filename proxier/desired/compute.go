@@ -1,0 +1,191 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package desired
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/proxier/services"
+)
+
+// Compute returns the frontends of one Service, in a fixed order and each key once. A
+// frontend that cannot be programmed is there too, with the reason.
+func Compute(in services.Input, env *Env) []*Frontend {
+	if in.Service == nil {
+		return nil
+	}
+	c := computation{in: in, svc: in.Service, env: env, seen: map[hnslb.FrontendKey]bool{}}
+	for _, p := range c.svc.Ports {
+		for _, f := range c.svc.Families {
+			c.port(p, f)
+		}
+	}
+	return c.out
+}
+
+// computation is one Compute under way.
+type computation struct {
+	in   services.Input
+	svc  *services.Service
+	env  *Env
+	seen map[hnslb.FrontendKey]bool
+	out  []*Frontend
+}
+
+// face is what sets one kind of frontend apart: data only (law 3, the table of
+// design section 4).
+type face struct {
+	kind    Kind
+	vip     netip.Addr
+	port    uint16
+	local   bool // local endpoints only
+	dsr     bool
+	mapping hnslb.MappingFlags
+	limits  []Note
+}
+
+// port adds the frontends of one Service port in one family.
+func (c *computation) port(p services.Port, f hnslb.Family) {
+	var eps chosen
+	if p.Protocol != hnslb.SCTP {
+		eps = choose(candidates(c.in, p, f, c.env.node), c.env.node)
+	}
+	for _, x := range c.faces(p, f) {
+		key := hnslb.FrontendKey{Family: f, VIP: x.vip, Protocol: p.Protocol, Port: x.port}
+		if c.seen[key] {
+			// One address may be both external IP and ingress IP of a Service.
+			continue
+		}
+		c.seen[key] = true
+		cs := eps.cluster
+		if x.local {
+			cs = eps.local
+		}
+		c.out = append(c.out, c.frontend(key, p, x, cs))
+	}
+}
+
+// faces lists the faces of one Service port in one family.
+func (c *computation) faces(p services.Port, f hnslb.Family) []face {
+	var out []face
+	svc, dsr := c.svc, c.env.features.DSR
+	for _, vip := range ofFamily(svc.ClusterIPs, f) {
+		out = append(out, face{kind: ClusterIP, vip: vip, port: p.Port, local: svc.InternalLocal,
+			dsr: c.env.options.DSR && dsr})
+	}
+	// Policy Local and preserve-destination live on DSR; an HNS without it serves every
+	// endpoint rather than none, and says so.
+	var limits []Note
+	if (svc.ExternalLocal || svc.PreserveDestination) && !dsr {
+		limits = []Note{{NoLocalPolicy, fmt.Sprintf("HNS %s has no DSR: externalTrafficPolicy Local and preserve-destination "+
+			"are not honoured, traffic goes to all endpoints and loses the client's address", c.env.features.Version)}}
+	}
+	local := svc.ExternalLocal && dsr
+	preserve := svc.PreserveDestination && dsr
+	if p.NodePort != 0 {
+		out = append(out, face{kind: NodePort, port: p.NodePort, local: local || preserve, dsr: local,
+			mapping: hnslb.LocalRoutedVIP | hnslb.VIPExternal, limits: limits})
+	}
+	for _, vip := range ofFamily(svc.ExternalIPs, f) {
+		out = append(out, face{kind: ExternalIP, vip: vip, port: p.Port, local: local, dsr: local,
+			mapping: hnslb.VIPExternal, limits: limits})
+	}
+	ingress := face{kind: IngressIP, port: p.Port, local: local || preserve, dsr: local || preserve,
+		mapping: hnslb.VIPExternal, limits: limits}
+	if preserve {
+		ingress.mapping |= hnslb.UseMux | hnslb.PreserveDIP
+	}
+	for _, vip := range ofFamily(svc.IngressIPs, f) {
+		ingress.vip = vip
+		out = append(out, ingress)
+	}
+	return out
+}
+
+// frontend puts one face and its endpoints together. Every kind takes this one path.
+func (c *computation) frontend(key hnslb.FrontendKey, p services.Port, x face, cs []candidate) *Frontend {
+	out := &Frontend{
+		Key:          key,
+		Kind:         x.kind,
+		Service:      c.svc.Name,
+		Port:         p.Name,
+		Created:      c.svc.Created,
+		Critical:     critical(c.svc.Name, p),
+		MappingFlags: x.mapping,
+		Limits:       x.limits,
+		Local:        x.local,
+		VIPEndpoint:  x.kind == ClusterIP && c.env.network.IsOverlay(),
+	}
+	if key.Family == hnslb.IPv6 {
+		out.Flags |= hnslb.IPv6Enabled
+	}
+	if x.dsr {
+		out.Flags |= hnslb.DSR
+	}
+	var left int
+	out.InternalPort, out.Backends, left = group(cs)
+	if left > 0 {
+		out.limit(MixedPorts, "HNS has one target port per load balancer: %d endpoints with another target port than %d are left out",
+			left, out.InternalPort)
+	}
+	if c.svc.ClientIPAffinity {
+		if c.env.features.SessionAffinity {
+			out.Distribution = hnslb.SourceIP
+		} else {
+			out.limit(NoAffinity, "HNS %s has no session affinity (needs 12.0, Windows Server 2022)", c.env.features.Version)
+		}
+	}
+	out.SourceVIP = c.env.sourceVIP(key.Family, out.Backends)
+	out.Blocked = c.blocked(out)
+	if out.Blocked.Reason != "" {
+		out.Backends = nil
+	}
+	return out
+}
+
+// limit appends to a fresh slice: the one of the face is shared by its frontends.
+func (f *Frontend) limit(r Reason, format string, args ...any) {
+	f.Limits = append(f.Limits[:len(f.Limits):len(f.Limits)], Note{r, fmt.Sprintf(format, args...)})
+}
+
+// blocked tells why nothing can be programmed for a frontend.
+func (c *computation) blocked(f *Frontend) Note {
+	switch {
+	case f.Key.Protocol == hnslb.SCTP:
+		return Note{NoProtocol, "HNS balances TCP and UDP only"}
+	case f.Key.Family == hnslb.IPv6 && c.env.network.IsOverlay():
+		return Note{NoIPv6, "Windows overlay networks carry IPv4 only (KEP-5100); use an L2Bridge network for dual stack"}
+	case f.Key.Family == hnslb.IPv6 && !c.env.features.IPv6:
+		return Note{NoIPv6, fmt.Sprintf("HNS %s has no IPv6 load balancing (needs 11.10)", c.env.features.Version)}
+	case len(f.Backends) == 0:
+		return Note{NoEndpoints, "no endpoint may serve it now"}
+	case c.env.network.IsOverlay() && !f.SourceVIP.IsValid():
+		return Note{NoSourceVIP, "an overlay network needs a source VIP; set --source-vip to an address that the network plugin reserves"}
+	}
+	return Note{}
+}
+
+// critical tells whether a Service must be programmed before all others: without cluster
+// DNS and the API server nothing on the node can start.
+func critical(name services.Name, p services.Port) bool {
+	switch name.Namespace {
+	case "default":
+		return name.Name == "kubernetes"
+	case "kube-system":
+		return p.Port == 53
+	}
+	return false
+}
+
+func ofFamily(ips []netip.Addr, f hnslb.Family) []netip.Addr {
+	var out []netip.Addr
+	for _, ip := range ips {
+		if hnslb.FamilyOf(ip) == f {
+			out = append(out, ip)
+		}
+	}
+	return out
+}

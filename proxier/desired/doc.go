@@ -1,0 +1,13 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package desired says what HNS should hold. It is pure: values in, values out, without
+// client, driver, clock, context or logger (law 2).
+//
+//	services.Input --Compute--> []Frontend --State.Set--> which frontends and endpoints changed
+//	 (one Service)              (the same)   (all of them)
+//
+// compute.go turns one Service into its frontends, endpoints.go chooses the backends, each
+// rule with its KEP, state.go gathers the frontends of all Services, decides who wins a
+// frontend that two claim, and knows which endpoint is wanted by whom.
+package desired

@@ -1,0 +1,193 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package desired
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/proxier/services"
+)
+
+// Env is what frontends depend on besides their Service. It is immutable; a new Env means
+// that every Service is computed again.
+type Env struct {
+	node     services.Node
+	network  hnslb.Network
+	features hnslb.Features
+	options  Options
+	routes   routes
+}
+
+// Options are the operator's choices.
+type Options struct {
+	// DSR asks for direct server return on cluster IPs (--enable-dsr).
+	DSR bool
+	// SourceVIP is the source address of balanced traffic (--source-vip), per family;
+	// the zero Addr when not given.
+	SourceVIP netip.Addr
+}
+
+// NewEnv gathers what frontends depend on.
+func NewEnv(node services.Node, network hnslb.Network, features hnslb.Features, o Options) *Env {
+	return &Env{node: node, network: network, features: features, options: o, routes: newRoutes(network)}
+}
+
+// Same tells whether both give every frontend and endpoint the same value.
+func (e *Env) Same(o *Env) bool {
+	return e.node.SameTopology(o.node) && e.features == o.features && e.options == o.options &&
+		e.network.ID == o.network.ID && e.network.Type == o.network.Type &&
+		e.network.ManagementIP == o.network.ManagementIP && e.network.HostMAC == o.network.HostMAC &&
+		slices.Equal(e.network.Subnets, o.network.Subnets) && slices.Equal(e.network.Remotes, o.network.Remotes)
+}
+
+// Network returns the HNS network of the node's pods.
+func (e *Env) Network() hnslb.Network { return e.network }
+
+// Features returns what this HNS can do.
+func (e *Env) Features() hnslb.Features { return e.features }
+
+// SourceVIP returns the configured source VIP, or the zero Addr.
+func (e *Env) SourceVIP() netip.Addr { return e.options.SourceVIP }
+
+// OwnAddress tells whether an address is one of this node's.
+func (e *Env) OwnAddress(ip netip.Addr) bool { return slices.Contains(e.node.IPs, ip) }
+
+// nodeIP returns the node's address of a family: what the Node object says, else the
+// management address of the network.
+func (e *Env) nodeIP(f hnslb.Family) netip.Addr {
+	if ip := e.node.IP(f); ip.IsValid() {
+		return ip
+	}
+	if m := e.network.ManagementIP; m.IsValid() && hnslb.FamilyOf(m) == f {
+		return m
+	}
+	return netip.Addr{}
+}
+
+// RemoteEndpoint returns the remote endpoint that stands for a backend elsewhere. On an
+// overlay its provider address is the host whose route holds the address; an address
+// outside every route is reached through the node itself.
+func (e *Env) RemoteEndpoint(ip netip.Addr) hnslb.Endpoint {
+	ep := hnslb.Endpoint{
+		Network: e.network.ID,
+		IPs:     []netip.Addr{ip},
+		MAC:     hnslb.RemoteMAC(ip),
+		Remote:  true,
+	}
+	if e.network.IsOverlay() {
+		ep.ProviderAddress = e.nodeIP(hnslb.IPv4)
+		if host, ok := e.routes.host(ip); ok {
+			ep.ProviderAddress = host
+		}
+	}
+	return ep
+}
+
+// VIPEndpoint returns the remote endpoint that an overlay needs for a cluster IP: the
+// host's own MAC, behind the node's address.
+func (e *Env) VIPEndpoint(vip netip.Addr) hnslb.Endpoint {
+	return hnslb.Endpoint{
+		Network:         e.network.ID,
+		IPs:             []netip.Addr{vip},
+		MAC:             e.network.HostMAC,
+		Remote:          true,
+		ProviderAddress: e.nodeIP(hnslb.IPv4),
+	}
+}
+
+// SourceVIPEndpoint returns the endpoint that carries the source VIP on an overlay, and
+// whether one is needed. It is the one local endpoint that hnsproxy may create: the
+// operator took its address out of the network plugin's range for this purpose (KEP-5100).
+func (e *Env) SourceVIPEndpoint() (hnslb.Endpoint, bool) {
+	if !e.network.IsOverlay() || !e.options.SourceVIP.IsValid() {
+		return hnslb.Endpoint{}, false
+	}
+	return hnslb.Endpoint{
+		Network:         e.network.ID,
+		IPs:             []netip.Addr{e.options.SourceVIP},
+		MAC:             e.network.HostMAC,
+		ProviderAddress: e.nodeIP(hnslb.IPv4),
+	}, true
+}
+
+// sourceVIP chooses the source address of traffic to these backends.
+//
+// Overlay (KEP-5100): the configured source VIP reaches pods; a backend outside the
+// cluster, or the address of a remote node, can only answer the node IP. L2Bridge: what
+// the operator says; without that nothing, except on HNS 9.x, whose newer builds then use
+// the VIP itself as NAT pool, so that a pod never gets the answer of its own Service
+// (pains row 12).
+func (e *Env) sourceVIP(f hnslb.Family, backends []Backend) netip.Addr {
+	configured := e.options.SourceVIP
+	if configured.IsValid() && hnslb.FamilyOf(configured) != f {
+		configured = netip.Addr{}
+	}
+	if !e.network.IsOverlay() {
+		if !configured.IsValid() && e.features.Version.Major == 9 {
+			return e.nodeIP(f)
+		}
+		return configured
+	}
+	for _, b := range backends {
+		if !b.Local && e.outside(b.IP) {
+			return e.nodeIP(f)
+		}
+	}
+	return configured
+}
+
+// outside tells whether an address is neither in this node's pod subnets nor in those of
+// another node.
+func (e *Env) outside(ip netip.Addr) bool {
+	if e.routes.isHost(ip) {
+		return true
+	}
+	if _, ok := e.routes.host(ip); ok {
+		return false
+	}
+	return !slices.ContainsFunc(e.network.Subnets, func(p netip.Prefix) bool { return p.Contains(ip) })
+}
+
+// routes finds the host of a pod address without walking all nodes: one map look-up per
+// prefix length in use, which is one or two in practice.
+type routes struct {
+	bits  []int
+	hosts map[netip.Prefix]netip.Addr
+	nodes map[netip.Addr]bool
+}
+
+func newRoutes(n hnslb.Network) routes {
+	r := routes{hosts: map[netip.Prefix]netip.Addr{}, nodes: map[netip.Addr]bool{}}
+	for _, remote := range n.Remotes {
+		p := remote.Prefix.Masked()
+		r.hosts[p] = remote.ProviderAddress
+		r.nodes[remote.ProviderAddress] = true
+		if !slices.Contains(r.bits, p.Bits()) {
+			r.bits = append(r.bits, p.Bits())
+		}
+	}
+	slices.Sort(r.bits)
+	slices.Reverse(r.bits)
+	return r
+}
+
+// host returns the host of the longest prefix that holds ip; a host's own address is
+// reached through that host.
+func (r routes) host(ip netip.Addr) (netip.Addr, bool) {
+	if r.nodes[ip] {
+		return ip, true
+	}
+	for _, bits := range r.bits {
+		if p, err := ip.Prefix(bits); err == nil {
+			if host, ok := r.hosts[p]; ok {
+				return host, true
+			}
+		}
+	}
+	return netip.Addr{}, false
+}
+
+func (r routes) isHost(ip netip.Addr) bool { return r.nodes[ip] }

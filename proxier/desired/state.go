@@ -1,0 +1,278 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package desired
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/proxier/services"
+)
+
+// State is what HNS should hold: the frontends of all Services, and by derivation the
+// remote endpoints that they need. It is not safe for concurrent use.
+//
+// Set costs what the one Service costs, however many there are (law 1).
+type State struct {
+	services map[services.Name][]*Frontend
+	slots    map[hnslb.FrontendKey]*slot
+	// users is the index behind Wanted and Users: which slots' winners list an address.
+	// It follows from slots; CheckIndex compares it with a computation from scratch
+	// (law 5).
+	users map[netip.Addr][]*slot
+}
+
+// slot is one frontend key with all that claim it, the winner first.
+type slot struct {
+	key    hnslb.FrontendKey
+	claims []*Frontend
+}
+
+func (s *slot) winner() *Frontend {
+	if len(s.claims) == 0 {
+		return nil
+	}
+	return s.claims[0]
+}
+
+// Changes says what a Set changed.
+type Changes struct {
+	// Frontends whose desired value changed.
+	Frontends []hnslb.FrontendKey
+	// Unused addresses are listed by no frontend any more.
+	Unused []netip.Addr
+}
+
+// NewState makes an empty state.
+func NewState() *State {
+	return &State{
+		services: map[services.Name][]*Frontend{},
+		slots:    map[hnslb.FrontendKey]*slot{},
+		users:    map[netip.Addr][]*slot{},
+	}
+}
+
+// Set replaces the frontends of one Service; none forgets it. The result is in order, so
+// that equal histories give equal plans.
+func (s *State) Set(name services.Name, frontends []*Frontend) Changes {
+	var c Changes
+	fresh := make(map[hnslb.FrontendKey]bool, len(frontends))
+	for _, f := range frontends {
+		fresh[f.Key] = true
+	}
+	for _, old := range s.services[name] {
+		if !fresh[old.Key] {
+			s.claim(old.Key, name, nil, &c)
+		}
+	}
+	for _, f := range frontends {
+		s.claim(f.Key, name, f, &c)
+	}
+	if len(frontends) == 0 {
+		delete(s.services, name)
+	} else {
+		s.services[name] = frontends
+	}
+	c.Unused = slices.DeleteFunc(c.Unused, s.Wanted)
+	return c
+}
+
+// claim puts a Service's claim on a frontend, or takes it away (f is nil).
+func (s *State) claim(key hnslb.FrontendKey, name services.Name, f *Frontend, c *Changes) {
+	sl := s.slots[key]
+	if sl == nil {
+		sl = &slot{key: key}
+		s.slots[key] = sl
+	}
+	before := sl.winner()
+	sl.claims = slices.DeleteFunc(sl.claims, func(o *Frontend) bool { return o.Service == name })
+	if f != nil {
+		at, _ := slices.BinarySearchFunc(sl.claims, f, func(o, f *Frontend) int {
+			if o.olderThan(f) {
+				return -1
+			}
+			return 1
+		})
+		sl.claims = slices.Insert(sl.claims, at, f)
+	}
+	after := sl.winner()
+	if after == nil {
+		delete(s.slots, key)
+	}
+	if before != nil && after != nil && before.Equal(after) {
+		return
+	}
+	c.Frontends = append(c.Frontends, key)
+	s.reindex(sl, before, after, c)
+}
+
+// reindex moves a slot in the index from the addresses of one winner to those of another.
+func (s *State) reindex(sl *slot, before, after *Frontend, c *Changes) {
+	for ip := range before.addresses() {
+		if after.lists(ip) {
+			continue
+		}
+		rest := slices.DeleteFunc(s.users[ip], func(o *slot) bool { return o == sl })
+		if len(rest) == 0 {
+			delete(s.users, ip)
+			c.Unused = append(c.Unused, ip)
+		} else {
+			s.users[ip] = rest
+		}
+	}
+	for ip := range after.addresses() {
+		if !before.lists(ip) {
+			s.users[ip] = append(s.users[ip], sl)
+		}
+	}
+}
+
+// addresses yields the endpoints that a frontend lists, the one of its VIP included.
+func (f *Frontend) addresses() func(yield func(netip.Addr) bool) {
+	return func(yield func(netip.Addr) bool) {
+		if !f.Programmable() {
+			return
+		}
+		for _, b := range f.Backends {
+			if !yield(b.IP) {
+				return
+			}
+		}
+		if f.VIPEndpoint && !holds(f.Backends, f.Key.VIP) {
+			yield(f.Key.VIP)
+		}
+	}
+}
+
+func (f *Frontend) lists(ip netip.Addr) bool {
+	return f.Programmable() && (f.VIPEndpoint && f.Key.VIP == ip || holds(f.Backends, ip))
+}
+
+// Frontend returns what HNS should hold for a key, nil for nothing.
+func (s *State) Frontend(key hnslb.FrontendKey) *Frontend {
+	if sl := s.slots[key]; sl != nil {
+		return sl.winner()
+	}
+	return nil
+}
+
+// Frontends returns the frontends of one Service.
+func (s *State) Frontends(name services.Name) []*Frontend { return s.services[name] }
+
+// Conflict returns the note of a frontend that lost its key to an older Service, and
+// whether it did.
+func (s *State) Conflict(f *Frontend) (Note, bool) {
+	w := s.Frontend(f.Key)
+	if w == nil || w.Service == f.Service {
+		return Note{}, false
+	}
+	return Note{Conflict, fmt.Sprintf("%s is held by the older Service %s", f.Key, w.Service)}, true
+}
+
+// All yields every frontend of every Service, those that lost their key included, in no
+// order.
+func (s *State) All(yield func(*Frontend) bool) {
+	for _, fs := range s.services {
+		for _, f := range fs {
+			if !yield(f) {
+				return
+			}
+		}
+	}
+}
+
+// Keys yields every frontend key that a Service claims, in no order.
+func (s *State) Keys(yield func(hnslb.FrontendKey) bool) {
+	for k := range s.slots {
+		if !yield(k) {
+			return
+		}
+	}
+}
+
+// Wanted tells whether some frontend lists an address.
+func (s *State) Wanted(ip netip.Addr) bool { return len(s.users[ip]) > 0 }
+
+// WantedAddresses returns how many addresses some frontend lists.
+func (s *State) WantedAddresses() int { return len(s.users) }
+
+// Users returns the frontends that list an address.
+func (s *State) Users(ip netip.Addr) []hnslb.FrontendKey {
+	out := make([]hnslb.FrontendKey, 0, len(s.users[ip]))
+	for _, sl := range s.users[ip] {
+		out = append(out, sl.key)
+	}
+	return out
+}
+
+// Role says as what an address is wanted.
+type Role uint8
+
+// The roles of an address, weakest first.
+const (
+	Unwanted Role = iota
+	// AsVIP: as the endpoint of a cluster IP.
+	AsVIP
+	// AsLocal: as a backend that the network plugin brings.
+	AsLocal
+	// AsRemote: as a backend that hnsproxy brings.
+	AsRemote
+)
+
+// Role returns the strongest role in which some frontend lists an address.
+func (s *State) Role(ip netip.Addr) Role {
+	role := Unwanted
+	for _, sl := range s.users[ip] {
+		f := sl.winner()
+		r := AsVIP
+		if i, ok := find(f.Backends, ip); ok {
+			r = AsRemote
+			if f.Backends[i].Local {
+				r = AsLocal
+			}
+		}
+		if role = max(role, r); role == AsRemote {
+			break
+		}
+	}
+	return role
+}
+
+// Claims returns all frontends that claim a key, the winner first.
+func (s *State) Claims(key hnslb.FrontendKey) []*Frontend {
+	if sl := s.slots[key]; sl != nil {
+		return sl.claims
+	}
+	return nil
+}
+
+// CheckIndex compares the index of users with a computation from scratch. It is for
+// tests: law 5 asks that the two agree after every change.
+func (s *State) CheckIndex() error {
+	want := map[netip.Addr]map[*slot]bool{}
+	for _, sl := range s.slots {
+		for ip := range sl.winner().addresses() {
+			if want[ip] == nil {
+				want[ip] = map[*slot]bool{}
+			}
+			want[ip][sl] = true
+		}
+	}
+	if len(want) != len(s.users) {
+		return fmt.Errorf("index holds %d addresses, the frontends list %d", len(s.users), len(want))
+	}
+	for ip, users := range s.users {
+		if len(users) != len(want[ip]) {
+			return fmt.Errorf("index holds %d users of %s, %d frontends list it", len(users), ip, len(want[ip]))
+		}
+		for _, sl := range users {
+			if !want[ip][sl] {
+				return fmt.Errorf("index holds %s as user of %s, which it does not list", sl.key, ip)
+			}
+		}
+	}
+	return nil
+}

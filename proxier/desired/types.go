@@ -1,0 +1,139 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package desired
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/proxier/services"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// Kind is the face of a Service that a frontend stands for. Kinds differ in data only
+// (law 3).
+type Kind uint8
+
+// The kinds of frontends.
+const (
+	ClusterIP Kind = iota
+	NodePort
+	ExternalIP
+	IngressIP
+)
+
+// String returns the name that tables and the lb_type metric label use.
+func (k Kind) String() string {
+	return [...]string{"clusterip", "nodeport", "externalip", "ingressip"}[k]
+}
+
+// Reason says in one word why a frontend is not, or not fully, in force.
+type Reason string
+
+// Reasons that follow from what Kubernetes says and what this HNS can do.
+const (
+	// NoEndpoints: no endpoint may serve this frontend now.
+	NoEndpoints Reason = "NoEndpoints"
+	// NoProtocol: HNS balances TCP and UDP only.
+	NoProtocol Reason = "ProtocolUnsupported"
+	// NoIPv6: this HNS or network has no IPv6.
+	NoIPv6 Reason = "IPv6Unsupported"
+	// NoSourceVIP: an overlay needs a source VIP, and none is known.
+	NoSourceVIP Reason = "SourceVIPMissing"
+	// Conflict: an older Service holds the frontend.
+	Conflict Reason = "FrontendConflict"
+	// NoAffinity: HNS before 12.0 has no session affinity.
+	NoAffinity Reason = "SessionAffinityUnsupported"
+	// NoLocalPolicy: policy Local needs DSR, which this HNS lacks.
+	NoLocalPolicy Reason = "LocalPolicyUnsupported"
+	// MixedPorts: HNS has one internal port per load balancer, the endpoints have several.
+	MixedPorts Reason = "MixedTargetPorts"
+)
+
+// Note is a reason with its words for people.
+type Note struct {
+	Reason  Reason
+	Message string
+}
+
+// Frontend is one load balancer that HNS should hold. It is immutable.
+type Frontend struct {
+	Key     hnslb.FrontendKey
+	Kind    Kind
+	Service services.Name
+	// Port is the name of the Service's port.
+	Port    string
+	Created time.Time
+	// Critical frontends come first: cluster DNS and the API server.
+	Critical bool
+	// Local frontends take endpoints of this node only, by traffic policy or annotation.
+	Local bool
+
+	InternalPort uint16
+	SourceVIP    netip.Addr
+	Flags        hnslb.LoadBalancerFlags
+	MappingFlags hnslb.MappingFlags
+	Distribution hnslb.Distribution
+	// Backends in order of their addresses, each once. Empty for a blocked frontend.
+	Backends []Backend
+	// VIPEndpoint asks for a remote endpoint of the VIP itself (overlay cluster IPs).
+	VIPEndpoint bool
+
+	// Blocked says why there is nothing to program; the zero Note when there is.
+	Blocked Note
+	// Limits say what Windows cannot do for it (law 13).
+	Limits []Note
+}
+
+// Backend is one endpoint that a frontend should name.
+type Backend struct {
+	IP netip.Addr
+	// Pod is the UID of a pod on this node, "" for others.
+	Pod types.UID
+	// Local endpoints belong to the network plugin (law 10).
+	Local bool
+}
+
+// Programmable tells whether HNS should hold a load balancer for the frontend.
+func (f *Frontend) Programmable() bool { return f != nil && len(f.Backends) > 0 }
+
+// LoadBalancer returns the HNS object of the frontend, without ID and endpoints.
+func (f *Frontend) LoadBalancer() hnslb.LoadBalancer {
+	lb := hnslb.LoadBalancer{
+		SourceVIP: f.SourceVIP,
+		Flags:     f.Flags,
+		Mappings: []hnslb.PortMapping{{
+			Protocol:     f.Key.Protocol,
+			InternalPort: f.InternalPort,
+			ExternalPort: f.Key.Port,
+			Distribution: f.Distribution,
+			Flags:        f.MappingFlags,
+		}},
+	}
+	if !f.Key.NodePort() {
+		lb.VIPs = []netip.Addr{f.Key.VIP}
+	}
+	return lb
+}
+
+// Equal compares all fields.
+func (f *Frontend) Equal(o *Frontend) bool {
+	return f.Key == o.Key && f.Kind == o.Kind && f.Service == o.Service && f.Port == o.Port &&
+		f.Created.Equal(o.Created) && f.Critical == o.Critical && f.Local == o.Local &&
+		f.InternalPort == o.InternalPort && f.SourceVIP == o.SourceVIP && f.Flags == o.Flags &&
+		f.MappingFlags == o.MappingFlags && f.Distribution == o.Distribution &&
+		f.VIPEndpoint == o.VIPEndpoint && f.Blocked == o.Blocked &&
+		slices.Equal(f.Limits, o.Limits) && slices.Equal(f.Backends, o.Backends)
+}
+
+// olderThan orders the claims on one frontend: creation time, then namespace and name
+// (law 12).
+func (f *Frontend) olderThan(o *Frontend) bool {
+	if !f.Created.Equal(o.Created) {
+		return f.Created.Before(o.Created)
+	}
+	return services.CompareNames(f.Service, o.Service) < 0
+}

@@ -1,0 +1,48 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package observed
+
+import (
+	"strings"
+
+	"github.com/hnsproxy/hnsproxy/hnslb"
+)
+
+// The flags that hnsproxy and kube-proxy.exe write. An object with any other flag was
+// made by somebody else.
+const (
+	ownFlags        = hnslb.DSR | hnslb.IPv6Enabled
+	ownMappingFlags = hnslb.LocalRoutedVIP | hnslb.UseMux | hnslb.PreserveDIP | hnslb.VIPExternal
+)
+
+// ownLoadBalancer tells whether a load balancer with one mapping is ours. HNS keeps no
+// owner on it, so the shape decides: flags among those we use, and no endpoint on another
+// network. One whose endpoints are all gone carries no traffic and counts as ours.
+// A leftover of kube-proxy.exe looks exactly like ours; taking it over is intended.
+func ownLoadBalancer(lb hnslb.LoadBalancer, foreign map[hnslb.ID]bool) bool {
+	if lb.Flags&^ownFlags != 0 || lb.Mappings[0].Flags&^ownMappingFlags != 0 {
+		return false
+	}
+	for _, id := range lb.Endpoints {
+		if foreign[id] {
+			return false
+		}
+	}
+	return true
+}
+
+// ownEndpoint tells whether an endpoint of our network is ours: remote, with the made-up
+// MAC of its address, or with the host's MAC and no name (the endpoint of a cluster IP on
+// an overlay). The source VIP's endpoint is nobody's to delete.
+func (v *View) ownEndpoint(e hnslb.Endpoint) bool {
+	if !e.Remote || len(e.IPs) != 1 || e.IPs[0] == v.sourceVIP {
+		return false
+	}
+	if sameMAC(e.MAC, hnslb.RemoteMAC(e.IPs[0])) {
+		return true
+	}
+	return v.network.IsOverlay() && e.Name == "" && sameMAC(e.MAC, v.network.HostMAC)
+}
+
+func sameMAC(a, b string) bool { return a != "" && strings.EqualFold(a, b) }

@@ -1,0 +1,341 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package observed
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/hnsproxy/hnsproxy/hnslb"
+)
+
+// View is what HNS holds, as far as we know. HNS IDs live here and nowhere else (law 4).
+// It is not safe for concurrent use.
+//
+// A View is trusted while it is not stale: it becomes so by a call of unknown outcome,
+// and is read again before anything is decided (law 6).
+type View struct {
+	network   hnslb.Network
+	sourceVIP netip.Addr
+	endpoints map[hnslb.ID]*Endpoint
+	byIP      map[netip.Addr][]*Endpoint
+	lbs       map[hnslb.FrontendKey]*LoadBalancer
+	// surplus are load balancers of ours whose frontend another one holds already. HNS
+	// refuses such twins, but was seen to bring them back after a restart.
+	surplus map[hnslb.ID]*LoadBalancer
+	shapes  shapes
+	// freed are addresses of our endpoints that no load balancer names any more.
+	freed []netip.Addr
+	own   int
+
+	staleEndpoints, staleLoadBalancers bool
+}
+
+// Endpoint is an HNS endpoint as the view keeps it. Callers only read it.
+type Endpoint struct {
+	ID     hnslb.ID
+	IP     netip.Addr
+	second netip.Addr
+	// ProviderAddress of a remote endpoint on an overlay.
+	ProviderAddress netip.Addr
+	Remote          bool
+	Ours            bool
+	// VIP tells that it carries the host's MAC, as the endpoint of a cluster IP does.
+	VIP bool
+	// listed are the load balancers that name it, as HNS holds them.
+	listed []*LoadBalancer
+}
+
+// InUse tells whether some load balancer in HNS names the endpoint.
+func (e *Endpoint) InUse() bool { return len(e.listed) > 0 }
+
+// LoadBalancer is an HNS load balancer as the view keeps it. Callers only read it.
+type LoadBalancer struct {
+	ID           hnslb.ID
+	Key          hnslb.FrontendKey
+	InternalPort uint16
+	Shape        Shape
+	Ours         bool
+	// Endpoints in the order of HNS. dangling counts names of endpoints that HNS does
+	// not have any more.
+	Endpoints []*Endpoint
+	dangling  int
+}
+
+// Dangling tells whether the load balancer names an endpoint that does not exist.
+func (lb *LoadBalancer) Dangling() bool { return lb.dangling > 0 }
+
+// Drift is what a fresh list found different from what the view held.
+type Drift struct {
+	// Frontends whose load balancer differs, in order.
+	Frontends []hnslb.FrontendKey
+	// Endpoints whose HNS endpoint differs, in order.
+	Endpoints []netip.Addr
+}
+
+// New makes an empty, stale view: nothing is known yet. sourceVIP is an address whose
+// endpoint is never ours to delete; it may be the zero Addr.
+func New(sourceVIP netip.Addr) *View {
+	v := &View{sourceVIP: sourceVIP, shapes: shapes{}}
+	v.clear()
+	v.MarkStale()
+	return v
+}
+
+func (v *View) clear() {
+	v.endpoints = map[hnslb.ID]*Endpoint{}
+	v.byIP = map[netip.Addr][]*Endpoint{}
+	v.lbs = map[hnslb.FrontendKey]*LoadBalancer{}
+	v.surplus = map[hnslb.ID]*LoadBalancer{}
+	v.own = 0
+}
+
+// Stale tells whether HNS must be listed before anything is decided.
+func (v *View) Stale() bool { return v.staleEndpoints || v.staleLoadBalancers }
+
+// MarkStale says that the view may not be what HNS holds.
+func (v *View) MarkStale() { v.staleEndpoints, v.staleLoadBalancers = true, true }
+
+// Network returns the network that the view is of.
+func (v *View) Network() hnslb.Network { return v.network }
+
+// SetNetwork says which network the view is of. Another ID means that the endpoints of
+// the old one are gone, so everything must be listed again.
+func (v *View) SetNetwork(n hnslb.Network) {
+	if v.network.ID != n.ID || v.network.HostMAC != n.HostMAC {
+		v.MarkStale()
+	}
+	v.network = n
+}
+
+// Replace takes a fresh list of the whole host and returns what was different from what
+// the view held.
+func (v *View) Replace(eps []hnslb.Endpoint, lbs []hnslb.LoadBalancer) Drift {
+	old := *v
+	v.clear()
+	foreign := map[hnslb.ID]bool{}
+	for _, e := range eps {
+		if e.Network == v.network.ID {
+			v.PutEndpoint(e)
+		} else {
+			foreign[e.ID] = true
+		}
+	}
+	for _, lb := range lbs {
+		v.putListed(lb, foreign)
+	}
+	v.staleEndpoints, v.staleLoadBalancers = false, false
+	return old.drift(v)
+}
+
+// putListed stores a load balancer from a list. One without exactly one mapping holds no
+// frontend that we could need: half-made or foreign, it is left alone.
+func (v *View) putListed(in hnslb.LoadBalancer, foreign map[hnslb.ID]bool) {
+	key, ok := in.Key()
+	if !ok {
+		return
+	}
+	lb := v.convert(key, in)
+	lb.Ours = ownLoadBalancer(in, foreign)
+	twin := v.lbs[key]
+	switch {
+	case twin == nil:
+		v.attach(lb)
+	case twin.Ours && !lb.Ours:
+		// A foreign twin blocks the frontend; ours has to go.
+		v.detach(twin)
+		v.surplus[twin.ID] = twin
+		v.attach(lb)
+	case lb.Ours:
+		v.surplus[lb.ID] = lb
+	}
+}
+
+func (v *View) convert(key hnslb.FrontendKey, in hnslb.LoadBalancer) *LoadBalancer {
+	m := in.Mappings[0]
+	lb := &LoadBalancer{
+		ID:           in.ID,
+		Key:          key,
+		InternalPort: m.InternalPort,
+		Shape:        shapeOf(in),
+		Endpoints:    make([]*Endpoint, 0, len(in.Endpoints)),
+	}
+	for _, id := range in.Endpoints {
+		if e := v.endpoints[id]; e != nil {
+			lb.Endpoints = append(lb.Endpoints, e)
+		} else {
+			lb.dangling++
+		}
+	}
+	return lb
+}
+
+func (v *View) attach(lb *LoadBalancer) {
+	v.lbs[lb.Key] = lb
+	for _, e := range lb.Endpoints {
+		e.listed = append(e.listed, lb)
+	}
+}
+
+func (v *View) detach(lb *LoadBalancer) {
+	delete(v.lbs, lb.Key)
+	for _, e := range lb.Endpoints {
+		e.listed = slices.DeleteFunc(e.listed, func(o *LoadBalancer) bool { return o == lb })
+		if e.Ours && !e.InUse() {
+			v.freed = append(v.freed, e.IP)
+		}
+	}
+}
+
+// TakeFreed returns the addresses whose endpoints lost their last load balancer since the
+// last call. Some may be in use again.
+func (v *View) TakeFreed() []netip.Addr {
+	freed := v.freed
+	v.freed = nil
+	return freed
+}
+
+// PutLoadBalancer remembers a load balancer of ours that HNS just took, as HNS returned
+// it; asked is what we sent, from which the view learns how this HNS shows it.
+func (v *View) PutLoadBalancer(asked, held hnslb.LoadBalancer) {
+	key, ok := held.Key()
+	if !ok {
+		// HNS took it but shows half of it: only a list can tell.
+		v.staleLoadBalancers = true
+		return
+	}
+	v.shapes.learn(shapeOf(asked), shapeOf(held))
+	if twin := v.lbs[key]; twin != nil {
+		v.detach(twin)
+	}
+	lb := v.convert(key, held)
+	lb.Ours = true
+	v.attach(lb)
+}
+
+// RemoveLoadBalancer forgets a load balancer that HNS does not have any more.
+func (v *View) RemoveLoadBalancer(id hnslb.ID, key hnslb.FrontendKey) {
+	delete(v.surplus, id)
+	if lb := v.lbs[key]; lb != nil && lb.ID == id {
+		v.detach(lb)
+	}
+}
+
+// PutEndpoint remembers an endpoint of the view's network.
+func (v *View) PutEndpoint(in hnslb.Endpoint) {
+	e := &Endpoint{
+		ID:              in.ID,
+		ProviderAddress: in.ProviderAddress,
+		Remote:          in.Remote,
+		VIP:             in.Remote && sameMAC(in.MAC, v.network.HostMAC),
+		Ours:            v.ownEndpoint(in),
+	}
+	if len(in.IPs) > 0 {
+		e.IP = in.IPs[0]
+	}
+	if len(in.IPs) > 1 {
+		e.second = in.IPs[1]
+	}
+	v.endpoints[e.ID] = e
+	if e.Ours {
+		v.own++
+	}
+	for _, ip := range e.addresses() {
+		v.byIP[ip] = append(v.byIP[ip], e)
+	}
+}
+
+// RemoveEndpoint forgets an endpoint that HNS does not have any more.
+func (v *View) RemoveEndpoint(id hnslb.ID) {
+	e := v.endpoints[id]
+	if e == nil {
+		return
+	}
+	delete(v.endpoints, id)
+	if e.Ours {
+		v.own--
+	}
+	for _, ip := range e.addresses() {
+		rest := slices.DeleteFunc(v.byIP[ip], func(o *Endpoint) bool { return o == e })
+		if len(rest) == 0 {
+			delete(v.byIP, ip)
+		} else {
+			v.byIP[ip] = rest
+		}
+	}
+	for _, lb := range e.listed {
+		lb.Endpoints = slices.DeleteFunc(lb.Endpoints, func(o *Endpoint) bool { return o == e })
+		lb.dangling++
+	}
+}
+
+func (e *Endpoint) addresses() []netip.Addr {
+	out := make([]netip.Addr, 0, 2)
+	for _, ip := range [...]netip.Addr{e.IP, e.second} {
+		if ip.IsValid() {
+			out = append(out, ip)
+		}
+	}
+	return out
+}
+
+// LoadBalancer returns the load balancer that holds a frontend, ours or not, or nil.
+func (v *View) LoadBalancer(key hnslb.FrontendKey) *LoadBalancer { return v.lbs[key] }
+
+// LoadBalancers yields the load balancers that hold a frontend, in no order.
+func (v *View) LoadBalancers(yield func(*LoadBalancer) bool) {
+	for _, lb := range v.lbs {
+		if !yield(lb) {
+			return
+		}
+	}
+}
+
+// Surplus returns the load balancers of ours whose frontend another one holds.
+func (v *View) Surplus() []*LoadBalancer {
+	out := make([]*LoadBalancer, 0, len(v.surplus))
+	for _, lb := range v.surplus {
+		out = append(out, lb)
+	}
+	slices.SortFunc(out, func(a, b *LoadBalancer) int { return a.Key.Compare(b.Key) })
+	return out
+}
+
+// Endpoint returns the endpoint that stands for an address: the local one when there is
+// one, since Windows Server 2019 and 2022 let a remote twin live beside it.
+func (v *View) Endpoint(ip netip.Addr) *Endpoint {
+	var best *Endpoint
+	for _, e := range v.byIP[ip] {
+		if !e.Remote {
+			return e
+		}
+		if best == nil {
+			best = e
+		}
+	}
+	return best
+}
+
+// Own yields the endpoints of ours, in no order.
+func (v *View) Own(yield func(*Endpoint) bool) {
+	for _, e := range v.endpoints {
+		if e.Ours && !yield(e) {
+			return
+		}
+	}
+}
+
+// OwnEndpoints returns how many endpoints of ours HNS holds.
+func (v *View) OwnEndpoints() int { return v.own }
+
+// At returns the endpoints of ours that stand for an address.
+func (v *View) At(ip netip.Addr) []*Endpoint {
+	var out []*Endpoint
+	for _, e := range v.byIP[ip] {
+		if e.Ours {
+			out = append(out, e)
+		}
+	}
+	return out
+}

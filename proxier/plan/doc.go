@@ -1,0 +1,12 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package plan says what to change, and in which order, so that HNS becomes what is
+// desired. It is pure (law 2): it reads the desired state and the view of HNS, and
+// returns steps in our keys (law 4).
+//
+// Make before break (law 8) is in the order of the steps: an endpoint is created before
+// the load balancer that names it, a load balancer is changed in place where HNS can and
+// by two adjacent steps where it cannot, and an endpoint is deleted only once nothing in
+// HNS names it.
+package plan

@@ -1,0 +1,96 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package proxier
+
+import (
+	"net/netip"
+
+	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/proxier/plan"
+)
+
+// task is one object to look at: a frontend, or the endpoints of an address.
+type task struct {
+	key hnslb.FrontendKey
+	ip  netip.Addr
+}
+
+func frontendTask(k hnslb.FrontendKey) task { return task{key: k} }
+func endpointTask(ip netip.Addr) task       { return task{ip: ip} }
+
+func (t task) isEndpoint() bool { return t.ip.IsValid() }
+
+// String names the object as logs and errors do.
+func (t task) String() string {
+	if t.isEndpoint() {
+		return "endpoint " + t.ip.String()
+	}
+	return "frontend " + t.key.String()
+}
+
+// fairness: one pop in so many takes the oldest task of all, so that no stream of urgent
+// changes starves another Service or a deletion.
+const fairness = 8
+
+// queue orders tasks by class, then age. A task is in it once. It is not safe for
+// concurrent use.
+type queue struct {
+	lines [plan.Classes][]queued
+	class map[task]plan.Class
+	seq   uint64
+	pops  uint64
+}
+
+type queued struct {
+	task task
+	seq  uint64
+}
+
+func newQueue() *queue { return &queue{class: map[task]plan.Class{}} }
+
+func (q *queue) len() int { return len(q.class) }
+
+// add queues a task, or moves it to a more urgent class.
+func (q *queue) add(t task, c plan.Class) {
+	if old, ok := q.class[t]; ok && old <= c {
+		return
+	}
+	q.class[t] = c
+	q.seq++
+	q.lines[c] = append(q.lines[c], queued{t, q.seq})
+}
+
+// pop takes the next task.
+func (q *queue) pop() (task, bool) {
+	best := -1
+	q.pops++
+	for c := range q.lines {
+		q.trim(c)
+		if len(q.lines[c]) == 0 {
+			continue
+		}
+		if best < 0 || q.pops%fairness == 0 && q.lines[c][0].seq < q.lines[best][0].seq {
+			best = c
+		}
+	}
+	if best < 0 {
+		return task{}, false
+	}
+	t := q.lines[best][0].task
+	q.lines[best] = q.lines[best][1:]
+	delete(q.class, t)
+	return t, true
+}
+
+// trim drops entries at the head of a line whose task was popped or moved meanwhile.
+func (q *queue) trim(c int) {
+	line := q.lines[c]
+	for len(line) > 0 {
+		if class, ok := q.class[line[0].task]; ok && int(class) == c {
+			break
+		}
+		line = line[1:]
+	}
+	q.lines[c] = line
+}

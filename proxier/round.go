@@ -1,0 +1,179 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package proxier
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/proxier/apply"
+	"github.com/hnsproxy/hnsproxy/proxier/desired"
+	"github.com/hnsproxy/hnsproxy/proxier/plan"
+	"github.com/hnsproxy/hnsproxy/proxier/services"
+)
+
+// A batch is small, so that what becomes urgent meanwhile waits for at most this many
+// writes, and large enough that taking changes costs nothing beside it.
+const (
+	batchSteps = 16
+	batchTasks = 256
+)
+
+// compute takes the Services that changed and queues the frontends that differ by it.
+func (p *Proxier) compute() {
+	inputs := p.store.Take()
+	p.cfg.Metrics.ChangesTaken()
+	if len(inputs) == 0 {
+		return
+	}
+	in := p.input()
+	for _, input := range inputs {
+		p.computeService(in, input)
+	}
+}
+
+func (p *Proxier) computeService(in plan.Input, input services.Input) {
+	before := p.state.Frontends(input.Name)
+	after := desired.Compute(input, p.env)
+	changes := p.state.Set(input.Name, after)
+	p.flights.start(input, changes.Frontends, after)
+	for _, f := range before {
+		if !slices.ContainsFunc(after, func(o *desired.Frontend) bool { return o.Key == f.Key }) {
+			p.table.remove(f.Service, f.Key)
+		}
+	}
+	for _, f := range after {
+		p.locals.note(f)
+		if !p.table.refresh(f) {
+			p.report(f)
+		}
+	}
+	for _, key := range changes.Frontends {
+		p.backoff.Hurry(frontendTask(key))
+		p.enqueueFrontend(in, key)
+		p.report(p.state.Claims(key)...)
+	}
+	for _, ip := range changes.Unused {
+		p.locals.forget(ip)
+		p.enqueueEndpoint(ip)
+	}
+}
+
+func (p *Proxier) enqueueFrontend(in plan.Input, key hnslb.FrontendKey) {
+	p.enqueue(frontendTask(key), plan.ClassOf(in, key))
+}
+
+func (p *Proxier) enqueueEndpoint(ip netip.Addr) {
+	if len(p.view.At(ip)) > 0 {
+		p.enqueue(endpointTask(ip), plan.LeftoverEndpoint)
+	}
+}
+
+// enqueue queues a task unless it failed a moment ago; then its time will come.
+func (p *Proxier) enqueue(t task, c plan.Class) {
+	if p.backoff.Waits(t, p.cfg.Clock.Now()) {
+		return
+	}
+	p.queue.add(t, c)
+	if p.cfg.Health != nil {
+		p.cfg.Health.QueuedUpdate(familyOf(t))
+	}
+}
+
+func familyOf(t task) hnslb.Family {
+	if t.isEndpoint() {
+		return hnslb.FamilyOf(t.ip)
+	}
+	return t.key.Family
+}
+
+// retryDue queues what failed and whose time has come.
+func (p *Proxier) retryDue() {
+	if p.backoff.Len() == 0 {
+		return
+	}
+	in := p.input()
+	for _, t := range p.backoff.Due(p.cfg.Clock.Now()) {
+		if !t.isEndpoint() {
+			p.enqueueFrontend(in, t.key)
+			continue
+		}
+		p.retryEndpoint(in, t.ip)
+	}
+}
+
+// retryEndpoint queues whoever needs a failed endpoint, and the endpoint itself when it
+// may have to be deleted.
+func (p *Proxier) retryEndpoint(in plan.Input, ip netip.Addr) {
+	users := p.state.Users(ip)
+	for _, key := range users {
+		p.enqueueFrontend(in, key)
+	}
+	p.enqueueEndpoint(ip)
+	if ip == p.env.SourceVIP() {
+		p.enqueue(endpointTask(ip), plan.Critical)
+		return
+	}
+	if len(users) == 0 && len(p.view.At(ip)) == 0 {
+		p.backoff.Succeeded(endpointTask(ip))
+	}
+}
+
+// batch carries out the most urgent tasks and returns the families that it touched.
+func (p *Proxier) batch(ctx context.Context) map[hnslb.Family]bool {
+	steps, families := 0, map[hnslb.Family]bool{}
+	for range batchTasks {
+		t, ok := p.queue.pop()
+		if !ok || ctx.Err() != nil {
+			break
+		}
+		families[familyOf(t)] = true
+		u := p.plan(t)
+		r := apply.Run(ctx, p.cfg.Driver, p.view, u)
+		p.writes += r.Steps
+		p.settle(t, u, r)
+		p.releaseFreed()
+		if steps += len(u.Steps); steps >= batchSteps || r.Unknown {
+			break
+		}
+	}
+	return families
+}
+
+// releaseFreed queues the endpoints that no load balancer names any more and nobody wants.
+func (p *Proxier) releaseFreed() {
+	for _, ip := range p.view.TakeFreed() {
+		if role := p.state.Role(ip); role != desired.AsRemote && role != desired.AsVIP {
+			p.enqueueEndpoint(ip)
+		}
+	}
+}
+
+func (p *Proxier) plan(t task) plan.Unit {
+	in := p.input()
+	switch {
+	case !t.isEndpoint():
+		return plan.Frontend(in, t.key)
+	case t.ip == p.env.SourceVIP():
+		return plan.SourceVIP(in)
+	}
+	return plan.Endpoint(in, t.ip)
+}
+
+// observe reports a round that did something.
+func (p *Proxier) observe(start time.Time, families map[hnslb.Family]bool) {
+	p.lastBatch = p.cfg.Clock.Now()
+	p.cfg.Metrics.Pending(p.queue.len())
+	p.cfg.Metrics.RemoteEndpoints(p.view.OwnEndpoints())
+	report := p.cfg.Metrics.SyncDone
+	if !p.hns.fresh {
+		report = p.cfg.Metrics.SyncFailed
+	}
+	for f := range families {
+		report(f, start, p.lastBatch)
+	}
+}

@@ -1,0 +1,132 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package services
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/hnsproxy/hnsproxy/hnslb"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// Name is namespace and name of a Service.
+type Name = types.NamespacedName
+
+// Service is a Service as far as a proxy cares. It is immutable once stored.
+type Service struct {
+	Name Name
+	// Created orders Services that claim one frontend: the older one wins (law 12).
+	Created time.Time
+
+	ClusterIPs  []netip.Addr
+	ExternalIPs []netip.Addr
+	// IngressIPs are the load balancer's addresses with ipMode VIP (KEP-1860).
+	IngressIPs []netip.Addr
+	// Families of the Service, primary first. Node ports exist once in each.
+	Families []hnslb.Family
+	Ports    []Port
+
+	// InternalLocal is internalTrafficPolicy Local (KEP-2086).
+	InternalLocal bool
+	// ExternalLocal is externalTrafficPolicy Local.
+	ExternalLocal bool
+	// ClientIPAffinity is sessionAffinity ClientIP.
+	ClientIPAffinity bool
+	// PreserveDestination is the annotation preserve-destination: "true".
+	PreserveDestination bool
+}
+
+// Port is one port of a Service.
+type Port struct {
+	Name     string
+	Protocol hnslb.Protocol
+	Port     uint16
+	// NodePort is 0 when the Service has none.
+	NodePort uint16
+}
+
+// Equal compares all that a proxy cares about.
+func (s *Service) Equal(o *Service) bool {
+	if s == nil || o == nil {
+		return s == o
+	}
+	return s.Name == o.Name && s.Created.Equal(o.Created) &&
+		slices.Equal(s.ClusterIPs, o.ClusterIPs) && slices.Equal(s.ExternalIPs, o.ExternalIPs) &&
+		slices.Equal(s.IngressIPs, o.IngressIPs) && slices.Equal(s.Families, o.Families) &&
+		slices.Equal(s.Ports, o.Ports) && s.InternalLocal == o.InternalLocal &&
+		s.ExternalLocal == o.ExternalLocal && s.ClientIPAffinity == o.ClientIPAffinity &&
+		s.PreserveDestination == o.PreserveDestination
+}
+
+// Slice is one EndpointSlice. It is immutable once stored.
+type Slice struct {
+	// Name of the EndpointSlice; its namespace is that of the Service.
+	Name      string
+	Service   Name
+	Family    hnslb.Family
+	Ports     []SlicePort
+	Endpoints []Endpoint
+}
+
+// SlicePort is one port that all endpoints of a slice serve.
+type SlicePort struct {
+	Name     string
+	Protocol hnslb.Protocol
+	// Port is the target port. Slices of one Service may disagree on it: named target
+	// ports resolve per pod.
+	Port uint16
+}
+
+// Equal compares all that a proxy cares about.
+func (s *Slice) Equal(o *Slice) bool {
+	if s == nil || o == nil {
+		return s == o
+	}
+	return s.Name == o.Name && s.Service == o.Service && s.Family == o.Family &&
+		slices.Equal(s.Ports, o.Ports) && slices.Equal(s.Endpoints, o.Endpoints)
+}
+
+// Endpoint is one endpoint of a slice. It is comparable; strings are interned, since a
+// large cluster repeats few node names, zones and hints very often.
+type Endpoint struct {
+	IP   netip.Addr
+	Node string
+	// Zones and Nodes are the hints (KEP-2433, KEP-3015), joined by commas in sorted
+	// order, which no zone or node name contains.
+	Zones, Nodes string
+	// Pod is the UID of the pod behind an endpoint of this node, else "": a pod that
+	// follows another on the same address has another HNS endpoint.
+	Pod   types.UID
+	Ready bool
+	// Serving and Terminating are the other two conditions (KEP-1669).
+	Serving, Terminating bool
+}
+
+// Node is the Node this proxy runs on.
+type Node struct {
+	Name string
+	Zone string
+	// IPs are the internal addresses, at most one per family counts.
+	IPs []netip.Addr
+	// Eligible tells whether cloud load balancers may send here: the Node exists, is not
+	// being deleted, and the cluster autoscaler is not about to remove it (KEP-3836).
+	Eligible bool
+}
+
+// IP returns the node's address of a family, or the zero Addr.
+func (n Node) IP(f hnslb.Family) netip.Addr {
+	for _, ip := range n.IPs {
+		if hnslb.FamilyOf(ip) == f {
+			return ip
+		}
+	}
+	return netip.Addr{}
+}
+
+// SameTopology tells whether endpoint choice and addresses come out the same for both.
+func (n Node) SameTopology(o Node) bool {
+	return n.Name == o.Name && n.Zone == o.Zone && slices.Equal(n.IPs, o.IPs)
+}
