@@ -1,0 +1,145 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package metrics
+
+import (
+	"slices"
+
+	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+// Prefixes of metric names: kube-proxy's, where the meaning is kube-proxy's, and ours.
+const (
+	upstream = "kubeproxy_"
+	ours     = "hnsproxy_"
+)
+
+// family is the label that names an IP family, "IPv4" or "IPv6".
+const family = "ip_family"
+
+// New makes the metrics and registers them with reg. It panics when reg has one of the
+// names already, which is a mistake in the program.
+//
+// Series of kube-proxy's vectors appear with their first value, as upstream's do: a node
+// of one family must not show a last sync of the other at time 0.
+func New(reg prometheus.Registerer) *Metrics {
+	f := factory{promauto.With(reg)}
+	m := &Metrics{
+		healthz:    f.counters(upstream+"proxy_healthz_total", "Answers of /healthz by HTTP status code.", "code"),
+		livez:      f.counters(upstream+"proxy_livez_total", "Answers of /livez by HTTP status code.", "code"),
+		lbFailures: f.failures(),
+		frontends: f.gauges(ours+"frontends",
+			"Frontends by state: programmed, pending, blocked or failing.", "state"),
+		drift: f.counters(ours+"drift_total",
+			"HNS objects found different from what was remembered, by kind of object.", "object"),
+		remoteEndpoints: f.gauge(ours+"remote_endpoints", "Remote endpoints that this proxy holds in HNS."),
+		pending:         f.gauge(ours+"pending", "Services that wait to be computed and programmed."),
+	}
+	m.addSync(f)
+	m.addChanges(f)
+	m.addCalls(f)
+	m.zero()
+	return m
+}
+
+func (m *Metrics) addSync(f factory) {
+	const sync = upstream + "sync_proxy_rules_"
+	m.syncDuration = f.histograms(sync+"duration_seconds", "Length of a sync in seconds.",
+		syncBuckets(), family)
+	m.lastQueued = f.gauges(sync+"last_queued_timestamp_seconds",
+		"Unix time at which a sync was last asked for.", family)
+	m.lastSync = f.gauges(sync+"last_timestamp_seconds",
+		"Unix time at which a sync last succeeded.", family)
+	m.noLocal = f.gauges(sync+"no_local_endpoints_total",
+		"Services with traffic policy Local and no usable endpoint on this node.",
+		"traffic_policy", family)
+	m.programming = f.histograms(upstream+"network_programming_duration_seconds",
+		"Seconds from the change of a Service's endpoints in the cluster to its being in force here.",
+		programmingBuckets(), family)
+}
+
+func (m *Metrics) addChanges(f factory) {
+	const sync = upstream + "sync_proxy_rules_"
+	m.serviceChanges = f.counter(sync+"service_changes_total", "Service changes seen.")
+	m.servicesPending = f.gauge(sync+"service_changes_pending", "Service changes that no sync has taken yet.")
+	m.endpointChanges = f.counter(sync+"endpoint_changes_total", "EndpointSlice changes seen.")
+	m.endpointsPending = f.gauge(sync+"endpoint_changes_pending",
+		"EndpointSlice changes that no sync has taken yet.")
+}
+
+func (m *Metrics) addCalls(f factory) {
+	m.hnsCalls = f.counters(ours+"hns_calls_total",
+		"Calls to HNS by verb, and by result: ok or the class of the error.", "verb", "result")
+	m.hnsCallDuration = f.histograms(ours+"hns_call_duration_seconds",
+		"Length of a call to HNS in seconds, by verb.", callBuckets(), "verb")
+}
+
+// zero shows the series of ours that are known beforehand, so that rates have a start.
+func (m *Metrics) zero() {
+	for _, v := range hnslb.Verbs() {
+		m.hnsCalls.WithLabelValues(string(v), resultOK)
+	}
+	m.DriftFound(Frontend, 0)
+	m.DriftFound(Endpoint, 0)
+	m.Frontends(FrontendCounts{})
+}
+
+// syncBuckets are upstream's: 1 ms doubled up to 16.384 s.
+func syncBuckets() []float64 { return prometheus.ExponentialBuckets(0.001, 2, 15) }
+
+// programmingBuckets are upstream's, which scale tests query: the bucket at 0 is there by
+// accident and part of the contract all the same. Steps in seconds: 0.25 to 0.5, 1 to 60,
+// 5 to 115, 30 to 300.
+func programmingBuckets() []float64 {
+	return slices.Concat(
+		[]float64{0},
+		prometheus.LinearBuckets(0.25, 0.25, 2),
+		prometheus.LinearBuckets(1, 1, 59),
+		prometheus.LinearBuckets(60, 5, 12),
+		prometheus.LinearBuckets(120, 30, 7),
+	)
+}
+
+// callBuckets go from 0.5 ms to 65.536 s: a call takes some milliseconds on an idle HNS,
+// and a hanging HNS is given up after about a minute.
+func callBuckets() []float64 { return prometheus.ExponentialBuckets(0.0005, 2, 18) }
+
+// factory makes registered metrics with the fewest words.
+type factory struct{ promauto.Factory }
+
+func (f factory) counter(name, help string) prometheus.Counter {
+	return f.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
+}
+
+func (f factory) counters(name, help string, labels ...string) *prometheus.CounterVec {
+	return f.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+}
+
+func (f factory) gauge(name, help string) prometheus.Gauge {
+	return f.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
+}
+
+func (f factory) gauges(name, help string, labels ...string) *prometheus.GaugeVec {
+	return f.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
+}
+
+func (f factory) histograms(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+	return f.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, labels)
+}
+
+// failures makes the three counters that Kubernetes issue 137766 named.
+func (f factory) failures() map[hnslb.Verb]*prometheus.CounterVec {
+	const lb = upstream + "sync_proxy_rules_winkernel_lb_"
+	one := func(verb string) *prometheus.CounterVec {
+		return f.counters(lb+verb+"_failures_total", "Load balancers that HNS failed to "+verb+".",
+			family, "lb_type", "error")
+	}
+	return map[hnslb.Verb]*prometheus.CounterVec{
+		hnslb.VerbCreateLoadBalancer: one("create"),
+		hnslb.VerbUpdateLoadBalancer: one("update"),
+		hnslb.VerbDeleteLoadBalancer: one("delete"),
+	}
+}
