@@ -46,13 +46,14 @@ func (f Family) String() string {
 	return "IPv4"
 }
 
-// Protocol is an IP protocol number. HNS balances TCP and UDP; its schema has no SCTP.
+// Protocol is an IP protocol number.
 type Protocol uint8
 
-// The protocols that HNS can balance.
+// The protocols of Services. HNS balances TCP and UDP; its schema has no SCTP.
 const (
-	TCP Protocol = 6
-	UDP Protocol = 17
+	TCP  Protocol = 6
+	UDP  Protocol = 17
+	SCTP Protocol = 132
 )
 
 // String returns the Kubernetes name of the protocol.
@@ -62,6 +63,8 @@ func (p Protocol) String() string {
 		return "TCP"
 	case UDP:
 		return "UDP"
+	case SCTP:
+		return "SCTP"
 	}
 	return "protocol-" + itoa(uint16(p))
 }
