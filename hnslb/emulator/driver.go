@@ -101,14 +101,15 @@ func (e *Emulator) createEndpoint(ep hnslb.Endpoint) (*endpoint, error) {
 	if err := e.endpointRules(net, ep); err != nil {
 		return nil, err
 	}
-	made := &endpoint{
-		id: e.freshID(ep.ID), net: net, name: ep.Name, mac: ep.MAC,
-		provider: ep.ProviderAddress, remote: ep.Remote,
+	if ep.MAC == "" {
+		ep.MAC = podMAC(ep.IPs[0])
 	}
-	copy(made.ips[:], ep.IPs)
-	if made.mac == "" {
-		made.mac = e.ids.nextMAC()
+	mac, ok := foldMAC(ep.MAC)
+	if !ok {
+		return nil, refuse(hnslb.ResultInvalidArgument, "MAC %q", ep.MAC)
 	}
+	ep.ID, ep.MAC = e.freshID(ep.ID), mac
+	made := newEndpoint(net, ep)
 	e.store.insertEndpoint(made)
 	return made, nil
 }
@@ -167,12 +168,9 @@ func (e *Emulator) createBalancer(lb hnslb.LoadBalancer) (*balancer, error) {
 	if err := e.frontendRules(lb); err != nil {
 		return nil, err
 	}
-	net := e.store.endpoints[lb.Endpoints[0]].net
 	lb.ID = e.freshID(lb.ID)
-	b := &balancer{
-		LoadBalancer: lb, network: net.ID, nodeIP: net.ManagementIP,
-		noRules: e.trouble.faults.NoDataPath,
-	}
+	b := newBalancer(lb, e.store.networkOf(lb))
+	b.noRules = e.trouble.faults.NoDataPath
 	e.store.insertBalancer(b)
 	return b, nil
 }
@@ -185,7 +183,7 @@ func (e *Emulator) leaveHalfMade(lb hnslb.LoadBalancer) {
 	lb = publicBalancer(lb)
 	lb.ID = e.freshID("")
 	lb.Mappings = nil
-	e.store.insertBalancer(&balancer{LoadBalancer: lb})
+	e.store.insertBalancer(newBalancer(lb, e.store.networkOf(lb)))
 }
 
 // UpdateLoadBalancer replaces a load balancer in place. See hnslb.Driver.

@@ -22,6 +22,9 @@ type NetworkSpec struct {
 	// ManagementIP may be the zero Addr: HNS fills it in some time after the network was
 	// made [A: flannel, Calico and rke2 poll for it]; SetManagementIP does.
 	ManagementIP netip.Addr
+	// ManagementIPv6 is the host's IPv6 address, on which node ports of IPv6 answer.
+	// hnslb.Network does not show it.
+	ManagementIPv6 netip.Addr
 	// HostMAC, empty for a made-up one.
 	HostMAC string
 	Subnets []netip.Prefix
@@ -42,6 +45,7 @@ func (e *Emulator) AddNetwork(spec NetworkSpec) (hnslb.Network, error) {
 			Name: spec.Name, Type: spec.Type, ManagementIP: spec.ManagementIP, HostMAC: spec.HostMAC,
 			Subnets: slices.Clone(spec.Subnets), Remotes: slices.Clone(spec.Remotes),
 		},
+		hostIPv6:    spec.ManagementIPv6,
 		loopbackDSR: spec.LoopbackDSR,
 	}
 	var made hnslb.Network
@@ -52,10 +56,13 @@ func (e *Emulator) AddNetwork(spec NetworkSpec) (hnslb.Network, error) {
 		case n.IsOverlay() && e.trouble.faults.NoAdapter:
 			return refuse(hnslb.ResultAdapterNotFound, "")
 		}
-		n.ID = e.freshID("")
 		if n.HostMAC == "" {
-			n.HostMAC = e.ids.nextMAC()
+			n.HostMAC = hostMAC(n.Name)
 		}
+		if err := ruleNetwork(n); err != nil {
+			return err
+		}
+		n.ID = e.freshID("")
 		e.store.networks = append(e.store.networks, n)
 		made = publicNetwork(n)
 		return nil
@@ -77,7 +84,7 @@ func (e *Emulator) ReplaceNetwork(name string) (hnslb.Network, error) {
 	var made hnslb.Network
 	err := e.onNetwork("replace network", name, func(n *network) error {
 		e.store.removeNetwork(n)
-		again := &network{Network: publicNetwork(n), loopbackDSR: n.loopbackDSR}
+		again := &network{Network: publicNetwork(n), hostIPv6: n.hostIPv6, loopbackDSR: n.loopbackDSR}
 		again.ID = e.freshID("")
 		e.store.networks = append(e.store.networks, again)
 		made = publicNetwork(again)
@@ -88,10 +95,17 @@ func (e *Emulator) ReplaceNetwork(name string) (hnslb.Network, error) {
 
 // SetManagementIP gives the network's host address, or changes it: adding an address to
 // the host's adapter can flip it [B: k8s issue 75561]. Node ports made before keep the
-// old one in their rules.
+// old one in their rules. An IPv6 address changes ManagementIPv6.
 func (e *Emulator) SetManagementIP(name string, ip netip.Addr) error {
 	return e.onNetwork("set management IP of network", name, func(n *network) error {
-		n.ManagementIP = ip
+		if ip.IsValid() && !usableAddress(ip) {
+			return refuse(hnslb.ResultInvalidArgument, "management IP %s", ip)
+		}
+		if ip.IsValid() && hnslb.FamilyOf(ip) == hnslb.IPv6 {
+			n.hostIPv6 = ip
+		} else {
+			n.ManagementIP = ip
+		}
 		return nil
 	})
 }
@@ -100,7 +114,12 @@ func (e *Emulator) SetManagementIP(name string, ip netip.Addr) error {
 // when nodes come and go.
 func (e *Emulator) SetRemotes(name string, remotes []hnslb.RemoteSubnet) error {
 	return e.onNetwork("set remote subnets of network", name, func(n *network) error {
-		n.Remotes = slices.Clone(remotes)
+		with := *n
+		with.Remotes = slices.Clone(remotes)
+		if err := ruleNetwork(&with); err != nil {
+			return err
+		}
+		n.Remotes = with.Remotes
 		return nil
 	})
 }
@@ -109,11 +128,7 @@ func (e *Emulator) SetRemotes(name string, remotes []hnslb.RemoteSubnet) error {
 // HNS takes a free one. The network's management IP is allowed too: some plugins (Calico,
 // EKS) make an endpoint for the host.
 func (e *Emulator) AddLocalEndpoint(networkName string, ips ...netip.Addr) (hnslb.Endpoint, error) {
-	ep := hnslb.Endpoint{Name: "pod", IPs: slices.Clone(ips)}
-	if len(ips) > 0 {
-		ep.Name += "-" + ips[0].String()
-	}
-	return e.addEndpoint(networkName, ep)
+	return e.addEndpoint(networkName, hnslb.Endpoint{IPs: slices.Clone(ips)})
 }
 
 // AddForeignEndpoint makes any endpoint on the network of that name, as another program
@@ -154,9 +169,13 @@ func (e *Emulator) SetAttached(ip netip.Addr, attached bool) error {
 // Only a frontend that is taken and an ID that is live are refused.
 func (e *Emulator) AddForeignLoadBalancer(lb hnslb.LoadBalancer) (hnslb.LoadBalancer, error) {
 	lb = publicBalancer(lb)
+	foldIDs(lb.Endpoints)
 	err := e.host("add load balancer "+describe(lb), func() error {
 		if lb.ID = hnslb.NewID(string(lb.ID)); lb.ID != "" && e.store.has(lb.ID) {
 			return refuse(hnslb.ResultWin32AlreadyExists, "")
+		}
+		if err := ruleBalancerAddresses(lb); err != nil {
+			return err
 		}
 		for k := range frontendsOf(lb) {
 			if e.store.frontends[k] != nil {
@@ -164,14 +183,7 @@ func (e *Emulator) AddForeignLoadBalancer(lb hnslb.LoadBalancer) (hnslb.LoadBala
 			}
 		}
 		lb.ID = e.freshID(lb.ID)
-		b := &balancer{LoadBalancer: publicBalancer(lb)}
-		for _, id := range lb.Endpoints {
-			if ep := e.store.endpoints[id]; ep != nil {
-				b.network, b.nodeIP = ep.net.ID, ep.net.ManagementIP
-				break
-			}
-		}
-		e.store.insertBalancer(b)
+		e.store.insertBalancer(newBalancer(publicBalancer(lb), e.store.networkOf(lb)))
 		return nil
 	})
 	return lb, err
@@ -198,14 +210,14 @@ func (e *Emulator) DeleteBehind(id hnslb.ID) error {
 func (e *Emulator) Reserve(port uint16, protocol hnslb.Protocol) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.store.ports.listeners[hostPort{protocol, port}] = true
+	e.store.ports.listeners[HostPort{protocol, port}] = true
 }
 
 // Release ends what Reserve began.
 func (e *Emulator) Release(port uint16, protocol hnslb.Protocol) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	delete(e.store.ports.listeners, hostPort{protocol, port})
+	delete(e.store.ports.listeners, HostPort{protocol, port})
 }
 
 // ReleaseLeakedPorts frees the ports that Faults.LeakPorts left behind, as a reboot does.

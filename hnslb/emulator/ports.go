@@ -3,18 +3,17 @@
 
 package emulator
 
-import "github.com/hnsproxy/hnsproxy/hnslb"
+import (
+	"cmp"
+	"slices"
 
-// hostPort is a port of the host's TCP/IP stack.
-type hostPort struct {
-	Protocol hnslb.Protocol
-	Port     uint16
-}
+	"github.com/hnsproxy/hnsproxy/hnslb"
+)
 
 // ports is what the host's TCP/IP stack has given away.
 type ports struct {
 	// listeners are ports that a program on the host holds, on the any-address.
-	listeners map[hostPort]bool
+	listeners map[HostPort]bool
 	// leaked are frontends whose reservation outlived their load balancer.
 	leaked map[hnslb.FrontendKey]bool
 	// blocks counts the 64-port blocks of load balancers without DSR, per protocol: TCP
@@ -24,7 +23,7 @@ type ports struct {
 
 func newPorts() ports {
 	return ports{
-		listeners: map[hostPort]bool{},
+		listeners: map[HostPort]bool{},
 		leaked:    map[hnslb.FrontendKey]bool{},
 		blocks:    map[hnslb.Protocol]int{},
 	}
@@ -42,4 +41,21 @@ func (p ports) count(lb hnslb.LoadBalancer, by int) {
 	for _, m := range lb.Mappings {
 		p.blocks[m.Protocol] += by
 	}
+}
+
+// listed returns listeners and leaked ports in order.
+func (p ports) listed() ([]HostPort, []hnslb.FrontendKey) {
+	var listeners []HostPort
+	for l := range p.listeners {
+		listeners = append(listeners, l)
+	}
+	slices.SortFunc(listeners, func(a, b HostPort) int {
+		return cmp.Or(cmp.Compare(a.Port, b.Port), cmp.Compare(a.Protocol, b.Protocol))
+	})
+	var leaked []hnslb.FrontendKey
+	for k := range p.leaked {
+		leaked = append(leaked, k)
+	}
+	slices.SortFunc(leaked, hnslb.FrontendKey.Compare)
+	return listeners, leaked
 }

@@ -29,6 +29,9 @@ func (e *Emulator) endpointRules(net *network, ep hnslb.Endpoint) error {
 	if err := ruleAddresses(ep.IPs); err != nil {
 		return err
 	}
+	if ep.ProviderAddress.IsValid() && !usableAddress(ep.ProviderAddress) {
+		return refuse(hnslb.ResultInvalidIP, "provider address %s", ep.ProviderAddress)
+	}
 	for _, ip := range ep.IPs {
 		if !ep.Remote {
 			if err := ruleLocalAddress(net, ip); err != nil {
@@ -68,6 +71,9 @@ func usableAddress(ip netip.Addr) bool {
 // sig-windows-tools issue 71]. Remote endpoints may have any address [A: a pod on another
 // node's host network has that node's].
 func ruleLocalAddress(net *network, ip netip.Addr) error {
+	if ip == net.hostIP(hnslb.FamilyOf(ip)) {
+		return nil // the host's own endpoint, which Calico and EKS make [A: reference 5.2]
+	}
 	for _, subnet := range net.Subnets {
 		if subnet.Contains(ip) {
 			if reservedAddress(subnet, ip) {
@@ -112,10 +118,14 @@ func (e *Emulator) keepKnownFields(lb hnslb.LoadBalancer) hnslb.LoadBalancer {
 			lb.Mappings[i].Distribution = hnslb.FiveTuple
 		}
 	}
-	for i, id := range lb.Endpoints {
-		lb.Endpoints[i] = hnslb.NewID(string(id))
-	}
+	foldIDs(lb.Endpoints)
 	return lb
+}
+
+func foldIDs(ids []hnslb.ID) {
+	for i, id := range ids {
+		ids[i] = hnslb.NewID(string(id))
+	}
 }
 
 // balancerRules are the rules that a load balancer meets on create and on modify.
@@ -159,10 +169,42 @@ func ruleShape(lb hnslb.LoadBalancer) error {
 			return refuse(hnslb.ResultInvalidArgument, "external port 0")
 		}
 	}
+	return ruleBalancerAddresses(lb)
+}
+
+// ruleBalancerAddresses: VIPs and source VIP are addresses that a host can have.
+func ruleBalancerAddresses(lb hnslb.LoadBalancer) error {
 	for _, vip := range lb.VIPs {
 		if !usableAddress(vip) {
-			return refuse(hnslb.ResultInvalidIP, "%s", vip)
+			return refuse(hnslb.ResultInvalidIP, "VIP %s", vip)
 		}
+	}
+	if lb.SourceVIP.IsValid() && !usableAddress(lb.SourceVIP) {
+		return refuse(hnslb.ResultInvalidIP, "source VIP %s", lb.SourceVIP)
+	}
+	return nil
+}
+
+// ruleNetwork: a network is made of values that mean something. 0x80070057 is what bad
+// parameters gave [A: sig-windows-tools issue 249].
+func ruleNetwork(n *network) error {
+	for _, ip := range []netip.Addr{n.ManagementIP, n.hostIPv6} {
+		if ip.IsValid() && !usableAddress(ip) {
+			return refuse(hnslb.ResultInvalidArgument, "management IP %s", ip)
+		}
+	}
+	for _, p := range n.Subnets {
+		if !p.IsValid() || p.Addr().Is4In6() {
+			return refuse(hnslb.ResultInvalidArgument, "subnet %s", p)
+		}
+	}
+	for _, r := range n.Remotes {
+		if !r.Prefix.IsValid() || r.Prefix.Addr().Is4In6() || !usableAddress(r.ProviderAddress) {
+			return refuse(hnslb.ResultInvalidArgument, "remote subnet %s on %s", r.Prefix, r.ProviderAddress)
+		}
+	}
+	if _, ok := foldMAC(n.HostMAC); !ok || n.Name == "" || n.Type == "" {
+		return refuse(hnslb.ResultInvalidArgument, "name %q, type %q, MAC %q", n.Name, n.Type, n.HostMAC)
 	}
 	return nil
 }
@@ -234,7 +276,7 @@ func (e *Emulator) ruleFrontendFree(k hnslb.FrontendKey) error {
 // HNS from it [A: common-problems page, k8s PR 137530]. On Server 2019 a listener on the
 // any-address keeps it from a VIP too; see Quirks.ListenerTakesVIP.
 func (e *Emulator) rulePortFree(k hnslb.FrontendKey, dsr bool) error {
-	if !e.store.ports.listeners[hostPort{k.Protocol, k.Port}] {
+	if !e.store.ports.listeners[HostPort{k.Protocol, k.Port}] {
 		return nil
 	}
 	if k.NodePort() || e.profile.Quirks.ListenerTakesVIP && !dsr {

@@ -44,10 +44,24 @@ func newStore(c clock.PassiveClock) *store {
 // network is a network with what only the emulator knows of it.
 type network struct {
 	hnslb.Network
+	// hostIPv6 is the host's IPv6 address on the network. hnslb shows one management IP
+	// only, the IPv4 one; node ports of IPv6 answer on this.
+	hostIPv6 netip.Addr
 	// loopbackDSR: the network plugin lets a pod reach itself through a DSR load balancer.
 	loopbackDSR bool
 	// locals counts the local endpoints: node ports need one.
 	locals int
+}
+
+// hostIP is the host's address of a family on the network, the zero Addr if it has none.
+func (n *network) hostIP(f hnslb.Family) netip.Addr {
+	if n.ManagementIP.IsValid() && hnslb.FamilyOf(n.ManagementIP) == f {
+		return n.ManagementIP
+	}
+	if f == hnslb.IPv6 {
+		return n.hostIPv6
+	}
+	return netip.Addr{}
 }
 
 // endpoint is an endpoint and the load balancers that name it. It is kept small: a node
@@ -64,6 +78,16 @@ type endpoint struct {
 	slot  int32
 	// remote as in hnslb.Endpoint; detached: the switch port of a local one is missing.
 	remote, detached bool
+}
+
+// newEndpoint makes an endpoint of checked values.
+func newEndpoint(net *network, ep hnslb.Endpoint) *endpoint {
+	made := &endpoint{
+		id: ep.ID, net: net, name: ep.Name, mac: ep.MAC,
+		provider: ep.ProviderAddress, remote: ep.Remote,
+	}
+	copy(made.ips[:], ep.IPs)
+	return made
 }
 
 func (ep *endpoint) setSlot(i int) { ep.slot = int32(i) }
@@ -95,7 +119,7 @@ type balancer struct {
 	// network that its endpoints were on. HNS keeps it with the object (schema 2.5).
 	network hnslb.ID
 	// nodeIP is the management IP that went into the rules of a node port; the rules keep
-	// it when the network's changes [C: reference 9.4].
+	// it when the network's changes [C: reference 9.4]. Not valid for others.
 	nodeIP netip.Addr
 	// live counts the mentions of endpoints that exist.
 	live int
@@ -151,7 +175,7 @@ func (s *store) networkByID(id hnslb.ID) *network {
 // networkByManagementIP returns the network whose host address ip is.
 func (s *store) networkByManagementIP(ip netip.Addr) *network {
 	for _, n := range s.networks {
-		if n.ManagementIP.IsValid() && n.ManagementIP == ip {
+		if ip.IsValid() && n.hostIP(hnslb.FamilyOf(ip)) == ip {
 			return n
 		}
 	}
@@ -232,6 +256,9 @@ func (s *store) removeBalancer(b *balancer) {
 func (s *store) replaceBalancer(b *balancer, lb hnslb.LoadBalancer) {
 	s.unlink(b)
 	b.LoadBalancer = lb
+	if net := s.networkOf(lb); net != nil {
+		b.network = net.ID
+	}
 	s.link(b)
 	s.noteLiveness(b)
 }
@@ -273,6 +300,30 @@ func (s *store) noteLiveness(b *balancer) {
 	}
 }
 
+// newBalancer makes a load balancer whose endpoints are on net, which may be nil.
+func newBalancer(lb hnslb.LoadBalancer, net *network) *balancer {
+	b := &balancer{LoadBalancer: lb}
+	if net == nil {
+		return b
+	}
+	b.network = net.ID
+	if isNodePort(lb) {
+		b.nodeIP = net.hostIP(familyOf(lb))
+	}
+	return b
+}
+
+// isNodePort tells whether a load balancer answers on the node's own address.
+func isNodePort(lb hnslb.LoadBalancer) bool { return len(lb.VIPs) == 0 && len(lb.Mappings) > 0 }
+
+// familyOf returns the family of a node port, which only the flag tells.
+func familyOf(lb hnslb.LoadBalancer) hnslb.Family {
+	if lb.Flags&hnslb.IPv6Enabled != 0 {
+		return hnslb.IPv6
+	}
+	return hnslb.IPv4
+}
+
 // publicEndpoint is the endpoint as a caller may keep it, its addresses in ips.
 func publicEndpoint(ep *endpoint, ips []netip.Addr) hnslb.Endpoint {
 	return hnslb.Endpoint{
@@ -307,6 +358,16 @@ func (s *store) endpointAt(net *network, ip netip.Addr, remote bool) *endpoint {
 	return s.byIP.find(ip, func(ep *endpoint) bool { return ep.net == net && ep.remote == remote })
 }
 
+// networkOf returns the network of the first endpoint that exists, nil if none does.
+func (s *store) networkOf(lb hnslb.LoadBalancer) *network {
+	for _, id := range lb.Endpoints {
+		if ep := s.endpoints[id]; ep != nil {
+			return ep.net
+		}
+	}
+	return nil
+}
+
 // sameFrontend returns the keys under which a frontend can be taken: a node port and a
 // VIP that is a management IP are one.
 func (s *store) sameFrontend(k hnslb.FrontendKey) []hnslb.FrontendKey {
@@ -319,8 +380,7 @@ func (s *store) sameFrontend(k hnslb.FrontendKey) []hnslb.FrontendKey {
 		return keys
 	}
 	for _, n := range s.networks {
-		if n.ManagementIP.IsValid() && hnslb.FamilyOf(n.ManagementIP) == k.Family {
-			k.VIP = n.ManagementIP
+		if k.VIP = n.hostIP(k.Family); k.VIP.IsValid() {
 			keys = append(keys, k)
 		}
 	}

@@ -1,0 +1,150 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package emulator
+
+import (
+	"cmp"
+	"encoding/binary"
+	"hash/fnv"
+	"net/netip"
+	"slices"
+
+	"github.com/hnsproxy/hnsproxy/hnslb"
+)
+
+// Source is where a packet starts.
+type Source struct {
+	kind sourceKind
+	ip   netip.Addr
+}
+
+type sourceKind uint8
+
+const (
+	fromHost sourceKind = iota
+	fromPod
+	fromOutside
+)
+
+// LocalPod is a pod on this node, by one of its addresses. A packet to the other family
+// leaves from the pod's address of that family.
+func LocalPod(ip netip.Addr) Source { return Source{fromPod, ip} }
+
+// Host is the node itself.
+func Host() Source { return Source{kind: fromHost} }
+
+// Outside is any other machine: another node, a pod there, or a client from elsewhere.
+func Outside(ip netip.Addr) Source { return Source{fromOutside, ip} }
+
+// String prints "host", "pod 10.244.1.5" or "outside 203.0.113.9".
+func (s Source) String() string {
+	switch s.kind {
+	case fromPod:
+		return "pod " + s.ip.String()
+	case fromOutside:
+		return "outside " + s.ip.String()
+	}
+	return "host"
+}
+
+// Packet is the first packet of a new flow. Flows that exist are not modelled: whether
+// they stay where they are when a load balancer changes is reference section 5.5.
+type Packet struct {
+	From Source
+	// FromPort chooses the backend where the hash counts ports; 0 is a port like others.
+	FromPort uint16
+	To       netip.AddrPort
+	Protocol hnslb.Protocol
+}
+
+// Verdict is what becomes of a packet.
+type Verdict struct {
+	// Backend is where it arrives; not valid when it is lost.
+	Backend netip.AddrPort
+	// SourceIP is the source address that the backend sees.
+	SourceIP netip.Addr
+	// DestinationKept: the backend sees the destination that the client chose.
+	DestinationKept bool
+	// Reason says why the packet is lost, or what is unusual about its arrival.
+	Reason string
+}
+
+// Reached tells whether the packet arrives.
+func (v Verdict) Reached() bool { return v.Backend.IsValid() }
+
+// String is one line for golden files: "10.244.1.5:8080 from 10.244.1.9" or
+// "lost: no load balancer on 10.96.0.1:443/TCP".
+func (v Verdict) String() string {
+	if !v.Reached() {
+		return "lost: " + v.Reason
+	}
+	s := v.Backend.String() + " from " + v.SourceIP.String()
+	if v.DestinationKept {
+		s += ", destination kept"
+	}
+	if v.Reason != "" {
+		s += " (" + v.Reason + ")"
+	}
+	return s
+}
+
+func lost(reason string) Verdict { return Verdict{Reason: reason} }
+
+// Trace answers where a packet goes. It works while HNS is stopped too: VFP carries on.
+func (e *Emulator) Trace(p Packet) Verdict {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	outcomes, d := e.newTracer(p).outcomes()
+	return outcomes[hashOf(p, d)%uint64(len(outcomes))]
+}
+
+// TraceAll returns everything that can become of new flows to this destination, since a
+// hash chooses among the backends: each outcome once, arrivals first, in order.
+func (e *Emulator) TraceAll(p Packet) []Verdict {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	outcomes, _ := e.newTracer(p).outcomes()
+	slices.SortFunc(outcomes, func(a, b Verdict) int {
+		if a.Reached() != b.Reached() {
+			return cmp.Compare(btoi(b.Reached()), btoi(a.Reached()))
+		}
+		return cmp.Or(a.Backend.Compare(b.Backend), cmp.Compare(a.String(), b.String()))
+	})
+	return slices.Compact(outcomes)
+}
+
+// Reachable returns the backends that TraceAll reaches, in order, each once.
+func (e *Emulator) Reachable(p Packet) []netip.AddrPort {
+	var out []netip.AddrPort
+	for _, v := range e.TraceAll(p) {
+		if v.Reached() {
+			out = append(out, v.Backend)
+		}
+	}
+	return slices.Compact(out)
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// hashOf is the choice that VFP makes for a new flow: by both addresses for SourceIP, by
+// the protocol too for SourceIPProtocol, else by the five-tuple (reference 5.1).
+func hashOf(p Packet, d hnslb.Distribution) uint64 {
+	h := fnv.New64a()
+	src, dst := p.From.ip.As16(), p.To.Addr().As16()
+	h.Write(src[:])
+	h.Write(dst[:])
+	if d != hnslb.SourceIP {
+		h.Write([]byte{byte(p.Protocol)})
+	}
+	if d == hnslb.FiveTuple {
+		h.Write(binary.BigEndian.AppendUint16(nil, p.FromPort))
+		h.Write(binary.BigEndian.AppendUint16(nil, p.To.Port()))
+	}
+	return h.Sum64()
+}

@@ -1,0 +1,255 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package emulator
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/hnsproxy/hnsproxy/hnslb"
+)
+
+// State is everything that a host's HNS would still know after a reboot: objects with
+// their IDs and in their order, and taken ports. Faults, counts and dark times are not
+// part of it. It is a plain value, written as JSON.
+type State struct {
+	// Profile that the state was saved under, for people; Restore does not read it.
+	Profile       string
+	Networks      []NetworkState
+	Endpoints     []EndpointState
+	LoadBalancers []LoadBalancerState
+	// Listeners are ports that programs of the host hold, LeakedPorts what HNS leaked.
+	Listeners   []HostPort
+	LeakedPorts []hnslb.FrontendKey
+	// Issued counts the IDs handed out, so that a restored host goes on with new ones.
+	Issued uint64
+}
+
+// NetworkState is a network in a State.
+type NetworkState struct {
+	hnslb.Network
+	ManagementIPv6 netip.Addr
+	LoopbackDSR    bool
+}
+
+// EndpointState is an endpoint in a State.
+type EndpointState struct {
+	hnslb.Endpoint
+	// Detached: the switch port is missing.
+	Detached bool
+}
+
+// LoadBalancerState is a load balancer in a State.
+type LoadBalancerState struct {
+	hnslb.LoadBalancer
+	// Network that the endpoints were on, NodeIP the management IP in the rules.
+	Network hnslb.ID
+	NodeIP  netip.Addr
+	NoRules bool
+	// Restored: HNS brought it back after a restart. DeleteFailed: it failed to be
+	// deleted once.
+	Restored, DeleteFailed bool
+}
+
+// HostPort is a port of the host's TCP/IP stack.
+type HostPort struct {
+	Protocol hnslb.Protocol
+	Port     uint16
+}
+
+// State returns a copy of the host's state.
+func (e *Emulator) State() State {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	st := e.store.state()
+	st.Profile, st.Issued = e.profile.Name, e.ids.issued
+	return st
+}
+
+// state returns the objects and ports of a store.
+func (s *store) state() State {
+	var st State
+	for _, n := range s.networks {
+		st.Networks = append(st.Networks, NetworkState{publicNetwork(n), n.hostIPv6, n.loopbackDSR})
+	}
+	for i, ep := range publicEndpoints(s.endpointOrder.items) {
+		st.Endpoints = append(st.Endpoints, EndpointState{ep, s.endpointOrder.items[i].detached})
+	}
+	for _, b := range s.balancerOrder.items {
+		st.LoadBalancers = append(st.LoadBalancers, LoadBalancerState{
+			LoadBalancer: publicBalancer(b.LoadBalancer), Network: b.network, NodeIP: b.nodeIP,
+			NoRules: b.noRules, Restored: b.restored, DeleteFailed: b.deleteFailed,
+		})
+	}
+	st.Listeners, st.LeakedPorts = s.ports.listed()
+	return st
+}
+
+// Restore replaces the state of the host by st, or changes nothing and says what is wrong
+// with it. Dark times begin anew.
+func (e *Emulator) Restore(st State) error {
+	s, err := storeOf(st, newStore(e.clock))
+	if err != nil {
+		return fmt.Errorf("emulator: restore: %w", err)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.store = s
+	e.ids.issued = max(e.ids.issued, st.Issued)
+	return nil
+}
+
+// storeOf fills an empty store from a state.
+func storeOf(st State, s *store) (*store, error) {
+	for _, n := range st.Networks {
+		if n.ID = hnslb.NewID(string(n.ID)); n.ID == "" || s.has(n.ID) || s.networkByName(n.Name) != nil {
+			return nil, fmt.Errorf("network %q: name or ID %q is missing or used twice", n.Name, n.ID)
+		}
+		n.Subnets, n.Remotes = slices.Clone(n.Subnets), slices.Clone(n.Remotes)
+		own := &network{Network: n.Network, hostIPv6: n.ManagementIPv6, loopbackDSR: n.LoopbackDSR}
+		if err := ruleNetwork(own); err != nil {
+			return nil, fmt.Errorf("network %q: %w", n.Name, err)
+		}
+		s.networks = append(s.networks, own)
+	}
+	for _, ep := range st.Endpoints {
+		if err := s.restoreEndpoint(ep); err != nil {
+			return nil, fmt.Errorf("endpoint %s %v: %w", ep.ID, ep.IPs, err)
+		}
+	}
+	for _, lb := range st.LoadBalancers {
+		if err := s.restoreBalancer(lb); err != nil {
+			return nil, fmt.Errorf("load balancer %s (%s): %w", lb.ID, describe(lb.LoadBalancer), err)
+		}
+	}
+	for _, p := range st.Listeners {
+		s.ports.listeners[p] = true
+	}
+	for _, k := range st.LeakedPorts {
+		if k.VIP.IsValid() && !usableAddress(k.VIP) {
+			return nil, fmt.Errorf("leaked port: VIP %s", k.VIP)
+		}
+		s.ports.leaked[k] = true
+	}
+	return s, nil
+}
+
+func (s *store) restoreEndpoint(ep EndpointState) error {
+	ep.ID = hnslb.NewID(string(ep.ID))
+	net := s.networkByID(hnslb.NewID(string(ep.Network)))
+	mac, ok := foldMAC(ep.MAC)
+	switch {
+	case ep.ID == "" || s.has(ep.ID):
+		return fmt.Errorf("its ID is missing or used twice")
+	case net == nil:
+		return fmt.Errorf("there is no network %q", ep.Network)
+	case !ok:
+		return fmt.Errorf("%q is no MAC with dashes", ep.MAC)
+	case ep.ProviderAddress.IsValid() && !usableAddress(ep.ProviderAddress):
+		return fmt.Errorf("provider address %s", ep.ProviderAddress)
+	}
+	if err := ruleAddresses(ep.IPs); err != nil {
+		return err
+	}
+	for _, ip := range ep.IPs {
+		if s.endpointAt(net, ip, ep.Remote) != nil {
+			return fmt.Errorf("%s has another endpoint of that kind", ip)
+		}
+	}
+	ep.MAC = mac
+	made := newEndpoint(net, ep.Endpoint)
+	made.detached = ep.Detached
+	s.insertEndpoint(made)
+	return nil
+}
+
+func (s *store) restoreBalancer(st LoadBalancerState) error {
+	lb := publicBalancer(st.LoadBalancer)
+	if lb.ID = hnslb.NewID(string(lb.ID)); lb.ID == "" || s.has(lb.ID) {
+		return fmt.Errorf("its ID is missing or used twice")
+	}
+	foldIDs(lb.Endpoints)
+	if err := ruleBalancerAddresses(lb); err != nil {
+		return err
+	}
+	if st.NodeIP.IsValid() && !usableAddress(st.NodeIP) {
+		return fmt.Errorf("node IP %s", st.NodeIP)
+	}
+	seen := map[hnslb.FrontendKey]bool{}
+	for k := range frontendsOf(lb) {
+		if seen[k] || s.frontends[k] != nil {
+			return fmt.Errorf("%s is taken", k)
+		}
+		seen[k] = true
+	}
+	s.insertBalancer(&balancer{
+		LoadBalancer: lb, network: hnslb.NewID(string(st.Network)), nodeIP: st.NodeIP,
+		noRules: st.NoRules, restored: st.Restored, deleteFailed: st.DeleteFailed,
+	})
+	return nil
+}
+
+// ReadState reads what State.Write wrote.
+func ReadState(r io.Reader) (State, error) {
+	var st State
+	d := json.NewDecoder(r)
+	d.DisallowUnknownFields()
+	if err := d.Decode(&st); err != nil {
+		return State{}, fmt.Errorf("emulator: read state: %w", err)
+	}
+	return st, nil
+}
+
+// Write writes the state as JSON.
+func (st State) Write(w io.Writer) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", " ")
+	if err := enc.Encode(st); err != nil {
+		return fmt.Errorf("emulator: write state: %w", err)
+	}
+	return nil
+}
+
+// LoadFile restores the state from a file that SaveFile wrote.
+func (e *Emulator) LoadFile(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("emulator: load: %w", err)
+	}
+	defer f.Close()
+	st, err := ReadState(f)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return e.Restore(st)
+}
+
+// SaveFile writes the state to a file. It appears whole or not at all: a reader never
+// meets half a file, and a crash leaves the old one.
+func (e *Emulator) SaveFile(path string) error {
+	tmp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	if err != nil {
+		return fmt.Errorf("emulator: save: %w", err)
+	}
+	defer os.Remove(tmp.Name()) // fails harmlessly after the rename
+	err = e.State().Write(tmp)
+	if err == nil {
+		err = tmp.Sync()
+	}
+	if closed := tmp.Close(); err == nil {
+		err = closed
+	}
+	if err == nil {
+		err = os.Rename(tmp.Name(), path)
+	}
+	if err != nil {
+		return fmt.Errorf("emulator: save %s: %w", path, err)
+	}
+	return nil
+}

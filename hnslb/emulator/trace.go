@@ -1,0 +1,309 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package emulator
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/hnsproxy/hnsproxy/hnslb"
+)
+
+// tracer follows one packet through VFP: which frontend it meets, whether that frontend's
+// rules see it, and what each backend makes of it.
+type tracer struct {
+	store   *store
+	profile Profile
+	packet  Packet
+	family  hnslb.Family
+
+	// src is the packet's source address, sender the pod's endpoint if a pod sent it.
+	src    netip.Addr
+	sender *endpoint
+
+	// What the packet meets; nil where there is no load balancer.
+	key     hnslb.FrontendKey
+	b       *balancer
+	mapping hnslb.PortMapping
+	net     *network
+}
+
+func (e *Emulator) newTracer(p Packet) *tracer {
+	t := &tracer{store: e.store, profile: e.profile, packet: p, family: hnslb.FamilyOf(p.To.Addr())}
+	t.findFrontend()
+	return t
+}
+
+// findFrontend looks for the VIP first; a packet to the management IP can also meet a
+// node port, which answers on no other address of the host [A mgmt IP; C no other].
+func (t *tracer) findFrontend() {
+	t.key = hnslb.FrontendKey{
+		Family: t.family, VIP: t.packet.To.Addr(), Protocol: t.packet.Protocol, Port: t.packet.To.Port(),
+	}
+	t.b = t.store.frontends[t.key]
+	if t.b == nil && t.store.networkByManagementIP(t.packet.To.Addr()) != nil {
+		nodePort := t.key
+		nodePort.VIP = netip.Addr{}
+		t.b = t.store.frontends[nodePort]
+	}
+	if t.b == nil {
+		return
+	}
+	t.net = t.store.networkByID(t.b.network)
+	for _, m := range t.b.Mappings {
+		if m.Protocol == t.packet.Protocol && m.ExternalPort == t.packet.To.Port() {
+			t.mapping = m
+		}
+	}
+}
+
+// outcomes returns what can become of the packet, one verdict per backend in the load
+// balancer's order, and how VFP chooses among them. There is always at least one.
+func (t *tracer) outcomes() ([]Verdict, hnslb.Distribution) {
+	if reason := t.findSource(); reason != "" {
+		return []Verdict{lost(reason)}, hnslb.FiveTuple
+	}
+	if t.b == nil {
+		return []Verdict{t.direct()}, hnslb.FiveTuple
+	}
+	for _, check := range []func() string{
+		t.checkRules, t.checkFamily, t.checkHost, t.checkNodePort, t.checkVIPEndpoint,
+	} {
+		if reason := check(); reason != "" {
+			return []Verdict{lost(reason)}, hnslb.FiveTuple
+		}
+	}
+	out := make([]Verdict, 0, len(t.b.Endpoints))
+	for _, id := range t.b.Endpoints {
+		out = append(out, t.backend(t.store.endpoints[id]))
+	}
+	if len(out) == 0 {
+		out = append(out, lost("the load balancer names no endpoint"))
+	}
+	return out, t.mapping.Distribution
+}
+
+// findSource finds the source address, and for a pod the switch port it sends from.
+func (t *tracer) findSource() string {
+	switch from := t.packet.From; from.kind {
+	case fromPod:
+		t.sender = t.store.byIP.find(from.ip, func(ep *endpoint) bool { return !ep.remote })
+		if t.sender == nil {
+			return "the pod " + from.ip.String() + " has no local endpoint"
+		}
+		t.src = t.sender.addr(t.family)
+	case fromHost:
+		for _, n := range t.store.networks {
+			if ip := n.hostIP(t.family); ip.IsValid() {
+				t.src = ip
+				break
+			}
+		}
+	default:
+		t.src = from.ip
+	}
+	if !t.src.IsValid() || hnslb.FamilyOf(t.src) != t.family {
+		return fmt.Sprintf("the %s has no %s address", t.packet.From, t.family)
+	}
+	return ""
+}
+
+// direct is the way of a packet that no load balancer catches: to a pod as it is, or to a
+// listener on the host.
+func (t *tracer) direct() Verdict {
+	to := t.packet.To
+	asIs := Verdict{Backend: to, SourceIP: t.src, DestinationKept: true, Reason: "no load balancer"}
+	first := t.store.byIP.first[to.Addr()]
+	switch {
+	case t.hostListens():
+		return asIs
+	case first == nil, standsForVIP(first):
+		return lost("no load balancer on " + t.key.String())
+	}
+	if reason := t.blackHole(first.net, to.Addr()); reason != "" {
+		return lost(reason)
+	}
+	return asIs
+}
+
+func (t *tracer) hostListens() bool {
+	return t.store.networkByManagementIP(t.packet.To.Addr()) != nil &&
+		t.store.ports.listeners[HostPort{t.packet.Protocol, t.packet.To.Port()}]
+}
+
+// standsForVIP tells the remote endpoint of a cluster IP on overlay, which has the host's
+// MAC (reference 9.2), from that of a pod.
+func standsForVIP(ep *endpoint) bool {
+	return ep.remote && ep.net.IsOverlay() && strings.EqualFold(ep.mac, ep.net.HostMAC)
+}
+
+// blackHole: with a local and a remote endpoint on one address, traffic to it does not
+// arrive or does not come back [A: k8s PR 138000, Windows-Containers issue 631].
+func (t *tracer) blackHole(net *network, ip netip.Addr) string {
+	if t.store.endpointAt(net, ip, true) != nil && t.store.endpointAt(net, ip, false) != nil {
+		return ip.String() + " has a local and a remote endpoint"
+	}
+	return ""
+}
+
+// checkRules: an object without rules carries nothing [A: networkhealth.ps1], nor does one
+// whose network is gone.
+func (t *tracer) checkRules() string {
+	switch {
+	case t.b.noRules:
+		return t.key.String() + " has a load balancer but no rules in VFP"
+	case t.net == nil:
+		return "the network of the load balancer on " + t.key.String() + " is gone"
+	}
+	return ""
+}
+
+// checkFamily: IPv6 needs the flag on the load balancer (reference 5.1), HNS 11.10, and a
+// network that is no overlay (reference section 4).
+func (t *tracer) checkFamily() string {
+	flagged := t.b.Flags&hnslb.IPv6Enabled != 0
+	six := t.family == hnslb.IPv6
+	switch {
+	case six && !hnslb.FeaturesOf(t.profile.Version).IPv6:
+		return "HNS " + t.profile.Version.String() + " balances no IPv6"
+	case six && t.net.IsOverlay():
+		return "an overlay network carries no IPv6"
+	case six != flagged:
+		return fmt.Sprintf("the load balancer on %s has the IPv6 flag %v", t.key, flagged)
+	}
+	return ""
+}
+
+// checkHost: LocalRoutedVIP is what gives the host a route into the switch [A: ACN issue
+// 1863, k8s PR 74825]. See Quirks.HostReachesVIPs.
+func (t *tracer) checkHost() string {
+	if t.packet.From.kind == fromHost && t.mapping.Flags&hnslb.LocalRoutedVIP == 0 &&
+		!t.profile.Quirks.HostReachesVIPs {
+		return "the host reaches a VIP only with LocalRoutedVIP"
+	}
+	return ""
+}
+
+// checkNodePort: the rules of a node port carry the management IP of the time they were
+// made [C], and need a local endpoint whose port they can live on [B].
+func (t *tracer) checkNodePort() string {
+	switch {
+	case len(t.b.VIPs) > 0:
+		return ""
+	case !t.b.nodeIP.IsValid():
+		return "the node port was made before the network had a management IP"
+	case t.b.nodeIP != t.packet.To.Addr():
+		return "the rules of the node port still carry " + t.b.nodeIP.String()
+	case t.net.locals == 0 && !t.profile.Quirks.NodePortWithoutPods:
+		return "a node port answers only on a node with a local endpoint"
+	}
+	return ""
+}
+
+// checkVIPEndpoint: see Quirks.VIPNeedsEndpoint.
+func (t *tracer) checkVIPEndpoint() string {
+	clusterIP := len(t.b.VIPs) > 0 && t.mapping.Flags&hnslb.VIPExternal == 0
+	if t.profile.Quirks.VIPNeedsEndpoint && t.net.IsOverlay() && clusterIP &&
+		t.store.endpointAt(t.net, t.packet.To.Addr(), true) == nil {
+		return "the cluster IP has no remote endpoint on the overlay"
+	}
+	return ""
+}
+
+// backend is the way of a packet for which the hash chose this endpoint.
+func (t *tracer) backend(ep *endpoint) Verdict {
+	if ep == nil {
+		// The rule goes on naming it: stale rules are k8s issue 112836.
+		return lost("the chosen endpoint was deleted")
+	}
+	ip := ep.addr(t.family)
+	if !ip.IsValid() {
+		return lost(fmt.Sprintf("backend %s has no %s address", ep.ips[0], t.family))
+	}
+	for _, reason := range []string{
+		t.blackHole(ep.net, ip), t.remoteLoss(ep, ip), t.hairpinLoss(ip),
+	} {
+		if reason != "" {
+			return lost(reason)
+		}
+	}
+	source, reason := t.sourceAddress()
+	if reason != "" {
+		return lost(reason)
+	}
+	v := Verdict{Backend: netip.AddrPortFrom(ip, t.mapping.InternalPort), SourceIP: source}
+	// PreserveDIP works from Windows 1903, HNS 10, on [B: reference section 4].
+	if t.mapping.Flags&hnslb.PreserveDIP != 0 && t.profile.Version.Major >= 10 {
+		v.DestinationKept = true
+		v.Backend = netip.AddrPortFrom(ip, t.packet.To.Port()) // nothing is rewritten
+	}
+	return v
+}
+
+func (t *tracer) dsr() bool { return t.b.Flags&hnslb.DSR != 0 }
+
+// remoteLoss is what keeps a packet from a backend on another node, or from a local one
+// that has lost its port.
+func (t *tracer) remoteLoss(ep *endpoint, ip netip.Addr) string {
+	switch {
+	case ep.detached:
+		return "backend " + ip.String() + " has no switch port"
+	case !ep.remote:
+		return ""
+	case t.dsr() && t.packet.From.kind != fromPod:
+		// DSR rewrites at the port of a local pod: the client's or the backend's [A for
+		// pods; C that nothing is left for others].
+		return "DSR carries traffic from " + t.packet.From.String() + " to local backends only"
+	case !ep.net.IsOverlay():
+		return ""
+	case !ep.provider.IsValid():
+		return "remote endpoint " + ip.String() + " has no provider address"
+	}
+	for _, r := range ep.net.Remotes {
+		if r.Prefix.Contains(ip) && r.ProviderAddress != ep.provider {
+			return fmt.Sprintf("remote endpoint %s is on %s, not on %s", ip, r.ProviderAddress, ep.provider)
+		}
+	}
+	return ""
+}
+
+// hairpinLoss: a pod that is its own backend. With DSR it needs a setting of the network
+// plugin; without, HNS 9.x on L2Bridge takes the VIP as NAT pool when no source VIP is
+// given, and the answer never comes [B: kubernetes/community issue 8890, k8s PR 137455].
+func (t *tracer) hairpinLoss(ip netip.Addr) string {
+	switch {
+	case t.sender == nil || ip != t.src:
+		return ""
+	case t.dsr() && !t.net.loopbackDSR:
+		return "hairpin with DSR needs the network plugin's loopbackDSR"
+	case !t.dsr() && !t.b.SourceVIP.IsValid() && !t.net.IsOverlay() && t.profile.Version.Major == 9:
+		return "hairpin without a source VIP times out on HNS " + t.profile.Version.String()
+	}
+	return ""
+}
+
+// sourceAddress is what the backend sees: the client with DSR, else the source VIP, else
+// the node's address (reference 5.1, 5.3). An overlay must be given a source VIP [A], and
+// answers to it need an endpoint that has it [C].
+func (t *tracer) sourceAddress() (netip.Addr, string) {
+	if t.dsr() {
+		return t.src, ""
+	}
+	vip, nodeIP := t.b.SourceVIP, t.net.hostIP(t.family)
+	switch {
+	case vip.IsValid() && hnslb.FamilyOf(vip) != t.family:
+		return vip, fmt.Sprintf("source VIP %s is no %s address", vip, t.family)
+	case vip.IsValid() && t.net.IsOverlay() && vip != nodeIP && t.store.endpointAt(t.net, vip, false) == nil &&
+		t.store.endpointAt(t.net, vip, true) == nil:
+		return vip, "no endpoint has the source VIP " + vip.String()
+	case vip.IsValid():
+		return vip, ""
+	case t.net.IsOverlay():
+		return vip, "an overlay network needs a source VIP"
+	case !nodeIP.IsValid():
+		return vip, fmt.Sprintf("no source VIP, and the network has no %s management IP", t.family)
+	}
+	return nodeIP, ""
+}
