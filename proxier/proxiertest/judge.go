@@ -1,0 +1,170 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package proxiertest
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/hnsproxy/hnsproxy/hnslb"
+)
+
+// The flags of design section 4. A load balancer with others was made by somebody else.
+const (
+	ownFlags        = hnslb.DSR | hnslb.IPv6Enabled
+	ownMappingFlags = hnslb.LocalRoutedVIP | hnslb.UseMux | hnslb.PreserveDIP | hnslb.VIPExternal
+)
+
+func (k *LawKeeper) judgeCreateEndpoint(e hnslb.Endpoint) {
+	const verb = hnslb.VerbCreateEndpoint
+	name := e.ObjectName()
+	if e.Network != k.known.network.ID {
+		k.breach(4, verb, name, "it is on network %s, the node's pods are on %s", e.Network, k.known.network.ID)
+	}
+	if len(e.IPs) != 1 {
+		k.breach(12, verb, name, "it has %d addresses", len(e.IPs))
+		return
+	}
+	if !e.Remote && e.IPs[0] != k.opts.SourceVIP {
+		k.breach(10, verb, name, "local endpoints belong to the network plugin")
+	}
+	for _, o := range k.known.endpoints {
+		if o.Network == e.Network && slices.Contains(o.IPs, e.IPs[0]) {
+			k.breach(10, verb, name, "endpoint %s has that address", o.ID)
+		}
+	}
+}
+
+func (k *LawKeeper) judgeDeleteEndpoint(id hnslb.ID, name string) {
+	const verb = hnslb.VerbDeleteEndpoint
+	e, ok := k.known.endpoints[id]
+	if !ok {
+		k.breach(6, verb, name, "no list and no answer ever named it")
+		return
+	}
+	switch n := k.known.network; {
+	case !e.Remote:
+		k.breach(10, verb, name, "it is local")
+	case e.Network != n.ID:
+		k.breach(7, verb, name, "it is on another network")
+	case !strings.EqualFold(e.MAC, hnslb.RemoteMAC(e.IPs[0])) && !(n.IsOverlay() && strings.EqualFold(e.MAC, n.HostMAC)):
+		k.breach(7, verb, name, "its MAC %s is not one that we give", e.MAC)
+	case e.IPs[0] == k.opts.SourceVIP:
+		k.breach(10, verb, name, "it carries the source VIP")
+	}
+	if lb := k.known.namedBy(id); lb != nil {
+		k.breach(8, verb, name, "load balancer %s names it", lb.ObjectName())
+	}
+}
+
+// judgeBalancer judges what holds for a load balancer on create and on update.
+func (k *LawKeeper) judgeBalancer(verb hnslb.Verb, lb hnslb.LoadBalancer) {
+	name := lb.ObjectName()
+	if len(lb.Mappings) != 1 || len(lb.VIPs) > 1 {
+		k.breach(12, verb, name, "%d mappings and %d VIPs, want one and at most one", len(lb.Mappings), len(lb.VIPs))
+		return
+	}
+	nodePort := lb.Mappings[0].Flags&hnslb.LocalRoutedVIP != 0
+	switch {
+	case len(lb.VIPs) == 0 && !nodePort:
+		k.breach(12, verb, name, "no VIP, and it is no node port (CVE-2021-25736)")
+	case len(lb.VIPs) == 1 && nodePort:
+		k.breach(12, verb, name, "a node port with a VIP")
+	case len(lb.VIPs) == 1 && !usable(lb.VIPs[0]):
+		k.breach(12, verb, name, "VIP %s is not the address of one host", lb.VIPs[0])
+	}
+	if lb.Flags&^ownFlags != 0 || lb.Mappings[0].Flags&^ownMappingFlags != 0 {
+		k.breach(4, verb, name, "flags %d and %d are not among ours", lb.Flags, lb.Mappings[0].Flags)
+	}
+	k.judgeBackends(verb, lb)
+}
+
+func usable(ip netip.Addr) bool {
+	return ip.IsValid() && !ip.IsUnspecified() && !ip.IsMulticast()
+}
+
+func (k *LawKeeper) judgeBackends(verb hnslb.Verb, lb hnslb.LoadBalancer) {
+	name := lb.ObjectName()
+	if len(lb.Endpoints) == 0 {
+		k.breach(12, verb, name, "no endpoints")
+	}
+	seen := map[hnslb.ID]bool{}
+	for _, id := range lb.Endpoints {
+		e, ok := k.known.endpoints[id]
+		switch {
+		case !ok:
+			k.breach(8, verb, name, "it names endpoint %s, which does not exist", id)
+		case e.Network != k.known.network.ID:
+			k.breach(7, verb, name, "it names endpoint %s of another network", e.ObjectName())
+		case seen[id]:
+			k.breach(12, verb, name, "it names endpoint %s twice", e.ObjectName())
+		}
+		seen[id] = true
+	}
+}
+
+// judgeCreateBalancer judges whether the frontend was free, and why it was.
+func (k *LawKeeper) judgeCreateBalancer(lb hnslb.LoadBalancer) {
+	const verb = hnslb.VerbCreateLoadBalancer
+	key, ok := lb.Key()
+	if !ok {
+		return
+	}
+	if held := k.known.holder(key); held != nil {
+		k.breach(7, verb, key.String(), "load balancer %s holds it", held.ID)
+	}
+	old := k.dropped[key]
+	delete(k.dropped, key)
+	// An endpoint that must make room takes its load balancer with it: then nothing of
+	// what the old one named is left.
+	if old == nil || k.mixed || !k.known.anyKnown(old.lb.Endpoints) {
+		return
+	}
+	if k.writes > old.write+1 {
+		k.breach(8, verb, key.String(), "it was deleted %d writes ago, other writes came between", k.writes-old.write)
+	}
+	if k.known.modify && modifiable(old.lb, lb) {
+		k.breach(8, verb, key.String(), "it was deleted and made again, where a change in place would do")
+	}
+}
+
+// modifiable tells whether HNS can make one load balancer of the other in place.
+func modifiable(a, b hnslb.LoadBalancer) bool {
+	return a.Flags == b.Flags && slices.Equal(a.VIPs, b.VIPs) &&
+		slices.EqualFunc(a.Mappings, b.Mappings, func(a, b hnslb.PortMapping) bool {
+			a.InternalPort = b.InternalPort
+			return a == b
+		})
+}
+
+func (k *LawKeeper) judgeUpdateBalancer(lb hnslb.LoadBalancer) {
+	const verb = hnslb.VerbUpdateLoadBalancer
+	old, ok := k.known.balancers[lb.ID]
+	switch {
+	case !ok:
+		k.breach(6, verb, lb.ObjectName(), "no list and no answer ever named it")
+	case !modifiable(old, lb):
+		k.breach(8, verb, lb.ObjectName(), "more than endpoints, source VIP and internal port differ")
+	case sameIDs(old.Endpoints, lb.Endpoints) && old.SourceVIP == lb.SourceVIP && slices.Equal(old.Mappings, lb.Mappings):
+		k.breach(1, verb, lb.ObjectName(), "it changes nothing")
+	}
+}
+
+func (k *LawKeeper) judgeDeleteBalancer(id hnslb.ID, name string) {
+	const verb = hnslb.VerbDeleteLoadBalancer
+	lb, ok := k.known.balancers[id]
+	if !ok {
+		k.breach(6, verb, name, "no list and no answer ever named it")
+		return
+	}
+	if len(lb.Mappings) != 1 || len(lb.VIPs) > 1 || lb.Flags&^ownFlags != 0 || lb.Mappings[0].Flags&^ownMappingFlags != 0 {
+		k.breach(7, verb, name, "its shape is not ours")
+	}
+	for _, e := range lb.Endpoints {
+		if ep, ok := k.known.endpoints[e]; ok && ep.Network != k.known.network.ID {
+			k.breach(7, verb, name, "it names endpoint %s of another network", ep.ObjectName())
+		}
+	}
+}

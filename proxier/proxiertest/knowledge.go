@@ -1,0 +1,97 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package proxiertest
+
+import (
+	"slices"
+
+	"github.com/hnsproxy/hnsproxy/hnslb"
+)
+
+// knowledge is what a proxy can know of HNS: the last lists, and the answers to its own
+// calls since. What others did since then it cannot know, so acting on it is no breach.
+type knowledge struct {
+	network   hnslb.Network
+	endpoints map[hnslb.ID]hnslb.Endpoint
+	balancers map[hnslb.ID]hnslb.LoadBalancer
+
+	endpointsListed, balancersListed bool
+	// doubt names the call whose outcome is unknown, until both lists were read again.
+	doubt string
+
+	modify, modifyFailed bool
+}
+
+func newKnowledge() knowledge {
+	return knowledge{endpoints: map[hnslb.ID]hnslb.Endpoint{}, balancers: map[hnslb.ID]hnslb.LoadBalancer{}}
+}
+
+// listed tells whether HNS was ever listed.
+func (k *knowledge) listed() bool {
+	return k.endpointsListed && k.balancersListed || k.doubt != ""
+}
+
+func (k *knowledge) setEndpoints(eps []hnslb.Endpoint) {
+	clear(k.endpoints)
+	for _, e := range eps {
+		k.endpoints[e.ID] = e
+	}
+	k.endpointsListed = true
+	k.settleDoubt()
+}
+
+func (k *knowledge) setBalancers(lbs []hnslb.LoadBalancer) {
+	clear(k.balancers)
+	for _, lb := range lbs {
+		k.balancers[lb.ID] = lb
+	}
+	k.balancersListed = true
+	k.settleDoubt()
+}
+
+func (k *knowledge) settleDoubt() {
+	if k.endpointsListed && k.balancersListed {
+		k.doubt = ""
+	}
+}
+
+// endpointName returns the address of an endpoint, or its ID when it is not known.
+func (k *knowledge) endpointName(id hnslb.ID) string {
+	if e, ok := k.endpoints[id]; ok {
+		return e.ObjectName()
+	}
+	return string(id)
+}
+
+// holder returns the load balancer that is known to hold a frontend, nil if there is none.
+func (k *knowledge) holder(key hnslb.FrontendKey) *hnslb.LoadBalancer {
+	for _, lb := range k.balancers {
+		if held, ok := lb.Key(); ok && held == key {
+			return &lb
+		}
+	}
+	return nil
+}
+
+// namedBy returns a load balancer that is known to name an endpoint, nil if there is none.
+func (k *knowledge) namedBy(id hnslb.ID) *hnslb.LoadBalancer {
+	for _, lb := range k.balancers {
+		if slices.Contains(lb.Endpoints, id) {
+			return &lb
+		}
+	}
+	return nil
+}
+
+// anyKnown tells whether one of the endpoints is known to exist.
+func (k *knowledge) anyKnown(ids []hnslb.ID) bool {
+	return slices.ContainsFunc(ids, func(id hnslb.ID) bool { _, ok := k.endpoints[id]; return ok })
+}
+
+func sameIDs(a, b []hnslb.ID) bool {
+	a, b = slices.Clone(a), slices.Clone(b)
+	slices.Sort(a)
+	slices.Sort(b)
+	return slices.Equal(a, b)
+}

@@ -1,0 +1,243 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package proxiertest
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"sync"
+
+	"github.com/hnsproxy/hnsproxy/hnslb"
+)
+
+// Options say what a LawKeeper cannot see from calls.
+type Options struct {
+	// Network is the name of the network that carries the node's pods.
+	Network string
+	// SourceVIP is the one address whose local endpoint a proxy may create (law 10); the
+	// zero Addr when there is none.
+	SourceVIP netip.Addr
+}
+
+// LawKeeper passes calls to another driver and notes those that break a law. Use one for
+// each start of a proxy: what a proxy knows dies with it. It is safe for concurrent use,
+// but the laws about order mean something only when one goroutine writes.
+type LawKeeper struct {
+	inner hnslb.Driver
+	opts  Options
+
+	mu     sync.Mutex
+	known  knowledge
+	broken []string
+	// writes counts write calls, so that "the next one" has a meaning.
+	writes int
+	// dropped are the load balancers that were deleted since the last piece of work began,
+	// by their frontends.
+	dropped map[hnslb.FrontendKey]*dropped
+	// mixed tells that something changed while the proxy was at work: what it does then
+	// may follow from either state, so deleting and making again proves nothing.
+	mixed bool
+}
+
+// dropped is a load balancer that was deleted.
+type dropped struct {
+	lb    hnslb.LoadBalancer
+	write int
+}
+
+var _ hnslb.Driver = (*LawKeeper)(nil)
+
+// NewLawKeeper returns a driver that watches the calls to inner.
+func NewLawKeeper(inner hnslb.Driver, o Options) *LawKeeper {
+	return &LawKeeper{inner: inner, opts: o, known: newKnowledge(), dropped: map[hnslb.FrontendKey]*dropped{}}
+}
+
+// Broken returns the breaches so far, in order, each as "law N: call: why".
+func (k *LawKeeper) Broken() []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return append([]string(nil), k.broken...)
+}
+
+// Changed tells that what is desired, or what HNS holds, was changed by somebody else, so
+// that a load balancer which had to go may rightly come back. idle says whether the proxy
+// had nothing to do when that happened. Without calls of Changed everything counts as one
+// piece of work, in which no frontend has a reason to go and come back.
+func (k *LawKeeper) Changed(idle bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	clear(k.dropped)
+	k.mixed = !idle
+}
+
+// breach notes a breach of a law.
+func (k *LawKeeper) breach(law int, v hnslb.Verb, object, format string, args ...any) {
+	k.broken = append(k.broken, fmt.Sprintf("law %d: %s %s: %s", law, v, object, fmt.Sprintf(format, args...)))
+}
+
+// write counts a write call and judges what holds for all of them.
+func (k *LawKeeper) write(v hnslb.Verb, object string) {
+	k.writes++
+	switch {
+	case !k.known.listed():
+		k.breach(7, v, object, "HNS was not listed before")
+	case k.known.doubt != "":
+		// A load balancer is made of endpoint IDs and an endpoint is deleted because no
+		// load balancer names it: every write rests on both lists.
+		k.breach(6, v, object, "the outcome of %s is unknown and HNS was not listed since", k.known.doubt)
+	}
+}
+
+// after takes note of how a write ended.
+func (k *LawKeeper) after(v hnslb.Verb, object string, err error) {
+	if hnslb.OutcomeUnknown(err) {
+		k.known.doubt = string(v) + " " + object
+		k.known.endpointsListed, k.known.balancersListed = false, false
+	}
+}
+
+// Features is part of hnslb.Driver.
+func (k *LawKeeper) Features(ctx context.Context) (hnslb.Features, error) {
+	f, err := k.inner.Features(ctx)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err == nil {
+		k.known.modify = f.Modify && !k.known.modifyFailed
+	}
+	return f, err
+}
+
+// Network is part of hnslb.Driver.
+func (k *LawKeeper) Network(ctx context.Context, name string) (hnslb.Network, error) {
+	n, err := k.inner.Network(ctx, name)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err == nil && name == k.opts.Network {
+		k.known.network = n
+	}
+	return n, err
+}
+
+// Endpoints is part of hnslb.Driver.
+func (k *LawKeeper) Endpoints(ctx context.Context) ([]hnslb.Endpoint, error) {
+	eps, err := k.inner.Endpoints(ctx)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err == nil {
+		k.known.setEndpoints(eps)
+	}
+	return eps, err
+}
+
+// LoadBalancers is part of hnslb.Driver.
+func (k *LawKeeper) LoadBalancers(ctx context.Context) ([]hnslb.LoadBalancer, error) {
+	lbs, err := k.inner.LoadBalancers(ctx)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err == nil {
+		k.known.setBalancers(lbs)
+	}
+	return lbs, err
+}
+
+// CreateEndpoint is part of hnslb.Driver.
+func (k *LawKeeper) CreateEndpoint(ctx context.Context, e hnslb.Endpoint) (hnslb.Endpoint, error) {
+	k.mu.Lock()
+	k.write(hnslb.VerbCreateEndpoint, e.ObjectName())
+	k.judgeCreateEndpoint(e)
+	k.mu.Unlock()
+	made, err := k.inner.CreateEndpoint(ctx, e)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.after(hnslb.VerbCreateEndpoint, e.ObjectName(), err)
+	if err == nil {
+		k.known.endpoints[made.ID] = made
+	}
+	return made, err
+}
+
+// DeleteEndpoint is part of hnslb.Driver.
+func (k *LawKeeper) DeleteEndpoint(ctx context.Context, id hnslb.ID) error {
+	k.mu.Lock()
+	name := k.known.endpointName(id)
+	k.write(hnslb.VerbDeleteEndpoint, name)
+	k.judgeDeleteEndpoint(id, name)
+	k.mu.Unlock()
+	err := k.inner.DeleteEndpoint(ctx, id)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.after(hnslb.VerbDeleteEndpoint, name, err)
+	if gone(err) {
+		delete(k.known.endpoints, id)
+	}
+	return err
+}
+
+// CreateLoadBalancer is part of hnslb.Driver.
+func (k *LawKeeper) CreateLoadBalancer(ctx context.Context, lb hnslb.LoadBalancer) (hnslb.LoadBalancer, error) {
+	k.mu.Lock()
+	k.write(hnslb.VerbCreateLoadBalancer, lb.ObjectName())
+	k.judgeBalancer(hnslb.VerbCreateLoadBalancer, lb)
+	k.judgeCreateBalancer(lb)
+	k.mu.Unlock()
+	made, err := k.inner.CreateLoadBalancer(ctx, lb)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.after(hnslb.VerbCreateLoadBalancer, lb.ObjectName(), err)
+	if err == nil {
+		k.known.balancers[made.ID] = made
+	}
+	return made, err
+}
+
+// UpdateLoadBalancer is part of hnslb.Driver.
+func (k *LawKeeper) UpdateLoadBalancer(ctx context.Context, lb hnslb.LoadBalancer) (hnslb.LoadBalancer, error) {
+	k.mu.Lock()
+	k.write(hnslb.VerbUpdateLoadBalancer, lb.ObjectName())
+	k.judgeBalancer(hnslb.VerbUpdateLoadBalancer, lb)
+	k.judgeUpdateBalancer(lb)
+	k.mu.Unlock()
+	held, err := k.inner.UpdateLoadBalancer(ctx, lb)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.after(hnslb.VerbUpdateLoadBalancer, lb.ObjectName(), err)
+	if err == nil {
+		k.known.balancers[held.ID] = held
+	}
+	if hnslb.ErrorClass(err) == hnslb.Unsupported || err == nil && !sameIDs(held.Endpoints, lb.Endpoints) {
+		// This HNS cannot modify after all: making anew is right from now on.
+		k.known.modify, k.known.modifyFailed = false, true
+	}
+	return held, err
+}
+
+// DeleteLoadBalancer is part of hnslb.Driver.
+func (k *LawKeeper) DeleteLoadBalancer(ctx context.Context, id hnslb.ID) error {
+	k.mu.Lock()
+	lb, ok := k.known.balancers[id]
+	name := string(id)
+	if ok {
+		name = lb.ObjectName()
+	}
+	k.write(hnslb.VerbDeleteLoadBalancer, name)
+	k.judgeDeleteBalancer(id, name)
+	write := k.writes
+	k.mu.Unlock()
+	err := k.inner.DeleteLoadBalancer(ctx, id)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.after(hnslb.VerbDeleteLoadBalancer, name, err)
+	if !gone(err) {
+		return err
+	}
+	delete(k.known.balancers, id)
+	if key, one := lb.Key(); ok && one && k.known.holder(key) == nil {
+		k.dropped[key] = &dropped{lb: lb, write: write}
+	}
+	return err
+}
+
+// gone tells whether a delete with that outcome leaves nothing behind.
+func gone(err error) bool { return err == nil || hnslb.ErrorClass(err) == hnslb.NotFound }
