@@ -11,8 +11,10 @@ func (e Endpoint) ObjectName() string {
 		return e.IPs[0].String()
 	case e.Name != "":
 		return e.Name
+	case e.ID != "":
+		return string(e.ID)
 	}
-	return string(e.ID)
+	return "endpoint without an address"
 }
 
 // ObjectName names the load balancer in errors and logs: its frontend, since that is what

@@ -274,6 +274,7 @@ func TestObjectName(t *testing.T) {
 		{stubEndpoint.ObjectName(), "10.0.0.1"},
 		{hnslb.Endpoint{ID: "id", Name: "name"}.ObjectName(), "name"},
 		{hnslb.Endpoint{ID: "id"}.ObjectName(), "id"},
+		{hnslb.Endpoint{}.ObjectName(), "endpoint without an address"},
 		{stubLB.ObjectName(), "10.96.0.10:53/UDP"},
 		{hnslb.LoadBalancer{ID: "id"}.ObjectName(), "id"},
 		{hnslb.LoadBalancer{}.ObjectName(), "load balancer without a single frontend"},
