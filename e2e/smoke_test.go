@@ -76,7 +76,8 @@ func TestEndpointSlicesAppear(t *testing.T) {
 	awaitEndpoints(t, plane.Admin, namespace, nil)
 }
 
-// TestShippedRBAC shows that deploy/rbac.yaml lets hnsproxy's identity do what it needs and nothing else.
+// TestShippedRBAC shows that deploy/rbac.yaml lets hnsproxy's identity do what it needs and nothing else, and that its token
+// outlives a crash of the API server.
 func TestShippedRBAC(t *testing.T) {
 	plane := controlplane.New(t)
 	namespace := plane.Namespace(t)
@@ -125,6 +126,15 @@ func TestShippedRBAC(t *testing.T) {
 		if !test.allowed && !apierrors.IsForbidden(err) {
 			t.Errorf("%s: got %v, want forbidden", test.name, err)
 		}
+	}
+
+	plane.KillAPIServer()
+	if _, err := client.CoreV1().Services("").List(ctx, list); err == nil {
+		t.Error("a killed API server answered")
+	}
+	must(t, plane.StartAPIServer(ctx))
+	if _, err := client.CoreV1().Services("").List(ctx, list); err != nil {
+		t.Errorf("list Services after a crash of the API server: %v", err)
 	}
 }
 
