@@ -59,6 +59,9 @@ func (p *Proxier) settleEndpoint(t task, r apply.Result) {
 		p.failed(t, r.Err)
 		return
 	}
+	if len(r.Endpoints) > 0 {
+		return // the endpoint of the source VIP; it waits already
+	}
 	p.backoff.Succeeded(t)
 	if r.Steps == 0 {
 		return

@@ -98,7 +98,6 @@ func (u *Unit) program(in Input, f *desired.Frontend, lb *observed.LoadBalancer)
 	if f.VIPEndpoint {
 		u.need(in, in.Env.VIPEndpoint(f.Key.VIP))
 	}
-	evicted := len(u.Evict)
 	var present []*observed.Endpoint
 	var backends []netip.Addr
 	for _, b := range f.Backends {
@@ -111,9 +110,9 @@ func (u *Unit) program(in Input, f *desired.Frontend, lb *observed.LoadBalancer)
 		}
 	}
 	if len(backends) == 0 {
-		// Never an empty list (law 12). What HNS holds stays, dead backends and all,
-		// unless it keeps an endpoint from making room.
-		if lb != nil && len(u.Evict) > evicted {
+		// Never an empty list (law 12), and never the endpoints of yesterday: their
+		// addresses may be other pods' by now.
+		if lb != nil {
 			u.Steps = append(u.Steps, Step{Op: DeleteLoadBalancer, ID: lb.ID, Key: f.Key})
 		}
 		return
