@@ -41,8 +41,8 @@ func encode(t *testing.T, doc any) string {
 	return string(text)
 }
 
-// TestComposeText holds the documents that HNS gets, letter by letter: these are the ones
-// that kube-proxy.exe sends.
+// TestComposeText holds the documents that HNS gets, letter by letter: flags, protocol and
+// distribution as numbers, no ID, nothing that is zero.
 func TestComposeText(t *testing.T) {
 	endpoint, err := composeEndpoint(hnslb.Endpoint{
 		Network: guid1, Name: "remote", IPs: []netip.Addr{netip.MustParseAddr("10.0.1.2")},
