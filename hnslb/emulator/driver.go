@@ -76,7 +76,7 @@ func (e *Emulator) LoadBalancers(ctx context.Context) ([]hnslb.LoadBalancer, err
 // CreateEndpoint makes an endpoint. See hnslb.Driver.
 func (e *Emulator) CreateEndpoint(ctx context.Context, ep hnslb.Endpoint) (hnslb.Endpoint, error) {
 	ep.IPs = slices.Clone(ep.IPs)
-	c := call{verb: hnslb.VerbCreateEndpoint, object: func() string { return fmt.Sprint(ep.IPs) }}
+	c := call{verb: hnslb.VerbCreateEndpoint, object: ep.ObjectName}
 	return run(ctx, e, c, func() (hnslb.Endpoint, error) {
 		if err := ruleNoID(ep.ID); err != nil {
 			return hnslb.Endpoint{}, err
@@ -144,7 +144,7 @@ func (e *Emulator) CreateLoadBalancer(ctx context.Context, lb hnslb.LoadBalancer
 	lb = publicBalancer(lb)
 	c := call{
 		verb:   hnslb.VerbCreateLoadBalancer,
-		object: func() string { return describe(lb) },
+		object: lb.ObjectName,
 		failed: func() { e.leaveHalfMade(lb) },
 	}
 	return run(ctx, e, c, func() (hnslb.LoadBalancer, error) {
@@ -190,7 +190,7 @@ func (e *Emulator) leaveHalfMade(lb hnslb.LoadBalancer) {
 func (e *Emulator) UpdateLoadBalancer(ctx context.Context, lb hnslb.LoadBalancer) (hnslb.LoadBalancer, error) {
 	lb = publicBalancer(lb)
 	lb.ID = hnslb.NewID(string(lb.ID))
-	c := call{verb: hnslb.VerbUpdateLoadBalancer, object: func() string { return describe(lb) }}
+	c := call{verb: hnslb.VerbUpdateLoadBalancer, object: lb.ObjectName}
 	return run(ctx, e, c, func() (hnslb.LoadBalancer, error) {
 		b, err := e.modifyBalancer(lb)
 		if err != nil {
@@ -241,15 +241,4 @@ func (e *Emulator) DeleteLoadBalancer(ctx context.Context, id hnslb.ID) error {
 		return struct{}{}, nil
 	})
 	return err
-}
-
-// describe names a load balancer in errors: its frontend, else its ID.
-func describe(lb hnslb.LoadBalancer) string {
-	if k, ok := lb.Key(); ok {
-		return k.String()
-	}
-	if lb.ID != "" {
-		return string(lb.ID)
-	}
-	return fmt.Sprintf("load balancer with %d VIPs and %d mappings", len(lb.VIPs), len(lb.Mappings))
 }

@@ -170,17 +170,15 @@ func (e *Emulator) SetAttached(ip netip.Addr, attached bool) error {
 func (e *Emulator) AddForeignLoadBalancer(lb hnslb.LoadBalancer) (hnslb.LoadBalancer, error) {
 	lb = publicBalancer(lb)
 	foldIDs(lb.Endpoints)
-	err := e.host("add load balancer "+describe(lb), func() error {
+	err := e.host("add load balancer "+lb.ObjectName(), func() error {
 		if lb.ID = hnslb.NewID(string(lb.ID)); lb.ID != "" && e.store.has(lb.ID) {
 			return refuse(hnslb.ResultWin32AlreadyExists, "")
 		}
 		if err := ruleBalancerAddresses(lb); err != nil {
 			return err
 		}
-		for k := range frontendsOf(lb) {
-			if e.store.frontends[k] != nil {
-				return refuse(hnslb.ResultPortAlreadyExists, "")
-			}
+		if _, taken := e.store.takenFrontend(lb); taken {
+			return refuse(hnslb.ResultPortAlreadyExists, "")
 		}
 		lb.ID = e.freshID(lb.ID)
 		e.store.insertBalancer(newBalancer(publicBalancer(lb), e.store.networkOf(lb)))

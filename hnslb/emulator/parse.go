@@ -361,19 +361,15 @@ func (f *fields) number(s string, bits int) uint64 {
 	return n
 }
 
-// protocol reads "TCP", "UDP" or "protocol-132".
+// protocol reads what hnslb.Protocol prints.
 func (f *fields) protocol(s string) hnslb.Protocol {
-	for _, p := range []hnslb.Protocol{hnslb.TCP, hnslb.UDP} {
-		if s == p.String() {
+	for n := range 256 {
+		if p := hnslb.Protocol(n); p.String() == s {
 			return p
 		}
 	}
-	rest, ok := strings.CutPrefix(s, "protocol-")
-	if !ok {
-		f.fail(fmt.Errorf("unknown protocol %q", s))
-		return 0
-	}
-	return hnslb.Protocol(f.number(rest, 8))
+	f.fail(fmt.Errorf("unknown protocol %q", s))
+	return 0
 }
 
 // port reads "53/UDP".

@@ -125,7 +125,7 @@ func storeOf(st State, s *store) (*store, error) {
 	}
 	for _, lb := range st.LoadBalancers {
 		if err := s.restoreBalancer(lb); err != nil {
-			return nil, fmt.Errorf("load balancer %s (%s): %w", lb.ID, describe(lb.LoadBalancer), err)
+			return nil, fmt.Errorf("load balancer %s (%s): %w", lb.ID, lb.ObjectName(), err)
 		}
 	}
 	for _, p := range st.Listeners {
@@ -181,12 +181,8 @@ func (s *store) restoreBalancer(st LoadBalancerState) error {
 	if st.NodeIP.IsValid() && !usableAddress(st.NodeIP) {
 		return fmt.Errorf("node IP %s", st.NodeIP)
 	}
-	seen := map[hnslb.FrontendKey]bool{}
-	for k := range frontendsOf(lb) {
-		if seen[k] || s.frontends[k] != nil {
-			return fmt.Errorf("%s is taken", k)
-		}
-		seen[k] = true
+	if k, taken := s.takenFrontend(lb); taken {
+		return fmt.Errorf("%s is taken", k)
 	}
 	s.insertBalancer(&balancer{
 		LoadBalancer: lb, network: hnslb.NewID(string(st.Network)), nodeIP: st.NodeIP,

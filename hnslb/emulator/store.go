@@ -358,6 +358,19 @@ func (s *store) endpointAt(net *network, ip netip.Addr, remote bool) *endpoint {
 	return s.byIP.find(ip, func(ep *endpoint) bool { return ep.net == net && ep.remote == remote })
 }
 
+// takenFrontend returns a frontend of lb that another load balancer has, or that lb itself
+// asks for twice.
+func (s *store) takenFrontend(lb hnslb.LoadBalancer) (hnslb.FrontendKey, bool) {
+	seen := map[hnslb.FrontendKey]bool{}
+	for k := range frontendsOf(lb) {
+		if seen[k] || s.frontends[k] != nil {
+			return k, true
+		}
+		seen[k] = true
+	}
+	return hnslb.FrontendKey{}, false
+}
+
 // networkOf returns the network of the first endpoint that exists, nil if none does.
 func (s *store) networkOf(lb hnslb.LoadBalancer) *network {
 	for _, id := range lb.Endpoints {
