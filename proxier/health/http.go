@@ -1,0 +1,92 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package health
+
+import (
+	"encoding/json"
+	"net/http"
+	"time"
+)
+
+// status is the body of both probes. Names and order are kube-proxy's.
+type status struct {
+	// LastUpdated is when the work of some family was last done, and simply now while
+	// all is well: in old releases of kube-proxy it was the time of the last sync, done
+	// or not, and there are clients that expect it to be recent.
+	LastUpdated time.Time `json:"lastUpdated"`
+	CurrentTime time.Time `json:"currentTime"`
+	// NodeEligible is in /healthz alone.
+	NodeEligible *bool `json:"nodeEligible,omitempty"`
+	// Healthy is about the proxy, not about the node.
+	Healthy  bool                    `json:"healthy"`
+	Families map[string]familyStatus `json:"status,omitempty"`
+}
+
+type familyStatus struct {
+	LastUpdated time.Time `json:"lastUpdated"`
+	Healthy     bool      `json:"healthy"`
+}
+
+// Healthz answers /healthz: 200 when the proxy is healthy and the node eligible, else 503.
+func (h *Health) Healthz() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		s, eligible := h.status(), h.nodeEligible()
+		s.NodeEligible = &eligible
+		answer(w, s, s.Healthy && eligible, h.cfg.OnHealthz)
+	})
+}
+
+// Livez answers /livez: 200 when the proxy is healthy, else 503.
+func (h *Health) Livez() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		s := h.status()
+		answer(w, s, s.Healthy, h.cfg.OnLivez)
+	})
+}
+
+func answer(w http.ResponseWriter, s status, ok bool, heard func(int)) {
+	code := http.StatusServiceUnavailable
+	if ok {
+		code = http.StatusOK
+		s.LastUpdated = s.CurrentTime
+	}
+	if heard != nil {
+		heard(code)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(code)
+	body, err := json.Marshal(s)
+	if err != nil {
+		return // A status has nothing that JSON cannot say, short of a year beyond 9999.
+	}
+	_, _ = w.Write(body) // A prober that hung up is not our concern.
+}
+
+// Mux serves /healthz and /livez, as on --healthz-bind-address.
+func Mux(h *Health) *http.ServeMux {
+	mux := http.NewServeMux()
+	mux.Handle("/healthz", h.Healthz())
+	mux.Handle("/livez", h.Livez())
+	return mux
+}
+
+// MetricsMux serves /metrics, /healthz and /proxyMode, as on --metrics-bind-address. That
+// /healthz says only that the process answers: kube-proxy's does not ask the proxier
+// either. More pages may be added to the mux before it is served.
+func MetricsMux(metrics http.Handler) *http.ServeMux {
+	mux := http.NewServeMux()
+	mux.Handle("/metrics", metrics)
+	mux.Handle("/healthz", text("ok"))
+	mux.Handle("/proxyMode", text("kernelspace"))
+	return mux
+}
+
+func text(s string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		_, _ = w.Write([]byte(s))
+	})
+}

@@ -1,0 +1,93 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package health
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"k8s.io/klog/v2"
+)
+
+// Times of a server.
+const (
+	// retryPeriod is how long kube-proxy waits before it tries a taken address again.
+	retryPeriod = 5 * time.Second
+	// drainPeriod is how long requests may take to end once the server has to stop.
+	drainPeriod = 3 * time.Second
+	// headerPeriod is how long a client may take for the head of its request.
+	headerPeriod = 10 * time.Second
+)
+
+// Serve answers HTTP on addr ("ip:port") until ctx ends, then stops within drainPeriod and
+// returns nil. An empty addr serves nothing and returns at once.
+//
+// When it cannot listen, or a running server breaks, it says so in the log and tries again
+// after 5 s, since the address may be held by the process that is being replaced. With
+// hardFail (--bind-address-hard-fail) it returns that error instead. name stands in
+// messages: "healthz", "metrics".
+func Serve(ctx context.Context, name, addr string, handler http.Handler, hardFail bool) error {
+	if addr == "" {
+		return nil
+	}
+	for {
+		err := serveOnce(ctx, addr, handler)
+		if err == nil {
+			return nil
+		}
+		err = fmt.Errorf("serve %s on %s: %w", name, addr, err)
+		if hardFail {
+			return err
+		}
+		klog.FromContext(ctx).Error(err, "Server failed; will try again", "server", name, "after", retryPeriod)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(retryPeriod):
+		}
+	}
+}
+
+// serveOnce listens and serves until ctx ends, which is no error, or something breaks.
+func serveOnce(ctx context.Context, addr string, handler http.Handler) error {
+	var lc net.ListenConfig
+	listener, err := lc.Listen(ctx, "tcp", addr)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: headerPeriod,
+		// What a probe or a scrape does wrong is not worth an error in the log.
+		ErrorLog:    klog.NewStandardLogger("INFO"),
+		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+	}
+	stopped := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(stopped)
+		shutdown(server)
+	})
+	err = server.Serve(listener)
+	if !stop() { // ctx ended: the answers under way get their time.
+		<-stopped
+		return nil
+	}
+	_ = server.Close() // Accepting broke; its error is the one that counts.
+	return err
+}
+
+// shutdown lets running requests end, but not for ever.
+func shutdown(server *http.Server) {
+	ctx, cancel := context.WithTimeout(context.Background(), drainPeriod)
+	defer cancel()
+	if server.Shutdown(ctx) != nil {
+		_ = server.Close() // Whatever is left now is cut off.
+	}
+}
