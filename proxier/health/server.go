@@ -23,27 +23,39 @@ const (
 	headerPeriod = 10 * time.Second
 )
 
-// Serve answers HTTP on addr ("ip:port") until ctx ends, then stops within drainPeriod and
-// returns nil. An empty addr serves nothing and returns at once.
+// Server is one port that answers HTTP.
+type Server struct {
+	// Name stands in messages: "healthz", "metrics".
+	Name string
+	// Addr is "ip:port"; empty serves nothing, port 0 takes a free one.
+	Addr    string
+	Handler http.Handler
+	// HardFail makes a failure the end (--bind-address-hard-fail).
+	HardFail bool
+	// Listening hears of the address whenever the port is open; nil for nobody.
+	Listening func(net.Addr)
+}
+
+// Serve answers until ctx ends, then stops within drainPeriod and returns nil. Without an
+// address it returns at once.
 //
 // When it cannot listen, or a running server breaks, it says so in the log and tries again
 // after 5 s, since the address may be held by the process that is being replaced. With
-// hardFail (--bind-address-hard-fail) it returns that error instead. name stands in
-// messages: "healthz", "metrics".
-func Serve(ctx context.Context, name, addr string, handler http.Handler, hardFail bool) error {
-	if addr == "" {
+// HardFail it returns that error instead.
+func (s Server) Serve(ctx context.Context) error {
+	if s.Addr == "" {
 		return nil
 	}
 	for {
-		err := serveOnce(ctx, addr, handler)
+		err := s.serveOnce(ctx)
 		if err == nil {
 			return nil
 		}
-		err = fmt.Errorf("serve %s on %s: %w", name, addr, err)
-		if hardFail {
+		err = fmt.Errorf("serve %s on %s: %w", s.Name, s.Addr, err)
+		if s.HardFail {
 			return err
 		}
-		klog.FromContext(ctx).Error(err, "Server failed; will try again", "server", name, "after", retryPeriod)
+		klog.FromContext(ctx).Error(err, "Server failed; will try again", "server", s.Name, "after", retryPeriod)
 		select {
 		case <-ctx.Done():
 			return nil
@@ -53,17 +65,20 @@ func Serve(ctx context.Context, name, addr string, handler http.Handler, hardFai
 }
 
 // serveOnce listens and serves until ctx ends, which is no error, or something breaks.
-func serveOnce(ctx context.Context, addr string, handler http.Handler) error {
+func (s Server) serveOnce(ctx context.Context) error {
 	var lc net.ListenConfig
-	listener, err := lc.Listen(ctx, "tcp", addr)
+	listener, err := lc.Listen(ctx, "tcp", s.Addr)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil
 		}
 		return err
 	}
+	if s.Listening != nil {
+		s.Listening(listener.Addr())
+	}
 	server := &http.Server{
-		Handler:           handler,
+		Handler:           s.Handler,
 		ReadHeaderTimeout: headerPeriod,
 		// What a probe or a scrape does wrong is not worth an error in the log.
 		ErrorLog:    klog.NewStandardLogger("INFO"),

@@ -66,7 +66,7 @@ func TestServeRetries(t *testing.T) {
 		}, funcr.Options{})
 		ctx, cancel := context.WithCancel(klog.NewContext(t.Context(), logger))
 		ended := make(chan error, 1)
-		go func() { ended <- health.Serve(ctx, "healthz", addr, hello(), false) }()
+		go func() { ended <- health.Server{Name: "healthz", Addr: addr, Handler: hello()}.Serve(ctx) }()
 
 		<-time.After(12 * time.Second) // Tries at 0, 5 and 10 s.
 		mu.Lock()
@@ -101,7 +101,7 @@ func TestServeStopsWhileWaiting(t *testing.T) {
 		addr := listen(t).Addr().String()
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
-		go func() { ended <- health.Serve(ctx, "healthz", addr, hello(), false) }()
+		go func() { ended <- health.Server{Name: "healthz", Addr: addr, Handler: hello()}.Serve(ctx) }()
 		synctest.Wait()
 		begin := time.Now()
 		cancel()
@@ -113,14 +113,15 @@ func TestServeStopsWhileWaiting(t *testing.T) {
 
 func TestServeHardFail(t *testing.T) {
 	addr := listen(t).Addr().String()
-	err := health.Serve(t.Context(), "metrics", addr, hello(), true)
+	err := health.Server{Name: "metrics", Addr: addr, Handler: hello(), HardFail: true}.Serve(t.Context())
 	if err == nil || !strings.HasPrefix(err.Error(), "serve metrics on "+addr+": ") {
 		t.Errorf("got %v, want an error that names server and address", err)
 	}
 }
 
 func TestServeNothing(t *testing.T) {
-	if err := health.Serve(t.Context(), "healthz", "", hello(), true); err != nil {
+	server := health.Server{Name: "healthz", Handler: hello(), HardFail: true}
+	if err := server.Serve(t.Context()); err != nil {
 		t.Errorf("an empty address: %v", err)
 	}
 }
@@ -145,7 +146,7 @@ func TestServeDrains(t *testing.T) {
 		_, _ = io.WriteString(w, "in the end")
 	})
 	ended := make(chan error, 1)
-	go func() { ended <- health.Serve(ctx, "healthz", addr, slow, false) }()
+	go func() { ended <- health.Server{Name: "healthz", Addr: addr, Handler: slow}.Serve(ctx) }()
 	listening := func(ctx context.Context) (bool, error) {
 		_, err := ask(ctx, addr+"/ready")
 		return err == nil, nil

@@ -259,6 +259,13 @@ func joinHints[T any](hints []T, name func(T) string) string {
 
 func intern(s string) string { return unique.Make(s).Value() }
 
+// NodeOf returns what of a Node object matters to a proxy, and what of it could not be
+// understood; the rest is usable then.
+func NodeOf(n *corev1.Node) (Node, error) {
+	out, errs := convertNode(n)
+	return out, errs.ToAggregate()
+}
+
 func convertNode(n *corev1.Node) (Node, field.ErrorList) {
 	var errs field.ErrorList
 	out := Node{
