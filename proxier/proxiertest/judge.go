@@ -117,17 +117,26 @@ func (k *LawKeeper) judgeCreateBalancer(lb hnslb.LoadBalancer) {
 	}
 	old := k.dropped[key]
 	delete(k.dropped, key)
-	// An endpoint that must make room takes its load balancer with it: then nothing of
-	// what the old one named is left.
-	if old == nil || k.mixed || !k.known.anyKnown(old.lb.Endpoints) {
+	if old == nil || k.mixed || k.hadToGo(old, lb) {
 		return
 	}
 	if k.writes > old.write+1 {
 		k.breach(8, verb, key.String(), "it was deleted %d writes ago, other writes came between", k.writes-old.write)
 	}
-	if k.known.modify && modifiable(old.lb, lb) {
+	switch {
+	case modifiable(old.lb, lb) && unchanged(old.lb, lb):
+		k.breach(1, verb, key.String(), "it was deleted and made again as it was")
+	case k.known.modify && modifiable(old.lb, lb):
 		k.breach(8, verb, key.String(), "it was deleted and made again, where a change in place would do")
 	}
+}
+
+// hadToGo tells whether a load balancer had to be deleted before its successor could be
+// made: its endpoints had to make room and are gone, or none that the successor names
+// could be had.
+func (k *LawKeeper) hadToGo(old *dropped, successor hnslb.LoadBalancer) bool {
+	return !k.known.anyKnown(old.lb.Endpoints) ||
+		!slices.ContainsFunc(successor.Endpoints, func(id hnslb.ID) bool { return k.known.available(id, old.write) })
 }
 
 // modifiable tells whether HNS can make one load balancer of the other in place.
@@ -139,6 +148,11 @@ func modifiable(a, b hnslb.LoadBalancer) bool {
 		})
 }
 
+// unchanged tells whether nothing differs of what HNS can modify.
+func unchanged(a, b hnslb.LoadBalancer) bool {
+	return sameIDs(a.Endpoints, b.Endpoints) && a.SourceVIP == b.SourceVIP && slices.Equal(a.Mappings, b.Mappings)
+}
+
 func (k *LawKeeper) judgeUpdateBalancer(lb hnslb.LoadBalancer) {
 	const verb = hnslb.VerbUpdateLoadBalancer
 	old, ok := k.known.balancers[lb.ID]
@@ -147,7 +161,7 @@ func (k *LawKeeper) judgeUpdateBalancer(lb hnslb.LoadBalancer) {
 		k.breach(6, verb, lb.ObjectName(), "no list and no answer ever named it")
 	case !modifiable(old, lb):
 		k.breach(8, verb, lb.ObjectName(), "more than endpoints, source VIP and internal port differ")
-	case sameIDs(old.Endpoints, lb.Endpoints) && old.SourceVIP == lb.SourceVIP && slices.Equal(old.Mappings, lb.Mappings):
+	case unchanged(old, lb):
 		k.breach(1, verb, lb.ObjectName(), "it changes nothing")
 	}
 }

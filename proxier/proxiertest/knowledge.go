@@ -4,6 +4,7 @@
 package proxiertest
 
 import (
+	"net/netip"
 	"slices"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
@@ -15,6 +16,10 @@ type knowledge struct {
 	network   hnslb.Network
 	endpoints map[hnslb.ID]hnslb.Endpoint
 	balancers map[hnslb.ID]hnslb.LoadBalancer
+	// born says since which write an endpoint is known, refused at which write an address
+	// was last denied an endpoint.
+	born    map[hnslb.ID]int
+	refused map[netip.Addr]int
 
 	endpointsListed, balancersListed bool
 	// doubt names the call whose outcome is unknown, until both lists were read again.
@@ -24,7 +29,10 @@ type knowledge struct {
 }
 
 func newKnowledge() knowledge {
-	return knowledge{endpoints: map[hnslb.ID]hnslb.Endpoint{}, balancers: map[hnslb.ID]hnslb.LoadBalancer{}}
+	return knowledge{
+		endpoints: map[hnslb.ID]hnslb.Endpoint{}, balancers: map[hnslb.ID]hnslb.LoadBalancer{},
+		born: map[hnslb.ID]int{}, refused: map[netip.Addr]int{},
+	}
 }
 
 // listed tells whether HNS was ever listed.
@@ -32,13 +40,32 @@ func (k *knowledge) listed() bool {
 	return k.endpointsListed && k.balancersListed || k.doubt != ""
 }
 
-func (k *knowledge) setEndpoints(eps []hnslb.Endpoint) {
+// setEndpoints takes a list that came after so many writes.
+func (k *knowledge) setEndpoints(eps []hnslb.Endpoint, writes int) {
 	clear(k.endpoints)
 	for _, e := range eps {
-		k.endpoints[e.ID] = e
+		k.putEndpoint(e, writes)
 	}
 	k.endpointsListed = true
 	k.settleDoubt()
+}
+
+func (k *knowledge) putEndpoint(e hnslb.Endpoint, writes int) {
+	k.endpoints[e.ID] = e
+	if _, ok := k.born[e.ID]; !ok {
+		k.born[e.ID] = writes
+	}
+}
+
+// available tells whether an endpoint could have been named at some write: it was known
+// then, or nobody had tried to make it.
+func (k *knowledge) available(id hnslb.ID, write int) bool {
+	e := k.endpoints[id]
+	if k.born[id] <= write || len(e.IPs) == 0 {
+		return true
+	}
+	denied, ok := k.refused[e.IPs[0]]
+	return e.Remote && (!ok || denied > write)
 }
 
 func (k *knowledge) setBalancers(lbs []hnslb.LoadBalancer) {

@@ -61,6 +61,14 @@ func (k *LawKeeper) Broken() []string {
 	return append([]string(nil), k.broken...)
 }
 
+// Writes counts the write calls so far, those that failed included: a proxy that makes none
+// for longer than its longest wait between two tries has settled.
+func (k *LawKeeper) Writes() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.writes
+}
+
 // Changed tells that what is desired, or what HNS holds, was changed by somebody else, so
 // that a load balancer which had to go may rightly come back. idle says whether the proxy
 // had nothing to do when that happened. Without calls of Changed everything counts as one
@@ -126,7 +134,7 @@ func (k *LawKeeper) Endpoints(ctx context.Context) ([]hnslb.Endpoint, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if err == nil {
-		k.known.setEndpoints(eps)
+		k.known.setEndpoints(eps, k.writes)
 	}
 	return eps, err
 }
@@ -152,8 +160,11 @@ func (k *LawKeeper) CreateEndpoint(ctx context.Context, e hnslb.Endpoint) (hnslb
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.after(hnslb.VerbCreateEndpoint, e.ObjectName(), err)
-	if err == nil {
-		k.known.endpoints[made.ID] = made
+	switch {
+	case err == nil:
+		k.known.putEndpoint(made, k.writes)
+	case len(e.IPs) == 1:
+		k.known.refused[e.IPs[0]] = k.writes
 	}
 	return made, err
 }

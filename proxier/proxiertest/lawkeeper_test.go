@@ -117,6 +117,12 @@ func TestLawKeeper(t *testing.T) {
 			c.drop(c.create(balancer(a)))
 			c.create(balancer(a, b))
 		}, ""},
+		{"made anew as it was", old, func(c *client) {
+			c.list()
+			a := c.endpoint(remoteA)
+			c.drop(c.create(balancer(a)))
+			c.create(balancer(a))
+		}, "law 1: CreateLoadBalancer 10.96.0.5:80/TCP: it was deleted and made again as it was"},
 		{"made anew where HNS can", now, func(c *client) {
 			c.list()
 			a, b := c.endpoint(remoteA), c.endpoint(remoteB)
@@ -140,6 +146,20 @@ func TestLawKeeper(t *testing.T) {
 			c.drop(lb)
 			c.create(balancer(a, b))
 		}, ""},
+		{"made anew before its endpoint", old, func(c *client) {
+			c.list()
+			a := c.endpoint(remoteA)
+			c.drop(c.create(balancer(a)))
+			c.create(balancer(c.endpoint(remoteB)))
+		}, "law 8: CreateLoadBalancer 10.96.0.5:80/TCP: it was deleted 2 writes ago"},
+		{"made anew when its endpoint could be had", now, func(c *client) {
+			c.list()
+			lb := c.create(balancer(c.endpoint(remoteA)))
+			c.hns.FailNext(hnslb.VerbCreateEndpoint, 1, hnslb.ResultInvalidArgument)
+			c.endpoint(remoteB)
+			c.drop(lb)
+			c.create(balancer(c.endpoint(remoteB)))
+		}, ""},
 		{"made anew too late", old, func(c *client) {
 			c.list()
 			a := c.endpoint(remoteA)
@@ -157,11 +177,11 @@ func TestLawKeeper(t *testing.T) {
 		}, ""},
 		{"made anew since the next create failed", old, func(c *client) {
 			c.list()
-			a := c.endpoint(remoteA)
+			a, b := c.endpoint(remoteA), c.endpoint(remoteB)
 			c.drop(c.create(balancer(a)))
 			c.hns.FailNext(hnslb.VerbCreateLoadBalancer, 1, hnslb.ResultInvalidArgument)
-			c.create(balancer(a))
-			b := c.endpoint(remoteB)
+			c.create(balancer(a, b))
+			c.dropEndpoint(c.endpoint(netip.MustParseAddr("10.244.2.9")))
 			c.create(balancer(a, b))
 		}, ""},
 		{"made anew since its endpoint had to make room", now, func(c *client) {
