@@ -79,7 +79,7 @@ func (p *Proxier) unreachable(err error) bool {
 	first := !p.hns.away()
 	p.hns.fresh = false
 	p.view.MarkStale()
-	p.hns.retry = p.hns.backoff.Failed("hns", now)
+	p.hns.retry = p.hns.backoff.Failed("hns", err, now)
 	if limit := now.Add(slowestRetry); p.hns.retry.After(limit) {
 		p.hns.retry = limit
 	}

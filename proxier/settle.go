@@ -4,7 +4,6 @@
 package proxier
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -82,12 +81,17 @@ func (p *Proxier) settleFrontend(t task, u plan.Unit, r apply.Result) {
 		p.frontendFailed(t, f, r)
 		return
 	}
+	if len(r.Endpoints) > 0 {
+		// It was planned with endpoints that it does not get: once more without them.
+		p.enqueueFrontend(p.input(), t.key)
+		return
+	}
 	p.backoff.Succeeded(t)
 	p.locals.waiting(t, p.announced(u.Waiting), p.cfg.Clock.Now())
 	if f == nil {
 		return
 	}
-	state, note := verdict(f, u, r)
+	state, note := p.verdict(f, u)
 	p.setStatus(f, state, note)
 	if state == Programmed || f.Blocked.Reason != "" {
 		for _, latency := range p.flights.land(f.Service, t.key, p.cfg.Clock.Now()) {
@@ -103,15 +107,15 @@ func (p *Proxier) announced(ips []netip.Addr) []netip.Addr {
 }
 
 // verdict says how far a frontend is after its unit went through.
-func verdict(f *desired.Frontend, u plan.Unit, r apply.Result) (FrontendState, desired.Note) {
-	missing := len(u.Waiting) + len(u.Held) + len(u.Evict) + len(r.Endpoints)
+func (p *Proxier) verdict(f *desired.Frontend, u plan.Unit) (FrontendState, desired.Note) {
+	missing := len(u.Waiting) + len(u.Held) + len(u.Evict)
 	switch {
 	case f.Blocked.Reason != "":
 		return Blocked, f.Blocked
 	case u.Blocked.Reason != "":
 		return Blocked, u.Blocked
-	case len(r.Endpoints)+len(u.Held) > 0:
-		return Failing, desired.Note{Reason: "EndpointFailing", Message: "left out: " + texts(r.Endpoints, u.Held)}
+	case len(u.Held) > 0:
+		return Failing, desired.Note{Reason: "EndpointFailing", Message: "left out: " + p.texts(u.Held)}
 	case len(u.Waiting) > 0 && missing >= len(f.Backends):
 		return Blocked, desired.Note{Reason: localMissing, Message: "HNS has no endpoint yet for " + addresses(u.Waiting)}
 	case len(u.Waiting) > 0:
@@ -172,7 +176,7 @@ func verbOf(op plan.Op) hnslb.Verb {
 
 // failed lets an object wait before it is tried again.
 func (p *Proxier) failed(t task, err error) {
-	due := p.backoff.Failed(t, p.cfg.Clock.Now())
+	due := p.backoff.Failed(t, err, p.cfg.Clock.Now())
 	p.cfg.Logger.V(2).Info("Will try again", "object", t.String(), "err", err, "at", due)
 }
 
@@ -210,11 +214,13 @@ func values(m map[netip.Addr]error) []error {
 	return out
 }
 
-func texts(failed map[netip.Addr]error, held []netip.Addr) string {
-	if err := errors.Join(values(failed)...); err != nil {
-		return strings.ReplaceAll(err.Error(), "\n", "; ")
+// texts says why the endpoints of addresses failed.
+func (p *Proxier) texts(held []netip.Addr) string {
+	out := make([]string, 0, len(held))
+	for _, ip := range held {
+		out = append(out, p.backoff.Err(endpointTask(ip)).Error())
 	}
-	return addresses(held) + ", whose endpoint HNS refused; it is tried again"
+	return strings.Join(out, "; ")
 }
 
 func addresses(ips []netip.Addr) string {

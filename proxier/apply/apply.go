@@ -27,8 +27,8 @@ type Result struct {
 	Err error
 	// Op is the step that failed with Err.
 	Op plan.Op
-	// Endpoints that could not be created, each with its error. The frontend went on
-	// without them (law 9).
+	// Endpoints that could not be created, each with its error. The load balancer was not
+	// written: the next plan does it without them (law 9).
 	Endpoints map[netip.Addr]error
 	// Unknown tells that a call may have taken effect although it failed: HNS has to be
 	// listed before more is decided.
@@ -37,11 +37,16 @@ type Result struct {
 
 // Run carries out one unit in order. The view must not be used by others meanwhile.
 //
-// A failed endpoint does not stop the unit, anything else does. Deleting what is gone
-// already is a success.
+// A failed endpoint does not stop the making of others, but the load balancer that was
+// planned with it is left as it is: without it there may be nothing to change, or nobody
+// to name. Anything else that fails stops the unit. Deleting what is gone already is a
+// success.
 func Run(ctx context.Context, d hnslb.Driver, v *observed.View, u plan.Unit) Result {
 	r := Result{}
 	for _, s := range u.Steps {
+		if len(r.Endpoints) > 0 && s.Op != plan.CreateEndpoint {
+			return r
+		}
 		err := step(ctx, d, v, s)
 		if err == nil {
 			r.Steps++

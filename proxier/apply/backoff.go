@@ -27,6 +27,7 @@ type Backoff[K comparable] struct {
 type waiting struct {
 	steps wait.Backoff
 	due   time.Time
+	err   error
 }
 
 // NewBackoff makes an empty Backoff. Seed decides the jitter.
@@ -34,13 +35,14 @@ func NewBackoff[K comparable](seed uint64) *Backoff[K] {
 	return &Backoff[K]{random: rand.New(rand.NewPCG(seed, 1)), waits: map[K]*waiting{}}
 }
 
-// Failed makes an object wait, longer each time, and returns until when.
-func (b *Backoff[K]) Failed(k K, now time.Time) time.Time {
+// Failed makes an object wait for why it failed, longer each time, and returns until when.
+func (b *Backoff[K]) Failed(k K, err error, now time.Time) time.Time {
 	w := b.waits[k]
 	if w == nil {
 		w = &waiting{steps: wait.Backoff{Duration: firstWait, Factor: 2, Steps: 100, Cap: lastWait}}
 		b.waits[k] = w
 	}
+	w.err = err
 	d := min(w.steps.Step(), lastWait)
 	// A fifth more or less, so that what failed together is not tried together.
 	w.due = now.Add(time.Duration(float64(d) * (0.8 + 0.4*b.random.Float64())))
@@ -49,6 +51,14 @@ func (b *Backoff[K]) Failed(k K, now time.Time) time.Time {
 
 // Succeeded forgets an object's failures.
 func (b *Backoff[K]) Succeeded(k K) { delete(b.waits, k) }
+
+// Err returns why an object failed last, nil for one that did not fail.
+func (b *Backoff[K]) Err(k K) error {
+	if w := b.waits[k]; w != nil {
+		return w.err
+	}
+	return nil
+}
 
 // Waits tells whether an object failed and its time has not come.
 func (b *Backoff[K]) Waits(k K, now time.Time) bool {
