@@ -144,10 +144,11 @@ func (p *Proxier) batch(ctx context.Context) map[hnslb.Family]bool {
 	return families
 }
 
-// releaseFreed queues the endpoints that no load balancer names any more and nobody wants.
+// releaseFreed queues the endpoints that no load balancer names any more and that have to
+// go: nobody wants them, or a local one has taken their place.
 func (p *Proxier) releaseFreed() {
 	for _, ip := range p.view.TakeFreed() {
-		if role := p.state.Role(ip); role != desired.AsRemote && role != desired.AsVIP {
+		if len(plan.Endpoint(p.input(), ip).Steps) > 0 {
 			p.enqueueEndpoint(ip)
 		}
 	}
