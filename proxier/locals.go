@@ -36,14 +36,17 @@ func newLocals() locals {
 	return locals{pods: map[netip.Addr]types.UID{}, tasks: map[task]bool{}}
 }
 
-// note looks at the local backends of a frontend.
+// note looks at the backends of a frontend.
 func (l *locals) note(f *desired.Frontend) {
 	for _, b := range f.Backends {
-		if !b.Local {
-			continue
-		}
-		if pod, ok := l.pods[b.IP]; !ok || pod != b.Pod {
+		pod, known := l.pods[b.IP]
+		switch {
+		case b.Local && (!known || pod != b.Pod):
 			l.pods[b.IP] = b.Pod
+			l.look = true
+		case !b.Local && known:
+			// Its pod is on another node now: the endpoint here may be gone.
+			delete(l.pods, b.IP)
 			l.look = true
 		}
 	}
