@@ -17,7 +17,7 @@ type knowledge struct {
 	endpoints map[hnslb.ID]hnslb.Endpoint
 	balancers map[hnslb.ID]hnslb.LoadBalancer
 	// born says since which write an endpoint is known, refused at which write an address
-	// was last denied an endpoint.
+	// was first denied an endpoint since it last lost one.
 	born    map[hnslb.ID]int
 	refused map[netip.Addr]int
 
@@ -55,6 +55,20 @@ func (k *knowledge) putEndpoint(e hnslb.Endpoint, writes int) {
 	if _, ok := k.born[e.ID]; !ok {
 		k.born[e.ID] = writes
 	}
+}
+
+func (k *knowledge) refuse(ip netip.Addr, write int) {
+	if _, ok := k.refused[ip]; !ok {
+		k.refused[ip] = write
+	}
+}
+
+// dropEndpoint forgets an endpoint that is gone.
+func (k *knowledge) dropEndpoint(id hnslb.ID) {
+	for _, ip := range k.endpoints[id].IPs {
+		delete(k.refused, ip)
+	}
+	delete(k.endpoints, id)
 }
 
 // available tells whether an endpoint could have been named at some write: it was known

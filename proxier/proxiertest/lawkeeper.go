@@ -164,7 +164,7 @@ func (k *LawKeeper) CreateEndpoint(ctx context.Context, e hnslb.Endpoint) (hnslb
 	case err == nil:
 		k.known.putEndpoint(made, k.writes)
 	case len(e.IPs) == 1:
-		k.known.refused[e.IPs[0]] = k.writes
+		k.known.refuse(e.IPs[0], k.writes)
 	}
 	return made, err
 }
@@ -181,7 +181,7 @@ func (k *LawKeeper) DeleteEndpoint(ctx context.Context, id hnslb.ID) error {
 	defer k.mu.Unlock()
 	k.after(hnslb.VerbDeleteEndpoint, name, err)
 	if gone(err) {
-		delete(k.known.endpoints, id)
+		k.known.dropEndpoint(id)
 	}
 	return err
 }

@@ -152,12 +152,14 @@ func TestLawKeeper(t *testing.T) {
 			c.drop(c.create(balancer(a)))
 			c.create(balancer(c.endpoint(remoteB)))
 		}, "law 8: CreateLoadBalancer 10.96.0.5:80/TCP: it was deleted 2 writes ago"},
-		{"made anew when its endpoint could be had", now, func(c *client) {
+		{"made anew when its endpoint could be had at last", now, func(c *client) {
 			c.list()
 			lb := c.create(balancer(c.endpoint(remoteA)))
 			c.hns.FailNext(hnslb.VerbCreateEndpoint, 1, hnslb.ResultInvalidArgument)
 			c.endpoint(remoteB)
 			c.drop(lb)
+			c.hns.FailNext(hnslb.VerbCreateEndpoint, 1, hnslb.ResultInvalidArgument)
+			c.endpoint(remoteB)
 			c.create(balancer(c.endpoint(remoteB)))
 		}, ""},
 		{"made anew too late", old, func(c *client) {
