@@ -26,7 +26,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
-	"k8s.io/utils/ptr"
 	"pgregory.net/rapid"
 )
 
@@ -126,7 +125,6 @@ type world struct {
 	hns     *emulator.Emulator
 	proxy   *proxier.Proxier
 	stop    func()
-	started time.Time
 
 	services map[int]*corev1.Service
 	slices   map[string]*discoveryv1.EndpointSlice
@@ -323,7 +321,7 @@ func (w *world) settlePods() {
 		for i, e := range s.Endpoints {
 			for host := range w.locals {
 				if e.Addresses[0] == address(host).String() {
-					s.Endpoints[i].NodeName = ptr.To("this")
+					s.Endpoints[i].NodeName = new("this")
 				}
 			}
 		}
@@ -429,7 +427,7 @@ func aService(a action) *corev1.Service {
 		svc.Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyLocal
 	}
 	if a.Flags&16 != 0 {
-		svc.Spec.InternalTrafficPolicy = ptr.To(corev1.ServiceInternalTrafficPolicyLocal)
+		svc.Spec.InternalTrafficPolicy = new(corev1.ServiceInternalTrafficPolicyLocal)
 	}
 	if a.Flags&32 != 0 {
 		svc.Spec.SessionAffinity = corev1.ServiceAffinityClientIP
@@ -449,16 +447,16 @@ func aSlice(a action) *discoveryv1.EndpointSlice {
 		ObjectMeta:  metav1.ObjectMeta{Namespace: "ns", Name: fmt.Sprint(name, "-", a.Slice), Labels: map[string]string{discoveryv1.LabelServiceName: name}},
 		AddressType: discoveryv1.AddressTypeIPv4,
 		Ports: []discoveryv1.EndpointPort{
-			{Name: ptr.To("web"), Port: ptr.To(int32(8080 + a.Number%2)), Protocol: ptr.To(corev1.ProtocolTCP)},
-			{Name: ptr.To("dns"), Port: ptr.To(int32(5353)), Protocol: ptr.To(corev1.ProtocolUDP)},
+			{Name: new("web"), Port: new(int32(8080 + a.Number%2)), Protocol: new(corev1.ProtocolTCP)},
+			{Name: new("dns"), Port: new(int32(5353)), Protocol: new(corev1.ProtocolUDP)},
 		},
 	}
 	for _, b := range a.Backends {
-		e := discoveryv1.Endpoint{Addresses: []string{address(b.Host).String()}, NodeName: ptr.To("other")}
+		e := discoveryv1.Endpoint{Addresses: []string{address(b.Host).String()}, NodeName: new("other")}
 		if b.Host < 10 && !b.Moved {
-			e.NodeName = ptr.To("this")
+			e.NodeName = new("this")
 		}
-		e.Conditions = discoveryv1.EndpointConditions{Ready: ptr.To(b.State == 0), Serving: ptr.To(b.State < 2), Terminating: ptr.To(b.State > 0)}
+		e.Conditions = discoveryv1.EndpointConditions{Ready: new(b.State == 0), Serving: new(b.State < 2), Terminating: new(b.State > 0)}
 		s.Endpoints = append(s.Endpoints, e)
 	}
 	return s

@@ -92,5 +92,8 @@ func (q *queue) trim(c int) {
 		}
 		line = line[1:]
 	}
+	if len(line) == 0 {
+		line = nil // a cold start's array need not stay
+	}
 	q.lines[c] = line
 }

@@ -6,6 +6,7 @@ package desired
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/proxier/services"
@@ -148,7 +149,7 @@ func (c *computation) frontend(key hnslb.FrontendKey, p services.Port, x face, c
 
 // limit appends to a fresh slice: the one of the face is shared by its frontends.
 func (f *Frontend) limit(r Reason, format string, args ...any) {
-	f.Limits = append(f.Limits[:len(f.Limits):len(f.Limits)], Note{r, fmt.Sprintf(format, args...)})
+	f.Limits = append(slices.Clip(f.Limits), Note{r, fmt.Sprintf(format, args...)})
 }
 
 // blocked tells why nothing can be programmed for a frontend.

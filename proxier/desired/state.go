@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/proxier/multimap"
 	"github.com/hnsproxy/hnsproxy/proxier/services"
 )
 
@@ -22,7 +23,7 @@ type State struct {
 	// users is the index behind Wanted and Users: which slots' winners list an address.
 	// It follows from slots; CheckIndex compares it with a computation from scratch
 	// (law 5).
-	users map[netip.Addr][]*slot
+	users multimap.Map[netip.Addr, *slot]
 }
 
 // slot is one frontend key with all that claim it, the winner first.
@@ -51,7 +52,7 @@ func NewState() *State {
 	return &State{
 		services: map[services.Name][]*Frontend{},
 		slots:    map[hnslb.FrontendKey]*slot{},
-		users:    map[netip.Addr][]*slot{},
+		users:    multimap.New[netip.Addr, *slot](),
 	}
 }
 
@@ -115,17 +116,13 @@ func (s *State) reindex(sl *slot, before, after *Frontend, c *Changes) {
 		if after.lists(ip) {
 			continue
 		}
-		rest := slices.DeleteFunc(s.users[ip], func(o *slot) bool { return o == sl })
-		if len(rest) == 0 {
-			delete(s.users, ip)
+		if s.users.Remove(ip, sl) {
 			c.Unused = append(c.Unused, ip)
-		} else {
-			s.users[ip] = rest
 		}
 	}
 	for ip := range after.addresses() {
 		if !before.lists(ip) {
-			s.users[ip] = append(s.users[ip], sl)
+			s.users.Add(ip, sl)
 		}
 	}
 }
@@ -194,15 +191,15 @@ func (s *State) Keys(yield func(hnslb.FrontendKey) bool) {
 }
 
 // Wanted tells whether some frontend lists an address.
-func (s *State) Wanted(ip netip.Addr) bool { return len(s.users[ip]) > 0 }
+func (s *State) Wanted(ip netip.Addr) bool { return s.users.Has(ip) }
 
 // WantedAddresses returns how many addresses some frontend lists.
 func (s *State) WantedAddresses() int { return len(s.users) }
 
 // Users returns the frontends that list an address.
 func (s *State) Users(ip netip.Addr) []hnslb.FrontendKey {
-	out := make([]hnslb.FrontendKey, 0, len(s.users[ip]))
-	for _, sl := range s.users[ip] {
+	var out []hnslb.FrontendKey
+	for sl := range s.users.All(ip) {
 		out = append(out, sl.key)
 	}
 	return out
@@ -225,7 +222,7 @@ const (
 // Role returns the strongest role in which some frontend lists an address.
 func (s *State) Role(ip netip.Addr) Role {
 	role := Unwanted
-	for _, sl := range s.users[ip] {
+	for sl := range s.users.All(ip) {
 		f := sl.winner()
 		r := AsVIP
 		if i, ok := find(f.Backends, ip); ok {
@@ -264,7 +261,8 @@ func (s *State) CheckIndex() error {
 	if len(want) != len(s.users) {
 		return fmt.Errorf("index holds %d addresses, the frontends list %d", len(s.users), len(want))
 	}
-	for ip, users := range s.users {
+	for ip := range s.users {
+		users := slices.Collect(s.users.All(ip))
 		if len(users) != len(want[ip]) {
 			return fmt.Errorf("index holds %d users of %s, %d frontends list it", len(users), ip, len(want[ip]))
 		}

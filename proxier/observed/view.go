@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/proxier/multimap"
 )
 
 // View is what HNS holds, as far as we know. HNS IDs live here and nowhere else (law 4).
@@ -19,7 +20,7 @@ type View struct {
 	network   hnslb.Network
 	sourceVIP netip.Addr
 	endpoints map[hnslb.ID]*Endpoint
-	byIP      map[netip.Addr][]*Endpoint
+	byIP      multimap.Map[netip.Addr, *Endpoint]
 	lbs       map[hnslb.FrontendKey]*LoadBalancer
 	// surplus are load balancers of ours whose frontend another one holds already. HNS
 	// refuses such twins, but was seen to bring them back after a restart.
@@ -34,9 +35,8 @@ type View struct {
 
 // Endpoint is an HNS endpoint as the view keeps it. Callers only read it.
 type Endpoint struct {
-	ID     hnslb.ID
-	IP     netip.Addr
-	second netip.Addr
+	ID hnslb.ID
+	IP netip.Addr
 	// ProviderAddress of a remote endpoint on an overlay.
 	ProviderAddress netip.Addr
 	Remote          bool
@@ -45,6 +45,8 @@ type Endpoint struct {
 	VIP bool
 	// listed are the load balancers that name it, as HNS holds them.
 	listed []*LoadBalancer
+	// second is the other address of a dual-stack endpoint, nil for most.
+	second *netip.Addr
 }
 
 // InUse tells whether some load balancer in HNS names the endpoint.
@@ -85,7 +87,7 @@ func New(sourceVIP netip.Addr) *View {
 
 func (v *View) clear() {
 	v.endpoints = map[hnslb.ID]*Endpoint{}
-	v.byIP = map[netip.Addr][]*Endpoint{}
+	v.byIP = multimap.New[netip.Addr, *Endpoint]()
 	v.lbs = map[hnslb.FrontendKey]*LoadBalancer{}
 	v.surplus = map[hnslb.ID]*LoadBalancer{}
 	v.own = 0
@@ -235,14 +237,14 @@ func (v *View) PutEndpoint(in hnslb.Endpoint) {
 		e.IP = in.IPs[0]
 	}
 	if len(in.IPs) > 1 {
-		e.second = in.IPs[1]
+		e.second = &in.IPs[1]
 	}
 	v.endpoints[e.ID] = e
 	if e.Ours {
 		v.own++
 	}
 	for _, ip := range e.addresses() {
-		v.byIP[ip] = append(v.byIP[ip], e)
+		v.byIP.Add(ip, e)
 	}
 }
 
@@ -257,12 +259,7 @@ func (v *View) RemoveEndpoint(id hnslb.ID) {
 		v.own--
 	}
 	for _, ip := range e.addresses() {
-		rest := slices.DeleteFunc(v.byIP[ip], func(o *Endpoint) bool { return o == e })
-		if len(rest) == 0 {
-			delete(v.byIP, ip)
-		} else {
-			v.byIP[ip] = rest
-		}
+		v.byIP.Remove(ip, e)
 	}
 	for _, lb := range e.listed {
 		lb.Endpoints = slices.DeleteFunc(lb.Endpoints, func(o *Endpoint) bool { return o == e })
@@ -272,10 +269,11 @@ func (v *View) RemoveEndpoint(id hnslb.ID) {
 
 func (e *Endpoint) addresses() []netip.Addr {
 	out := make([]netip.Addr, 0, 2)
-	for _, ip := range [...]netip.Addr{e.IP, e.second} {
-		if ip.IsValid() {
-			out = append(out, ip)
-		}
+	if e.IP.IsValid() {
+		out = append(out, e.IP)
+	}
+	if e.second != nil {
+		out = append(out, *e.second)
 	}
 	return out
 }
@@ -306,7 +304,7 @@ func (v *View) Surplus() []*LoadBalancer {
 // one, since Windows Server 2019 and 2022 let a remote twin live beside it.
 func (v *View) Endpoint(ip netip.Addr) *Endpoint {
 	var best *Endpoint
-	for _, e := range v.byIP[ip] {
+	for e := range v.byIP.All(ip) {
 		if !e.Remote {
 			return e
 		}
@@ -332,7 +330,7 @@ func (v *View) OwnEndpoints() int { return v.own }
 // At returns the endpoints of ours that stand for an address.
 func (v *View) At(ip netip.Addr) []*Endpoint {
 	var out []*Endpoint
-	for _, e := range v.byIP[ip] {
+	for e := range v.byIP.All(ip) {
 		if e.Ours {
 			out = append(out, e)
 		}
