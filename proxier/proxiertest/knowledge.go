@@ -116,9 +116,10 @@ func (k *knowledge) holder(key hnslb.FrontendKey) *hnslb.LoadBalancer {
 }
 
 // namedBy returns a load balancer that is known to name an endpoint, nil if there is none.
+// A half-made one, without port mappings, sends nothing to anybody and does not count.
 func (k *knowledge) namedBy(id hnslb.ID) *hnslb.LoadBalancer {
 	for _, lb := range k.balancers {
-		if slices.Contains(lb.Endpoints, id) {
+		if len(lb.Mappings) > 0 && slices.Contains(lb.Endpoints, id) {
 			return &lb
 		}
 	}

@@ -1,0 +1,11 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package scenario tells what a node does, one behaviour per text file: Kubernetes objects
+// and commands in, the state of HNS and the ways of packets out. README.md says how to
+// write one; testdata holds them. The package has tests only.
+//
+// Each file runs on both kinds of network, on an HNS that changes load balancers in place
+// and on one that does not, with failing writes, and with its changes reversed, split,
+// doubled and squashed. The end must be the same each time.
+package scenario

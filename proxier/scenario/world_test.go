@@ -1,0 +1,267 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package scenario
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-logr/logr/funcr"
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+
+	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/faulty"
+	"github.com/hnsproxy/hnsproxy/metrics"
+	"github.com/hnsproxy/hnsproxy/proxier"
+	"github.com/hnsproxy/hnsproxy/proxier/desired"
+	"github.com/hnsproxy/hnsproxy/proxier/proxiertest"
+	"github.com/hnsproxy/hnsproxy/proxier/services"
+)
+
+// The node that every scenario begins with; README.md draws it.
+const (
+	networkName = "pods"
+	hostMAC     = "00-15-5D-00-00-04"
+)
+
+const (
+	gather = 20 * time.Millisecond
+	// longestWait is more than the longest wait between two tries of one object.
+	longestWait = 75 * time.Second
+	// patience bounds the wait for a proxy that never comes to rest.
+	patience = 20 * longestWait
+)
+
+// world is one node in its cluster: HNS, the proxy, and what Kubernetes says.
+type world struct {
+	t      *testing.T
+	script *script
+	way    way
+	// at says which line of the script runs, for errors.
+	at string
+	// impatient lets checks look before the proxy has finished.
+	impatient bool
+
+	hns     *emulator.Emulator
+	node    services.Node
+	options desired.Options
+	// timeout of a driver call, 0 for none.
+	timeout time.Duration
+	// objects are what the API server holds, in the order in which they came.
+	objects []object
+
+	// proxy is nil while it is stopped. keepers has one LawKeeper for each start.
+	proxy   *proxier.Proxier
+	stop    func()
+	started bool
+	keepers []*proxiertest.LawKeeper
+	events  []string
+	clock   pausingClock
+}
+
+// pausingClock is the clock of the bubble, at which a proxy waits while several changes
+// are handed to it, so that they are one change on every run.
+type pausingClock struct {
+	clock.RealClock
+	mu sync.RWMutex
+}
+
+// Now is part of clock.Clock.
+func (c *pausingClock) Now() time.Time {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.RealClock.Now()
+}
+
+func newWorld(t *testing.T, s *script, how way) *world {
+	t.Helper()
+	w := &world{
+		t: t, script: s, way: how,
+		hns: emulator.New(emulator.Config{
+			Profile: how.profile, Latency: emulator.WS2022Latency(), Seed: how.variant.seed,
+		}),
+		node:    services.Node{Name: "n1", Zone: "z1", IPs: []netip.Addr{netip.MustParseAddr("10.0.0.4")}, Eligible: true},
+		options: desired.Options{DSR: true},
+	}
+	if how.network == "overlay" {
+		w.options.SourceVIP = netip.MustParseAddr("10.244.1.2")
+	}
+	if err := w.addNetwork(); err != nil {
+		t.Fatal(err)
+	}
+	if how.variant.inHNS {
+		w.hns.FailEach(0.1)
+	}
+	t.Cleanup(func() {
+		w.halt()
+		w.hns.ReleaseHung()
+	})
+	return w
+}
+
+// addNetwork makes the network of the node's pods.
+func (w *world) addNetwork() error {
+	spec := emulator.NetworkSpec{
+		Name:         networkName,
+		Type:         "L2Bridge",
+		ManagementIP: netip.MustParseAddr("10.0.0.4"),
+		HostMAC:      hostMAC,
+		Subnets:      []netip.Prefix{netip.MustParsePrefix("10.244.1.0/24")},
+		LoopbackDSR:  true,
+	}
+	if w.way.network == "overlay" {
+		spec.Type = hnslb.NetworkOverlay
+		spec.Remotes = []hnslb.RemoteSubnet{
+			{Prefix: netip.MustParsePrefix("10.244.2.0/24"), ProviderAddress: netip.MustParseAddr("10.0.0.5")},
+			{Prefix: netip.MustParsePrefix("10.244.3.0/24"), ProviderAddress: netip.MustParseAddr("10.0.0.6")},
+		}
+	} else {
+		spec.ManagementIPv6 = netip.MustParseAddr("fd00:10::4")
+		spec.Subnets = append(spec.Subnets, netip.MustParsePrefix("fd00:244:1::/64"))
+	}
+	_, err := w.hns.AddNetwork(spec)
+	return err
+}
+
+// driver is what the proxy gets: the laws in front, failures behind.
+func (w *world) driver() hnslb.Driver {
+	var d hnslb.Driver = w.hns
+	if v := w.way.variant; v.seed != 0 && !v.inHNS {
+		d = faulty.New(d, v.seed,
+			faulty.Fault{Writes: true, Chance: 0.03, Class: hnslb.Timeout, TakesEffect: true},
+			faulty.Fault{Writes: true, Chance: 0.02, Class: hnslb.Unavailable},
+			faulty.Fault{Writes: true, Chance: 0.03, Class: hnslb.Other},
+			faulty.Fault{Writes: true, Chance: 0.02, Class: hnslb.Invalid})
+	}
+	if w.timeout > 0 {
+		d = hnslb.WithTimeout(d, w.timeout)
+	}
+	keeper := proxiertest.NewLawKeeper(d, proxiertest.Options{Network: networkName, SourceVIP: w.options.SourceVIP})
+	w.keepers = append(w.keepers, keeper)
+	return keeper
+}
+
+func (w *world) keeper() *proxiertest.LawKeeper { return w.keepers[len(w.keepers)-1] }
+
+// start starts a proxy that has seen all objects.
+func (w *world) start() {
+	if w.proxy != nil {
+		return
+	}
+	w.started = true
+	w.proxy = proxier.New(proxier.Config{
+		Driver:      w.driver(),
+		Network:     networkName,
+		Node:        services.Node{Name: w.node.Name},
+		Options:     w.options,
+		AuditPeriod: 30 * time.Second,
+		Gather:      gather,
+		Metrics:     metrics.New(prometheus.NewRegistry()),
+		Notify: func(f *desired.Frontend, n desired.Note) {
+			w.events = append(w.events, frontendText(f)+" "+string(n.Reason))
+		},
+		Logger: w.logger(),
+		Clock:  &w.clock,
+		Seed:   w.way.variant.seed,
+	})
+	w.proxy.SetNode(w.node)
+	for _, o := range w.objects {
+		o.before = nil
+		o.put(w.proxy.Store())
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func(p *proxier.Proxier) { done <- p.Run(ctx) }(w.proxy)
+	w.stop = func() {
+		cancel()
+		if err := <-done; err != nil {
+			w.t.Errorf("%s: Run: %v", w.at, err)
+		}
+	}
+}
+
+// logger shows what the proxy says, with -v.
+func (w *world) logger() klog.Logger {
+	if !testing.Verbose() {
+		return klog.Logger{}
+	}
+	start := time.Now()
+	return funcr.New(func(_, args string) { w.t.Logf("%10v %s", time.Since(start), args) }, funcr.Options{Verbosity: 2})
+}
+
+// halt stops the proxy, if it runs.
+func (w *world) halt() {
+	if w.proxy == nil {
+		return
+	}
+	w.stop()
+	w.proxy = nil
+}
+
+// changed tells the LawKeeper that something happens to the node or the cluster.
+func (w *world) changed() {
+	if w.proxy != nil {
+		w.keeper().Changed(w.proxy.Idle())
+	}
+}
+
+// settle lets the proxy finish. Where writes fail that takes until no try is due any more.
+func (w *world) settle() {
+	w.t.Helper()
+	if w.impatient {
+		return
+	}
+	if !w.started {
+		w.start()
+	}
+	w.rest()
+	if w.way.variant.seed == 0 || w.proxy == nil {
+		return
+	}
+	for end := time.Now().Add(patience); time.Now().Before(end); {
+		before := w.keeper().Writes()
+		w.pass(longestWait)
+		w.rest()
+		if w.keeper().Writes() == before {
+			return
+		}
+	}
+}
+
+// rest waits until the proxy has nothing to do right now.
+func (w *world) rest() {
+	w.t.Helper()
+	w.pass(2 * gather)
+	for end := time.Now().Add(patience); w.proxy != nil && !w.proxy.Idle(); {
+		if time.Now().After(end) {
+			w.t.Fatalf("%s: the proxy did not come to rest in %v", w.at, patience)
+		}
+		w.pass(gather)
+	}
+}
+
+// pass lets virtual time go by.
+func (w *world) pass(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
+}
+
+// checkLaws fails the test for each breach, and ends the check of those before.
+func (w *world) checkLaws() {
+	w.t.Helper()
+	for _, k := range w.keepers {
+		if broken := k.Broken(); len(broken) > 0 {
+			w.t.Errorf("%s: broken laws:\n%s", w.at, strings.Join(slices.Compact(broken), "\n"))
+		}
+	}
+}
