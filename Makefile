@@ -1,0 +1,54 @@
+# hnsproxy: every target is one line or one script. `make` prints this list.
+.DEFAULT_GOAL := help
+.PHONY: help build run unit test e2e windows lint fuzz stress golden bench clean
+
+GO       ?= go
+FUZZTIME ?= 15s
+LINT     := $(GO) tool -modfile=hack/tools/go.mod golangci-lint
+
+help: ## print this list
+	@awk -F':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build bin/hnsproxy, and bin/hnsproxy.exe for Windows
+	$(GO) build -o bin/hnsproxy ./cmd/hnsproxy
+	GOOS=windows $(GO) build -o bin/hnsproxy.exe ./cmd/hnsproxy
+
+run: ## run hnsproxy on the HNS emulator with the sample Services; edit examples/cluster/*.yaml meanwhile
+	@mkdir -p bin .state
+	@$(GO) build -o bin/hnsproxy ./cmd/hnsproxy
+	@bin/hnsproxy --hns=emulator --emulator-state=.state/hns.json --objects=examples/cluster --hostname-override=win-1 --table
+
+unit: ## the quick inner loop: build, vet, unit, scenario and property tests (under two minutes)
+	$(GO) build ./...
+	$(GO) vet ./...
+	$(GO) test ./...
+
+test: ## everything that CI runs
+	hack/test.sh
+
+e2e: ## end to end against a real etcd, kube-apiserver and EndpointSlice controller
+	hack/control-plane.sh
+	cd e2e && $(GO) test -count=1 -timeout 20m ./...
+
+windows: ## build, vet and compile all tests for Windows
+	hack/windows.sh
+
+lint: ## the linter with the limits of .golangci.yml
+	$(LINT) run ./...
+	cd e2e && $(GO) tool -modfile=../hack/tools/go.mod golangci-lint run -c ../.golangci.yml ./...
+
+fuzz: ## each fuzz target for FUZZTIME (15s)
+	hack/fuzz.sh $(FUZZTIME)
+
+stress: ## every scenario and property test many times, with the race detector
+	$(GO) test -race -count=20 ./proxier/...
+
+golden: ## rewrite the expected parts of scenarios and golden files; read the diff
+	$(GO) test ./proxier/scenario -update
+	git diff --stat
+
+bench: ## the benchmarks; compare two runs with benchstat
+	$(GO) test -run '^$$' -bench . -benchmem -count 3 ./benchmarks
+
+clean: ## remove what make built, and the state of make run
+	rm -rf bin .state

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Everything that CI runs, the quick things first. Each step says how long it took.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+step() {
+	local began=$SECONDS
+	printf '\n== %s\n' "$*"
+	"$@"
+	printf '== %s: %d s\n' "$*" "$((SECONDS - began))"
+}
+
+in_e2e() { (cd e2e && "$@"); }
+
+# The control plane builds for minutes on a cold machine: fail early if it cannot.
+step hack/control-plane.sh
+step go build ./...
+step go vet ./...
+step make windows
+step make lint
+step go test -count=1 -race -timeout 20m $(go list ./... | grep -v /benchmarks)
+# Time and memory are measured without the race detector.
+step go test -count=1 -timeout 10m ./benchmarks
+step make fuzz
+step in_e2e go test -count=1 -timeout 20m ./...
