@@ -49,7 +49,7 @@ func (k *LawKeeper) judgeDeleteEndpoint(id hnslb.ID, name string) {
 		k.breach(10, verb, name, "it is local")
 	case e.Network != n.ID:
 		k.breach(7, verb, name, "it is on another network")
-	case !strings.EqualFold(e.MAC, hnslb.RemoteMAC(e.IPs[0])) && !(n.IsOverlay() && strings.EqualFold(e.MAC, n.HostMAC)):
+	case !strings.EqualFold(e.MAC, hnslb.RemoteMAC(e.IPs[0])) && (!n.IsOverlay() || !strings.EqualFold(e.MAC, n.HostMAC)):
 		k.breach(7, verb, name, "its MAC %s is not one that we give", e.MAC)
 	case e.IPs[0] == k.opts.SourceVIP:
 		k.breach(10, verb, name, "it carries the source VIP")

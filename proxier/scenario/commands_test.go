@@ -191,7 +191,7 @@ func removeLocal(w *world, ip netip.Addr) error { return w.hns.RemoveLocalEndpoi
 // network is what the network plugin does to the network of the pods.
 func network(w *world, args []string) error {
 	if len(args) != 1 {
-		return fmt.Errorf("want delete, create, replace, management=IP or remotes=PREFIX@IP,...")
+		return fmt.Errorf("want delete, create, replace, management=IP or remotes=PREFIX@IP")
 	}
 	name, value, _ := strings.Cut(args[0], "=")
 	switch name {
@@ -294,6 +294,7 @@ func advance(w *world, args []string) error {
 	if err != nil {
 		return err
 	}
+	w.begin()
 	w.pass(d)
 	return nil
 }

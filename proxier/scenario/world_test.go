@@ -153,6 +153,13 @@ func (w *world) driver() hnslb.Driver {
 
 func (w *world) keeper() *proxiertest.LawKeeper { return w.keepers[len(w.keepers)-1] }
 
+// begin starts the proxy, unless the script has done so.
+func (w *world) begin() {
+	if !w.started {
+		w.start()
+	}
+}
+
 // start starts a proxy that has seen all objects.
 func (w *world) start() {
 	if w.proxy != nil {
@@ -221,9 +228,7 @@ func (w *world) settle() {
 	if w.impatient {
 		return
 	}
-	if !w.started {
-		w.start()
-	}
+	w.begin()
 	w.rest()
 	if w.way.variant.seed == 0 || w.proxy == nil {
 		return
