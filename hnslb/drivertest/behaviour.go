@@ -41,14 +41,14 @@ func testDeletedBehind(f *fixture) {
 // testOwnValues: what the caller gave or got is the caller's to change.
 func testOwnValues(f *fixture) {
 	ids := f.remotes(2)
-	given := balancer(vip(1), ids...)
-	want := f.create(given)
-	want.Endpoints = []hnslb.ID{ids[0], ids[1]}
-	want.VIPs, want.Mappings = []netip.Addr{vip(1)}, balancer(vip(1)).Mappings
+	given, want := balancer(vip(1), ids...), balancer(vip(1), ids...)
+	made := f.create(given)
+	want.ID = made.ID
 	spoil := func(lb hnslb.LoadBalancer) {
 		lb.Endpoints[0], lb.VIPs[0], lb.Mappings[0].ExternalPort = unknownID, vip(99), 99
 	}
 	spoil(given)
+	spoil(made)
 	got, _ := f.balancer(want.ID)
 	spoil(got)
 	f.wantHeld(want)

@@ -48,6 +48,10 @@ func TestDarkTime(t *testing.T) {
 			name: "twice", steps: steps{create, remove, create, remove, nothing, create},
 			dark: emulator.DarkTime{Total: 30 * ms, Longest: 20 * ms, Times: 2},
 		},
+		{
+			name: "longer first", steps: steps{create, remove, nothing, create, remove, create},
+			dark: emulator.DarkTime{Total: 30 * ms, Longest: 20 * ms, Times: 2},
+		},
 		{name: "still dark", steps: steps{create, remove, nothing}, still: 20 * ms},
 		{name: "one backend left", steps: steps{create, func(n *node) { n.must(n.RemoveLocalEndpoint(ip("10.244.1.5"))) }, nothing}},
 		{name: "no backend left", steps: steps{

@@ -4,6 +4,7 @@
 package emulator_test
 
 import (
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,7 +17,7 @@ import (
 )
 
 // exampleDump has every kind of line and every word that Dump knows.
-const exampleDump = `network Calico Overlay management=10.0.0.5 management6=fd00:10::5 mac=00-15-5D-00-00-05 subnets=10.244.1.0/24,fd00:1::/64 remotes=10.244.2.0/24@10.0.0.6 loopback-dsr
+const exampleDump = `network Calico Overlay management=10.0.0.5 management6=fd00:10::5 mac=00-15-5D-00-00-05 subnets=10.244.1.0/24,fd00:1::/64 remotes=10.244.2.0/24@10.0.0.6,10.244.3.0/24@10.0.0.7 loopback-dsr
 network other+net L2Bridge mac=00-15-5D-00-00-06
 endpoint 10.244.1.5,fd00:1::5 local network=Calico mac=0E-2A-0A-F4-01-05
 endpoint 10.244.1.6 local network=Calico mac=0E-2A-0A-F4-01-06 detached
@@ -82,9 +83,23 @@ func TestParsedDumpWorks(t *testing.T) {
 network Calico L2Bridge management=10.0.0.5 mac=00-15-5D-00-00-05 subnets=10.244.1.0/24
 endpoint 10.244.1.5 local network=Calico mac=0E-2A-0A-F4-01-05
 loadbalancer node 30080/TCP>8080 backends=10.244.1.5
+loadbalancer 10.96.0.1 80/TCP>80 network=Calico
 `)
+	if err := e.SetRemotes("Calico", []hnslb.RemoteSubnet{
+		{Prefix: netip.MustParsePrefix("10.244.9.0/24"), ProviderAddress: ip("10.0.0.9")},
+		{Prefix: netip.MustParsePrefix("10.244.8.0/24"), ProviderAddress: ip("10.0.0.8")},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if want := "remotes=10.244.8.0/24@10.0.0.8,10.244.9.0/24@10.0.0.9"; !strings.Contains(e.Dump(), want) {
+		t.Errorf("the dump lacks %q:\n%s", want, e.Dump())
+	}
 	v := e.Trace(emulator.Packet{From: emulator.Outside(ip("203.0.113.9")), To: addrPort("10.0.0.5:30080"), Protocol: hnslb.TCP})
 	if want := "10.244.1.5:8080 from 10.0.0.5"; v.String() != want {
+		t.Errorf("trace says %q, want %q", v, want)
+	}
+	v = e.Trace(emulator.Packet{From: emulator.LocalPod(ip("10.244.1.5")), To: addrPort("10.96.0.1:80"), Protocol: hnslb.TCP})
+	if want := "lost: the load balancer names no endpoint"; v.String() != want {
 		t.Errorf("trace says %q, want %q", v, want)
 	}
 }

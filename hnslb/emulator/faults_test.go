@@ -8,6 +8,7 @@ import (
 	"errors"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -72,6 +73,15 @@ func TestFaultHalfMade(t *testing.T) {
 	}
 	n.balance([]hnslb.ID{pod}) // the half-made one holds no frontend
 	n.must(n.DeleteLoadBalancer(t.Context(), lbs[0].ID))
+
+	n.LoseAnswers(hnslb.VerbCreateLoadBalancer, 1)
+	_, err = n.CreateLoadBalancer(t.Context(), balancerOf([]hnslb.ID{pod}, external(81)))
+	wantCode(t, err, hnslb.ResultCallFailed)
+	for _, lb := range n.State().LoadBalancers {
+		if len(lb.Mappings) == 0 {
+			t.Error("a create that was carried out left a half-made twin")
+		}
+	}
 }
 
 func TestFaultVanishDuringList(t *testing.T) {
@@ -212,6 +222,20 @@ func TestHang(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestReleaseHungEndsTheFault: hanging one verb later does not bring the first back.
+func TestReleaseHungEndsTheFault(t *testing.T) {
+	n := newNode(t, emulator.WS2022(), "L2Bridge")
+	n.Hang(hnslb.VerbEndpoints, -1)
+	n.ReleaseHung()
+	n.Hang(hnslb.VerbLoadBalancers, -1)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	_, err := n.Endpoints(ctx)
+	n.must(err)
+	n.ReleaseHung()
+	n.ReleaseHung() // twice is harmless
 }
 
 func TestStopEndsHungCalls(t *testing.T) {

@@ -6,6 +6,7 @@ package emulator_test
 import (
 	"context"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -73,7 +74,9 @@ func TestLatencyAbandonedWrite(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
 			defer cancel()
 			start := time.Now()
-			_, err := n.CreateEndpoint(ctx, n.remoteEndpoint("10.244.2.1"))
+			given := n.remoteEndpoint("10.244.2.1")
+			_, err := n.CreateEndpoint(ctx, given)
+			given.IPs[0] = ip("10.244.2.99") // the caller's again
 			if hnslb.ErrorClass(err) != hnslb.Timeout || time.Since(start) != 5*time.Millisecond {
 				t.Errorf("after %s: %v, want Timeout after 5 ms", time.Since(start), err)
 			}
@@ -82,8 +85,8 @@ func TestLatencyAbandonedWrite(t *testing.T) {
 			if lost {
 				held, took = 1, 13*time.Millisecond
 			}
-			if got := len(n.State().Endpoints); got != held {
-				t.Errorf("lost %v: %d endpoints, want %d", lost, got, held)
+			if got := len(n.State().Endpoints); got != held || strings.Contains(n.Dump(), "10.244.2.99") {
+				t.Errorf("lost %v: %d endpoints, want %d:\n%s", lost, got, held, n.Dump())
 			}
 			if time.Since(start) != took {
 				t.Errorf("lost %v: the next write ended after %s, want %s", lost, time.Since(start), took)

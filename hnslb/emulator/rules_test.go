@@ -126,6 +126,7 @@ func TestLoadBalancerRules(t *testing.T) {
 		{"same node port", ws2022, with(nodePort, external(30080)), hnslb.ResultPortAlreadyExists},
 		{"same node port, other family", ws2022, with(nodePort, external(30080), ipv6), 0},
 		{"node port as VIP of the node", ws2022, with(vips("10.0.0.5"), external(30080)), hnslb.ResultPortAlreadyExists},
+		{"node's VIP as node port", ws2022, with(nodePort, external(30081)), hnslb.ResultPortAlreadyExists},
 		{"listener on a node port", ws2022, with(nodePort, external(10256)), hnslb.ResultPortAlreadyExists},
 		{"listener on a node port, UDP", ws2022, with(nodePort, external(10256), udp), 0},
 		{"listener and a VIP", ws2022, with(external(10256)), 0},
@@ -147,6 +148,7 @@ func TestLoadBalancerRules(t *testing.T) {
 			pod := n.local("10.244.1.5")
 			n.balance([]hnslb.ID{pod}, vips("10.96.0.1"))
 			n.balance([]hnslb.ID{pod}, nodePort, external(30080))
+			n.balance([]hnslb.ID{pod}, vips("10.0.0.5"), external(30081))
 			n.Reserve(10256, hnslb.TCP)
 			before := n.Dump()
 			_, err := n.CreateLoadBalancer(t.Context(), balancerOf([]hnslb.ID{pod}, c.opts...))
@@ -341,5 +343,30 @@ func TestProfileByName(t *testing.T) {
 	}
 	if e := emulator.New(emulator.Config{}); e.Profile().Name != "ws2022" {
 		t.Errorf("the default profile is %s", e.Profile().Name)
+	}
+}
+
+// TestErrorText compares with what logs show: k8s issue 100962, Windows-Containers issue
+// 103, and issue 98680 for the last.
+func TestErrorText(t *testing.T) {
+	for _, c := range []struct {
+		code         hnslb.HRESULT
+		detail, want string
+	}{
+		{hnslb.ResultAddressReserved, "", "An address provided is invalid or reserved. "},
+		{hnslb.ResultPortAlreadyExists, "", "The specified port already exists. "},
+		{
+			hnslb.ResultInvalidJSONReference, "A Reference is required",
+			"The reference is invalid in the JSON document. A Reference is required",
+		},
+		{
+			hnslb.ResultInvalidArgument, "Unable to initialize VFP LB rule: invalid number of destinations.",
+			"The parameter is incorrect. Unable to initialize VFP LB rule: invalid number of destinations.",
+		},
+		{0x12345678, "", "Unknown error 0x12345678. "},
+	} {
+		if got := emulator.ErrorText(c.code, c.detail); got != c.want {
+			t.Errorf("text of 0x%08x is %q, want %q", uint32(c.code), got, c.want)
+		}
 	}
 }

@@ -216,6 +216,20 @@ func TestTrace(t *testing.T) {
 			want: []string{"lost: the network of the load balancer on 10.96.0.10:80/TCP is gone"},
 		},
 		{
+			name: "dangling load balancer updated to live endpoints", on: func(t *testing.T) *node {
+				t.Helper()
+				return newNode(t, emulator.WS2025(), "L2Bridge")
+			},
+			build: func(n *node) {
+				lb, err := n.AddForeignLoadBalancer(balancerOf([]hnslb.ID{unknownID}, dsr))
+				n.must(err)
+				lb.Endpoints = []hnslb.ID{n.local("10.244.1.5")}
+				_, err = n.UpdateLoadBalancer(n.t.Context(), lb)
+				n.must(err)
+			},
+			want: []string{"10.244.1.5:8080 from 10.244.1.9"},
+		},
+		{
 			name: "network replaced", from: away,
 			build: then(backend("10.244.1.5"), func(n *node) { _, err := n.ReplaceNetwork("Calico"); n.must(err) }),
 			want:  []string{"lost: the network of the load balancer on 10.96.0.10:80/TCP is gone"},
