@@ -1,0 +1,133 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package desired
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/hnsproxy/hnsproxy/proxier/services"
+)
+
+// parseCandidates reads endpoints as "NAME[:FLAGS]" words: a letter names the address
+// (a is 10.0.0.1), flags are R ready, S serving, T terminating, L local, z1/z2 zone hint,
+// n1/n2 node hint, joined by +.
+func parseCandidates(t *testing.T, text string) []candidate {
+	t.Helper()
+	var out []candidate
+	for word := range strings.FieldsSeq(text) {
+		name, flags, _ := strings.Cut(word, ":")
+		c := candidate{Endpoint: services.Endpoint{IP: netip.AddrFrom4([4]byte{10, 0, 0, name[0] - 'a' + 1})}, port: 80}
+		for flag := range strings.SplitSeq(flags, "+") {
+			switch flag {
+			case "R":
+				c.Ready, c.Serving = true, true
+			case "S":
+				c.Serving = true
+			case "T":
+				c.Terminating = true
+			case "L":
+				c.local = true
+			case "z1", "z2":
+				c.Zones = flag
+			case "n1", "n2":
+				c.Nodes = flag
+			case "":
+			default:
+				t.Fatalf("unknown flag %q in %q", flag, word)
+			}
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+func names(cs []candidate) string {
+	var b strings.Builder
+	for _, c := range cs {
+		b.WriteByte(c.IP.As4()[3] - 1 + 'a')
+	}
+	return b.String()
+}
+
+// TestChoose holds the rules of endpoint choice, each by its KEP.
+func TestChoose(t *testing.T) {
+	node := services.Node{Name: "n1", Zone: "z1"}
+	for _, tc := range []struct {
+		name, endpoints, cluster, local string
+	}{
+		{"none", "", "", ""},
+		{"ready ones", "a:R b:R+L", "ab", "b"},
+		{"not ready ones are left out", "a:R b: c:S", "a", ""},
+		{"KEP-1669: draining ones when no other is ready", "a:S+T b:T c:", "a", ""},
+		{"KEP-1669: not while one is ready", "a:S+T b:R", "b", ""},
+		{"KEP-1669: local falls back on its own", "a:R b:S+T+L", "a", "b"},
+		{"KEP-1669: serving but not terminating does not count", "a:S", "", ""},
+		{"KEP-2433: hints for our zone", "a:R+z1 b:R+z2", "a", ""},
+		{"KEP-2433: one ready endpoint without a hint turns hints off", "a:R+z1 b:R", "ab", ""},
+		{"KEP-2433: no hint for our zone turns hints off", "a:R+z2 b:R+z2", "ab", ""},
+		{"KEP-2433: an endpoint that is not ready needs no hint", "a:R+z1 b:R+z2 c:S+T", "a", ""},
+		{"KEP-2433: draining ones are taken whatever their hints", "a:S+T+z2 b:S+T+z1", "ab", ""},
+		{"KEP-2433: local ones are taken whatever their hints", "a:R+L+z2 b:R+z1", "b", "a"},
+		{"KEP-3015: hints for our node outrank those for our zone", "a:R+n1+z1 b:R+n2+z1", "a", ""},
+		{"KEP-3015: no hint for our node leaves the zone", "a:R+n2+z1 b:R+n2+z2", "a", ""},
+		{"KEP-3015: not all have node hints", "a:R+n1+z1 b:R+z1 c:R+z2", "ab", ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			got := choose(parseCandidates(t, tc.endpoints), node)
+			if diff := cmp.Diff([]string{tc.cluster, tc.local}, []string{names(got.cluster), names(got.local)}); diff != "" {
+				t.Errorf("cluster, local (-want +got):\n%s", diff)
+			}
+		})
+	}
+	t.Run("a node without a zone ignores zone hints", func(t *testing.T) {
+		if got := names(choose(parseCandidates(t, "a:R+z1 b:R+z2"), services.Node{Name: "n9"}).cluster); got != "ab" {
+			t.Errorf("got %s", got)
+		}
+	})
+}
+
+func TestHinted(t *testing.T) {
+	for _, tc := range []struct {
+		hints, name string
+		want        bool
+	}{
+		{"z1,z2", "z2", true}, {"z10", "z1", false}, {"z1", "z10", false}, {"", "", false}, {"z1", "", false},
+	} {
+		if got := hinted(tc.hints, tc.name); got != tc.want {
+			t.Errorf("hinted(%q, %q) = %v", tc.hints, tc.name, got)
+		}
+	}
+}
+
+// TestGroup: of endpoints that disagree on the target port the largest group wins, the
+// lowest port among equals, whatever their order.
+func TestGroup(t *testing.T) {
+	for _, tc := range []struct {
+		ports []uint16
+		want  string
+	}{
+		{nil, "0: [] left 0"},
+		{[]uint16{80, 80}, "80: [1 2] left 0"},
+		{[]uint16{90, 80, 90}, "90: [1 3] left 1"},
+		{[]uint16{90, 80}, "80: [2] left 1"},
+		{[]uint16{90, 80, 80, 90, 70}, "80: [2 3] left 3"},
+	} {
+		var cs []candidate
+		for i, p := range tc.ports {
+			cs = append(cs, candidate{Endpoint: services.Endpoint{IP: netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)})}, port: p})
+		}
+		port, backends, left := group(cs)
+		hosts := []byte{}
+		for _, b := range backends {
+			hosts = append(hosts, b.IP.As4()[3])
+		}
+		if got := fmt.Sprintf("%d: %v left %d", port, hosts, left); got != tc.want {
+			t.Errorf("group(%v) = %s, want %s", tc.ports, got, tc.want)
+		}
+	}
+}
