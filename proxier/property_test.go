@@ -19,6 +19,7 @@ import (
 	"github.com/hnsproxy/hnsproxy/metrics"
 	"github.com/hnsproxy/hnsproxy/proxier"
 	"github.com/hnsproxy/hnsproxy/proxier/desired"
+	"github.com/hnsproxy/hnsproxy/proxier/proxiertest"
 	"github.com/hnsproxy/hnsproxy/proxier/services"
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
@@ -123,6 +124,8 @@ type world struct {
 	profile emulator.Profile
 	audit   time.Duration
 	hns     *emulator.Emulator
+	keeper  *proxiertest.LawKeeper
+	breach  []string
 	proxy   *proxier.Proxier
 	stop    func()
 
@@ -172,8 +175,9 @@ func (w *world) start() {
 	if w.network == "Overlay" {
 		options.SourceVIP = netip.MustParseAddr(sourceVIP)
 	}
+	w.keeper = proxiertest.NewLawKeeper(w.hns, proxiertest.Options{Network: "pods", SourceVIP: options.SourceVIP})
 	w.proxy = proxier.New(proxier.Config{
-		Driver: w.hns, Network: "pods", Options: options,
+		Driver: w.keeper, Network: "pods", Options: options,
 		Node:        services.Node{Name: "this", IPs: []netip.Addr{netip.MustParseAddr("10.0.0.4")}},
 		AuditPeriod: w.audit, Gather: 50 * time.Millisecond,
 		Metrics: metrics.New(prometheus.NewRegistry()), Logger: klog.Logger{}, Clock: clock.RealClock{},
@@ -188,7 +192,11 @@ func (w *world) start() {
 	done := make(chan error, 1)
 	proxy := w.proxy
 	go func() { done <- proxy.Run(ctx) }()
-	w.stop = func() { cancel(); <-done }
+	w.stop = func() {
+		cancel()
+		<-done
+		w.breach = append(w.breach, w.keeper.Broken()...)
+	}
 }
 
 func (w *world) must(_ bool, err error) {
@@ -199,6 +207,7 @@ func (w *world) must(_ bool, err error) {
 
 // do lets one action happen. Odd numbers let the proxy finish first, even ones do not.
 func (w *world) do(a action) {
+	w.keeper.Changed(w.proxy.Idle())
 	switch a.Kind {
 	case "service", "slice", "delete-service", "delete-slice":
 		w.change(a)
@@ -309,6 +318,7 @@ func (w *world) calm() {
 	w.hns.Start(emulator.RestartOptions{})
 	w.hns.ClearFaults()
 	w.hns.ReleaseLeakedPorts()
+	w.keeper.Changed(w.proxy.Idle())
 	w.settlePods()
 	pass(5 * time.Minute)
 	synctest.Wait()
@@ -347,7 +357,8 @@ func (w *world) fresh() *world {
 	return o
 }
 
-func (w *world) broken() []string { return nil }
+// broken returns the breaches of laws by every start of the proxy so far.
+func (w *world) broken() []string { return slices.Concat(w.breach, w.keeper.Broken()) }
 
 // dump prints what HNS holds, without IDs.
 func (w *world) dump() string {

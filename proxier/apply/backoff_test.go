@@ -1,0 +1,68 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package apply
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"time"
+)
+
+var errRefused = errors.New("refused")
+
+// TestBackoff: each failure of an object lets it wait longer, up to a minute, while
+// others are not held up; success forgets.
+func TestBackoff(t *testing.T) {
+	b := NewBackoff[string](1)
+	now := time.Unix(1000, 0)
+	last := time.Duration(0)
+	for i := range 20 {
+		wait := b.Failed("a", errRefused, now).Sub(now)
+		expected := min(firstWait<<min(i, 20), lastWait)
+		if wait < expected*79/100 || wait > expected*121/100 {
+			t.Fatalf("wait %d is %s, want %s and a fifth more or less", i, wait, expected)
+		}
+		last = wait
+	}
+	if !b.Waits("a", now) || b.Waits("b", now) {
+		t.Error("a failed and must wait, b did not")
+	}
+	if b.Err("a") != errRefused || b.Err("b") != nil {
+		t.Errorf("why they failed: %v, %v", b.Err("a"), b.Err("b"))
+	}
+	if due := b.Due(now); len(due) != 0 {
+		t.Errorf("due at once: %v", due)
+	}
+	if next := b.Next(); !next.Equal(now.Add(last)) {
+		t.Errorf("next is %s, want after %s", next, last)
+	}
+	now = now.Add(last)
+	if due := b.Due(now); !slices.Equal(due, []string{"a"}) {
+		t.Errorf("due: %v, want a", due)
+	}
+	if due := b.Due(now); len(due) != 0 || !b.Next().IsZero() {
+		t.Errorf("a came due twice: %v, %v", due, b.Next())
+	}
+	b.Succeeded("a")
+	if wait := b.Failed("a", errRefused, now).Sub(now); wait > 2*firstWait {
+		t.Errorf("after a success the wait is %s", wait)
+	}
+}
+
+// TestHurry: a new desired value is tried at once, but the next failure waits no shorter.
+func TestHurry(t *testing.T) {
+	b := NewBackoff[string](1)
+	now := time.Unix(1000, 0)
+	for range 5 {
+		b.Failed("a", errRefused, now)
+	}
+	b.Hurry("a")
+	if b.Waits("a", now) {
+		t.Error("a still waits")
+	}
+	if wait := b.Failed("a", errRefused, now).Sub(now); wait < 20*firstWait {
+		t.Errorf("the sixth failure waits only %s", wait)
+	}
+}
