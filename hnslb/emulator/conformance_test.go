@@ -32,6 +32,7 @@ func TestConformance(t *testing.T) {
 		for _, networkType := range []string{"L2Bridge", hnslb.NetworkOverlay} {
 			t.Run(profile.Name+"/"+networkType, func(t *testing.T) {
 				drivertest.Run(t, func(t *testing.T) drivertest.Host {
+					t.Helper()
 					e := emulator.New(emulator.Config{Profile: profile})
 					_, err := e.AddNetwork(emulator.NetworkSpec{
 						Name: "Calico", Type: networkType,

@@ -60,8 +60,8 @@ func (l darkLog) note(k hnslb.FrontendKey, live bool) {
 // intervals only: a frontend that is dark now shows in StillDark.
 //
 // A frontend is dark while it has no load balancer, or one without rules, or one whose
-// endpoints are all gone. While HNS itself is stopped VFP goes on carrying traffic, so
-// that is not dark.
+// endpoints are all gone; whether a packet gets through what is there is Trace's to say.
+// While HNS itself is stopped VFP goes on carrying traffic, so that is not dark.
 func (e *Emulator) Dark() map[hnslb.FrontendKey]DarkTime {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -39,7 +39,7 @@ func (e *Emulator) Network(ctx context.Context, name string) (hnslb.Network, err
 func (e *Emulator) Endpoints(ctx context.Context) ([]hnslb.Endpoint, error) {
 	c := call{verb: hnslb.VerbEndpoints, object: func() string { return "list" }}
 	return run(ctx, e, c, func() ([]hnslb.Endpoint, error) {
-		for ; e.trouble.faults.VanishDuringList > 0 && len(e.store.endpointOrder.items) > 0; e.trouble.faults.VanishDuringList-- {
+		for range e.trouble.vanishing(len(e.store.endpointOrder.items)) {
 			e.store.removeEndpoint(e.store.endpointOrder.items[0])
 		}
 		return publicEndpoints(e.store.endpointOrder.items), nil
@@ -62,7 +62,7 @@ func publicEndpoints(eps []*endpoint) []hnslb.Endpoint {
 func (e *Emulator) LoadBalancers(ctx context.Context) ([]hnslb.LoadBalancer, error) {
 	c := call{verb: hnslb.VerbLoadBalancers, object: func() string { return "list" }}
 	return run(ctx, e, c, func() ([]hnslb.LoadBalancer, error) {
-		for ; e.trouble.faults.VanishDuringList > 0 && len(e.store.balancerOrder.items) > 0; e.trouble.faults.VanishDuringList-- {
+		for range e.trouble.vanishing(len(e.store.balancerOrder.items)) {
 			e.store.removeBalancer(e.store.balancerOrder.items[0])
 		}
 		out := make([]hnslb.LoadBalancer, len(e.store.balancerOrder.items))
@@ -91,6 +91,9 @@ func (e *Emulator) CreateEndpoint(ctx context.Context, ep hnslb.Endpoint) (hnslb
 
 // createEndpoint checks the rules and makes the endpoint, with ep.ID if it has one.
 func (e *Emulator) createEndpoint(ep hnslb.Endpoint) (*endpoint, error) {
+	if err := e.ruleIDFree(ep.ID); err != nil {
+		return nil, err
+	}
 	net := e.store.networkByID(hnslb.NewID(string(ep.Network)))
 	if net == nil {
 		return nil, refuse(hnslb.ResultElementNotFound, "") // HcnOpenNetwork
@@ -114,12 +117,13 @@ func (e *Emulator) createEndpoint(ep hnslb.Endpoint) (*endpoint, error) {
 	return made, nil
 }
 
-// freshID returns the ID that a caller chose, or one that no object has.
+// freshID returns the free ID that a caller chose, or one that no object has.
 func (e *Emulator) freshID(chosen hnslb.ID) hnslb.ID {
-	for chosen == "" || e.store.has(chosen) {
-		chosen = e.ids.next()
+	id := hnslb.NewID(string(chosen))
+	for id == "" || e.store.has(id) {
+		id = e.ids.next()
 	}
-	return chosen
+	return id
 }
 
 // DeleteEndpoint removes an endpoint; load balancers keep naming it. See hnslb.Driver.
@@ -161,6 +165,9 @@ func (e *Emulator) CreateLoadBalancer(ctx context.Context, lb hnslb.LoadBalancer
 
 // createBalancer checks the rules and makes the load balancer, with lb.ID if it has one.
 func (e *Emulator) createBalancer(lb hnslb.LoadBalancer) (*balancer, error) {
+	if err := e.ruleIDFree(lb.ID); err != nil {
+		return nil, err
+	}
 	lb = e.keepKnownFields(lb)
 	if err := e.balancerRules(lb); err != nil {
 		return nil, err

@@ -4,6 +4,7 @@
 package emulator
 
 import (
+	"maps"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -91,14 +92,14 @@ func newCounts() counts {
 func (e *Emulator) Counts() map[hnslb.Verb]int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return cloneCounts(e.counts.calls)
+	return maps.Clone(e.counts.calls)
 }
 
 // Errors returns how often each verb failed, timeouts included.
 func (e *Emulator) Errors() map[hnslb.Verb]int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return cloneCounts(e.counts.errors)
+	return maps.Clone(e.counts.errors)
 }
 
 // HCNCalls returns what Counts would have cost in calls into computenetwork.dll through
@@ -141,12 +142,4 @@ func (e *Emulator) ResetCounts() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.counts = newCounts()
-}
-
-func cloneCounts(m map[hnslb.Verb]int) map[hnslb.Verb]int {
-	c := make(map[hnslb.Verb]int, len(m))
-	for v, n := range m {
-		c[v] = n
-	}
-	return c
 }

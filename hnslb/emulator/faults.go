@@ -12,7 +12,8 @@ import (
 
 // Faults are things that go wrong with HNS, each from a report. They can be switched at
 // any time with SetFaults; the zero value is a machine on which nothing goes wrong beyond
-// the quirks of its release.
+// the quirks of its release. What others do to HNS is on the host side: ReplaceNetwork,
+// SetManagementIP, DeleteBehind, BreakDataPath, Restart.
 type Faults struct {
 	// DeleteFailsOnce: the first delete of each load balancer fails and changes nothing;
 	// the second works. Server 2019 [A: k8s issue 113524]. The code is not known; the
@@ -177,6 +178,13 @@ func (e *Emulator) Hang(v hnslb.Verb, n int) {
 	if e.trouble.hung == nil {
 		e.trouble.hung = &hungCalls{released: make(chan struct{})}
 	}
+}
+
+// vanishing returns how many of the listed objects vanish during the list.
+func (t *trouble) vanishing(listed int) int {
+	n := min(t.faults.VanishDuringList, listed)
+	t.faults.VanishDuringList -= n
+	return n
 }
 
 // hang returns what the call has to wait for, nil if it does not hang.

@@ -133,7 +133,7 @@ func (e *Emulator) AddLocalEndpoint(networkName string, ips ...netip.Addr) (hnsl
 
 // AddForeignEndpoint makes any endpoint on the network of that name, as another program
 // would, e.g. a remote one that kube-proxy.exe left behind. ep.Network is ignored; ep.ID
-// is kept if it is set and free.
+// is kept if it is set.
 func (e *Emulator) AddForeignEndpoint(networkName string, ep hnslb.Endpoint) (hnslb.Endpoint, error) {
 	ep.IPs = slices.Clone(ep.IPs)
 	return e.addEndpoint(networkName, ep)
@@ -171,8 +171,8 @@ func (e *Emulator) AddForeignLoadBalancer(lb hnslb.LoadBalancer) (hnslb.LoadBala
 	lb = publicBalancer(lb)
 	foldIDs(lb.Endpoints)
 	err := e.host("add load balancer "+lb.ObjectName(), func() error {
-		if lb.ID = hnslb.NewID(string(lb.ID)); lb.ID != "" && e.store.has(lb.ID) {
-			return refuse(hnslb.ResultWin32AlreadyExists, "")
+		if err := e.ruleIDFree(lb.ID); err != nil {
+			return err
 		}
 		if err := ruleBalancerAddresses(lb); err != nil {
 			return err

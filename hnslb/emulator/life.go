@@ -25,7 +25,8 @@ func (e *Emulator) Stop() {
 }
 
 // Start brings HNS back with its objects under the same IDs [A: k8s issue 139519], less
-// what the options take. Load balancers that come back get their VFP rules again.
+// what the options take. Load balancers that come back get their VFP rules again, node
+// ports with the management IP of now [C].
 func (e *Emulator) Start(o RestartOptions) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -43,6 +44,9 @@ func (e *Emulator) Start(o RestartOptions) {
 	}
 	for _, b := range s.balancerOrder.items {
 		b.restored, b.noRules = true, false
+		if net := s.networkByID(b.network); net != nil && isNodePort(b.LoadBalancer) {
+			b.nodeIP = net.hostIP(familyOf(b.LoadBalancer))
+		}
 		s.noteLiveness(b)
 	}
 }

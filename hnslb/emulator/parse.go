@@ -140,7 +140,7 @@ func (p *parser) endpoint(words []string, f *fields) error {
 		},
 		Detached: f.mark("detached"),
 	}
-	for _, s := range strings.Split(words[0], ",") {
+	for s := range strings.SplitSeq(words[0], ",") {
 		ep.IPs = append(ep.IPs, f.parseAddr(s))
 	}
 	if f.err != nil {
@@ -156,12 +156,12 @@ func (p *parser) balancer(words []string, f *fields) error {
 	}}
 	lb.NoRules = f.mark("no-rules")
 	if words[0] != "node" {
-		for _, s := range strings.Split(words[0], ",") {
+		for s := range strings.SplitSeq(words[0], ",") {
 			lb.VIPs = append(lb.VIPs, f.parseAddr(s))
 		}
 	}
 	if words[1] != "-" {
-		for _, s := range strings.Split(words[1], ",") {
+		for s := range strings.SplitSeq(words[1], ",") {
 			lb.Mappings = append(lb.Mappings, f.mapping(s))
 		}
 	}
@@ -384,7 +384,7 @@ func (f *fields) flags(s string, names []flagName) uint32 {
 	if s == "" {
 		return 0
 	}
-	for _, word := range strings.Split(s, "+") {
+	for word := range strings.SplitSeq(s, "+") {
 		flags |= f.flag(word, names)
 	}
 	return flags

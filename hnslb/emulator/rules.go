@@ -24,6 +24,15 @@ func ruleNoID(id hnslb.ID) error {
 	return nil
 }
 
+// ruleIDFree: an ID in the document is kept [B: reference 1.1]. The code for one that is
+// live was not sighted; 0x800700b7 is the natural one [C].
+func (e *Emulator) ruleIDFree(id hnslb.ID) error {
+	if id != "" && e.store.has(hnslb.NewID(string(id))) {
+		return refuse(hnslb.ResultWin32AlreadyExists, "")
+	}
+	return nil
+}
+
 // endpointRules are the rules of an endpoint's creation.
 func (e *Emulator) endpointRules(net *network, ep hnslb.Endpoint) error {
 	if err := ruleAddresses(ep.IPs); err != nil {

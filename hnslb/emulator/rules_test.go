@@ -195,6 +195,37 @@ func TestLoadBalancerNetworkRules(t *testing.T) {
 	n.balance([]hnslb.ID{pod})
 }
 
+// TestChosenIDs: other programs may choose an ID, but not one that is live.
+func TestChosenIDs(t *testing.T) {
+	n := newNode(t, emulator.WS2022(), "L2Bridge")
+	ep := n.remoteEndpoint("10.244.2.7")
+	ep.ID = upper(unknownID)
+	made, err := n.AddForeignEndpoint("Calico", ep)
+	n.must(err)
+	if made.ID != unknownID {
+		t.Errorf("the endpoint got ID %s, want %s", made.ID, unknownID)
+	}
+	ep.IPs = addrs([]string{"10.244.2.8"})
+	if _, err := n.AddForeignEndpoint("Calico", ep); err == nil {
+		t.Error("a second endpoint took the ID")
+	}
+	lb := balancerOf([]hnslb.ID{unknownID})
+	lb.ID = unknownID
+	if _, err := n.AddForeignLoadBalancer(lb); err == nil {
+		t.Error("a load balancer took the ID of an endpoint")
+	}
+	lb.ID = ""
+	_, err = n.AddForeignLoadBalancer(lb)
+	n.must(err)
+	if _, err := n.AddForeignLoadBalancer(lb); err == nil {
+		t.Error("a second load balancer took the frontend")
+	}
+	lb.VIPs = []netip.Addr{{}}
+	if _, err := n.AddForeignLoadBalancer(lb); err == nil {
+		t.Error("a load balancer was made on an empty VIP")
+	}
+}
+
 func TestNetworkRules(t *testing.T) {
 	n := newNode(t, emulator.WS2022(), "L2Bridge")
 	if _, err := n.AddNetwork(spec("L2Bridge")); err == nil {

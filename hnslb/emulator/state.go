@@ -218,7 +218,7 @@ func (e *Emulator) LoadFile(path string) error {
 	if err != nil {
 		return fmt.Errorf("emulator: load: %w", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // read only: nothing is lost
 	st, err := ReadState(f)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
@@ -233,7 +233,7 @@ func (e *Emulator) SaveFile(path string) error {
 	if err != nil {
 		return fmt.Errorf("emulator: save: %w", err)
 	}
-	defer os.Remove(tmp.Name()) // fails harmlessly after the rename
+	defer func() { _ = os.Remove(tmp.Name()) }() // after the rename there is nothing left to remove
 	err = e.State().Write(tmp)
 	if err == nil {
 		err = tmp.Sync()

@@ -1,0 +1,61 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package emulator_test
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+)
+
+// TestQuirksDocument: quirks.md names every switch, and only tests and switches that exist.
+func TestQuirksDocument(t *testing.T) {
+	doc, err := os.ReadFile("../quirks.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, switches := range []any{emulator.Quirks{}, emulator.Faults{}} {
+		typ := reflect.TypeOf(switches)
+		for i := range typ.NumField() {
+			if name := "`" + typ.Name() + "." + typ.Field(i).Name + "`"; !strings.Contains(string(doc), name) {
+				t.Errorf("quirks.md does not name %s", name)
+			}
+		}
+		for _, m := range regexp.MustCompile("`"+typ.Name()+`\.(\w+)`).FindAllStringSubmatch(string(doc), -1) {
+			if _, ok := typ.FieldByName(m[1]); !ok && m[1] != "X" {
+				t.Errorf("quirks.md names %s.%s, which does not exist", typ.Name(), m[1])
+			}
+		}
+	}
+	source := sources(t)
+	_, tables, _ := strings.Cut(string(doc), "\n## ") // past the names of sources
+	for _, m := range regexp.MustCompile("`(?:store\\.)?([A-Za-z]+)`").FindAllStringSubmatch(tables, -1) {
+		if !regexp.MustCompile(`(?m)^(func|type) (\([^)]*\) )?`+m[1]+`\b`).MatchString(source) {
+			t.Errorf("quirks.md names %s, which is neither a function nor a type here", m[1])
+		}
+	}
+}
+
+// sources returns all Go files of the package.
+func sources(t *testing.T) string {
+	t.Helper()
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all strings.Builder
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Write(text)
+	}
+	return all.String()
+}
