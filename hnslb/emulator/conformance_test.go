@@ -6,6 +6,7 @@ package emulator_test
 import (
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/drivertest"
@@ -31,23 +32,22 @@ func TestConformance(t *testing.T) {
 	for _, profile := range emulator.Profiles() {
 		for _, networkType := range []string{"L2Bridge", hnslb.NetworkOverlay} {
 			t.Run(profile.Name+"/"+networkType, func(t *testing.T) {
-				drivertest.Run(t, func(t *testing.T) drivertest.Host {
-					t.Helper()
-					e := emulator.New(emulator.Config{Profile: profile})
-					_, err := e.AddNetwork(emulator.NetworkSpec{
-						Name: "Calico", Type: networkType,
-						ManagementIP:   netip.MustParseAddr("10.0.0.5"),
-						ManagementIPv6: netip.MustParseAddr("fd00:10::5"),
-						Subnets: []netip.Prefix{
-							netip.MustParsePrefix("10.244.1.0/24"), netip.MustParsePrefix("fd00:244:1::/64"),
-						},
-					})
-					if err != nil {
-						t.Fatal(err)
-					}
-					return host{e}
-				})
+				conform(t, emulator.Config{Profile: profile}, networkType)
 			})
 		}
 	}
+	t.Run("with latency", func(t *testing.T) {
+		conform(t, emulator.Config{
+			Profile: emulator.WS2025(),
+			Latency: emulator.Latency{Read: 10 * time.Microsecond, Write: 20 * time.Microsecond},
+		}, "L2Bridge")
+	})
+}
+
+func conform(t *testing.T, c emulator.Config, networkType string) {
+	t.Helper()
+	drivertest.Run(t, func(t *testing.T) drivertest.Host {
+		t.Helper()
+		return host{nodeOf(t, c, spec(networkType)).Emulator}
+	})
 }

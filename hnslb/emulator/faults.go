@@ -29,8 +29,8 @@ type Faults struct {
 	// ports stay after the fault is switched off, until ReleaseLeakedPorts.
 	LeakPorts bool
 
-	// HalfMade: a create that fails leaves a load balancer without port mappings behind
-	// [A: k8s issue 141488].
+	// HalfMade: a create that fails, for whatever reason, leaves a load balancer without
+	// port mappings behind [A: k8s issue 141488].
 	HalfMade bool
 
 	// VanishDuringList: the next list loses this many objects between being enumerated

@@ -22,8 +22,8 @@ func TestQuirksDocument(t *testing.T) {
 	}
 	for _, switches := range []any{emulator.Quirks{}, emulator.Faults{}} {
 		typ := reflect.TypeOf(switches)
-		for i := range typ.NumField() {
-			if name := "`" + typ.Name() + "." + typ.Field(i).Name + "`"; !strings.Contains(string(doc), name) {
+		for field := range typ.Fields() {
+			if name := "`" + typ.Name() + "." + field.Name + "`"; !strings.Contains(string(doc), name) {
 				t.Errorf("quirks.md does not name %s", name)
 			}
 		}
@@ -36,7 +36,7 @@ func TestQuirksDocument(t *testing.T) {
 	source := sources(t)
 	_, tables, _ := strings.Cut(string(doc), "\n## ") // past the names of sources
 	for _, m := range regexp.MustCompile("`(?:store\\.)?([A-Za-z]+)`").FindAllStringSubmatch(tables, -1) {
-		if !regexp.MustCompile(`(?m)^(func|type) (\([^)]*\) )?`+m[1]+`\b`).MatchString(source) {
+		if !regexp.MustCompile(`(?m)^(func|type) (\([^)]*\) )?` + m[1] + `\b`).MatchString(source) {
 			t.Errorf("quirks.md names %s, which is neither a function nor a type here", m[1])
 		}
 	}
