@@ -17,9 +17,10 @@ type knowledge struct {
 	endpoints map[hnslb.ID]hnslb.Endpoint
 	balancers map[hnslb.ID]hnslb.LoadBalancer
 	// born says since which write an endpoint is known, refused at which write an address
-	// was first denied an endpoint since it last lost one.
-	born    map[hnslb.ID]int
-	refused map[netip.Addr]int
+	// was first denied an endpoint since it last lost one, vacated at which write it lost
+	// it.
+	born             map[hnslb.ID]int
+	refused, vacated map[netip.Addr]int
 
 	endpointsListed, balancersListed bool
 	// doubt names the call whose outcome is unknown, until both lists were read again.
@@ -31,7 +32,7 @@ type knowledge struct {
 func newKnowledge() knowledge {
 	return knowledge{
 		endpoints: map[hnslb.ID]hnslb.Endpoint{}, balancers: map[hnslb.ID]hnslb.LoadBalancer{},
-		born: map[hnslb.ID]int{}, refused: map[netip.Addr]int{},
+		born: map[hnslb.ID]int{}, refused: map[netip.Addr]int{}, vacated: map[netip.Addr]int{},
 	}
 }
 
@@ -63,23 +64,25 @@ func (k *knowledge) refuse(ip netip.Addr, write int) {
 	}
 }
 
-// dropEndpoint forgets an endpoint that is gone.
-func (k *knowledge) dropEndpoint(id hnslb.ID) {
+// dropEndpoint forgets an endpoint that is gone since some write.
+func (k *knowledge) dropEndpoint(id hnslb.ID, write int) {
 	for _, ip := range k.endpoints[id].IPs {
 		delete(k.refused, ip)
+		k.vacated[ip] = write
 	}
 	delete(k.endpoints, id)
 }
 
 // available tells whether an endpoint could have been named at some write: it was known
-// then, or nobody had tried to make it.
+// then, or it could have been made: nothing else stood at its address, and nobody had
+// tried in vain.
 func (k *knowledge) available(id hnslb.ID, write int) bool {
 	e := k.endpoints[id]
 	if k.born[id] <= write || len(e.IPs) == 0 {
 		return true
 	}
 	denied, ok := k.refused[e.IPs[0]]
-	return e.Remote && (!ok || denied > write)
+	return e.Remote && k.vacated[e.IPs[0]] <= write && (!ok || denied > write)
 }
 
 func (k *knowledge) setBalancers(lbs []hnslb.LoadBalancer) {

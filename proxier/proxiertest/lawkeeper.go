@@ -181,7 +181,7 @@ func (k *LawKeeper) DeleteEndpoint(ctx context.Context, id hnslb.ID) error {
 	defer k.mu.Unlock()
 	k.after(hnslb.VerbDeleteEndpoint, name, err)
 	if gone(err) {
-		k.known.dropEndpoint(id)
+		k.known.dropEndpoint(id, k.writes)
 	}
 	return err
 }
