@@ -19,6 +19,8 @@ step go vet ./...
 step make windows
 step make lint
 step go test -count=1 -race -timeout 20m $(go list ./... | grep -v /benchmarks)
+# Many more random histories than the default hundred.
+step go test -count=1 -timeout 10m -run TestConverges ./proxier -rapid.checks=2000
 # Time and memory are measured without the race detector.
 step go test -count=1 -timeout 10m ./benchmarks
 step make fuzz
