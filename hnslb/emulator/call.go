@@ -12,7 +12,11 @@ import (
 
 // call is one driver call on its way through HNS.
 type call struct {
+	// verb is empty for what no verb stands for; such a call is neither counted nor
+	// subject to faults of a verb.
 	verb hnslb.Verb
+	// look marks a read without a verb, or of one.
+	look bool
 	// object names what the call is about; it is asked only when the call fails.
 	object func() string
 	// failed runs, under the lock, when HNS did not carry the call out. May be nil.
@@ -31,9 +35,11 @@ func run[T any](ctx context.Context, e *Emulator, c call, op func() (T, error)) 
 	if a.err == nil {
 		return a.value, nil
 	}
-	e.mu.Lock()
-	e.counts.errors[c.verb]++
-	e.mu.Unlock()
+	if c.verb != "" {
+		e.mu.Lock()
+		e.counts.errors[c.verb]++
+		e.mu.Unlock()
+	}
 	var none T
 	return none, c.wrap(a.err)
 }
@@ -55,9 +61,9 @@ func attempt[T any](ctx context.Context, e *Emulator, c call, op func() (T, erro
 		}
 	}
 	switch {
-	case c.verb.IsWrite() && e.latency.Write > 0:
+	case c.writes() && e.latency.Write > 0:
 		return slowWrite(ctx, e, c, op)
-	case !c.verb.IsWrite() && e.latency.Read > 0:
+	case !c.writes() && e.latency.Read > 0:
 		timer := e.clock.NewTimer(e.latency.Read)
 		defer timer.Stop()
 		select {
@@ -69,11 +75,16 @@ func attempt[T any](ctx context.Context, e *Emulator, c call, op func() (T, erro
 	return carryOut(e, c, op)
 }
 
+// writes tells whether the call changes HNS.
+func (c call) writes() bool { return !c.look && c.verb.IsWrite() }
+
 // arrive counts the call and tells whether it hangs.
 func (e *Emulator) arrive(c *call) (*hungCalls, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.counts.calls[c.verb]++
+	if c.verb != "" {
+		e.counts.calls[c.verb]++
+	}
 	if e.stopped {
 		return nil, refuse(hnslb.ResultServerUnavailable, "")
 	}

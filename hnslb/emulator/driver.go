@@ -75,10 +75,15 @@ func (e *Emulator) LoadBalancers(ctx context.Context) ([]hnslb.LoadBalancer, err
 
 // CreateEndpoint makes an endpoint. See hnslb.Driver.
 func (e *Emulator) CreateEndpoint(ctx context.Context, ep hnslb.Endpoint) (hnslb.Endpoint, error) {
+	return e.placeEndpoint(ctx, ep, ruleNoID)
+}
+
+// placeEndpoint makes an endpoint whose ID passes ruleID.
+func (e *Emulator) placeEndpoint(ctx context.Context, ep hnslb.Endpoint, ruleID func(hnslb.ID) error) (hnslb.Endpoint, error) {
 	ep.IPs = slices.Clone(ep.IPs)
 	c := call{verb: hnslb.VerbCreateEndpoint, object: ep.ObjectName}
 	return run(ctx, e, c, func() (hnslb.Endpoint, error) {
-		if err := ruleNoID(ep.ID); err != nil {
+		if err := ruleID(ep.ID); err != nil {
 			return hnslb.Endpoint{}, err
 		}
 		made, err := e.createEndpoint(ep)
@@ -145,6 +150,11 @@ func (e *Emulator) DeleteEndpoint(ctx context.Context, id hnslb.ID) error {
 
 // CreateLoadBalancer makes a load balancer. See hnslb.Driver.
 func (e *Emulator) CreateLoadBalancer(ctx context.Context, lb hnslb.LoadBalancer) (hnslb.LoadBalancer, error) {
+	return e.placeBalancer(ctx, lb, ruleNoID)
+}
+
+// placeBalancer makes a load balancer whose ID passes ruleID.
+func (e *Emulator) placeBalancer(ctx context.Context, lb hnslb.LoadBalancer, ruleID func(hnslb.ID) error) (hnslb.LoadBalancer, error) {
 	lb = publicBalancer(lb)
 	c := call{
 		verb:   hnslb.VerbCreateLoadBalancer,
@@ -152,7 +162,7 @@ func (e *Emulator) CreateLoadBalancer(ctx context.Context, lb hnslb.LoadBalancer
 		failed: func() { e.leaveHalfMade(lb) },
 	}
 	return run(ctx, e, c, func() (hnslb.LoadBalancer, error) {
-		if err := ruleNoID(lb.ID); err != nil {
+		if err := ruleID(lb.ID); err != nil {
 			return hnslb.LoadBalancer{}, err
 		}
 		b, err := e.createBalancer(lb)

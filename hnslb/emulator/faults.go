@@ -223,7 +223,7 @@ func (e *Emulator) unhang() []func() {
 
 // abandon keeps a hung write for its release.
 func (e *Emulator) abandon(c call, hung *hungCalls, write func()) {
-	if !c.verb.IsWrite() || e.profile.Quirks.AbandonedWritesLost {
+	if !c.writes() || e.profile.Quirks.AbandonedWritesLost {
 		return
 	}
 	e.mu.Lock()

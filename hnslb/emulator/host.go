@@ -4,6 +4,7 @@
 package emulator
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -37,37 +38,41 @@ type NetworkSpec struct {
 // AddNetwork makes a network, as a network plugin does. A taken name is refused with
 // 0x803b0010 [B: moby issue 37752].
 func (e *Emulator) AddNetwork(spec NetworkSpec) (hnslb.Network, error) {
-	if spec.Type == "" {
-		spec.Type = "L2Bridge"
-	}
+	var made hnslb.Network
+	err := e.host("add network "+spec.Name, func() error {
+		var err error
+		made, err = e.createNetwork(spec, "")
+		return err
+	})
+	return made, err
+}
+
+// createNetwork checks the rules and makes the network, with the ID if there is one.
+func (e *Emulator) createNetwork(spec NetworkSpec, id hnslb.ID) (hnslb.Network, error) {
 	n := &network{
 		Network: hnslb.Network{
-			Name: spec.Name, Type: spec.Type, ManagementIP: spec.ManagementIP, HostMAC: spec.HostMAC,
+			Name: spec.Name, Type: cmp.Or(spec.Type, "L2Bridge"), ManagementIP: spec.ManagementIP,
+			HostMAC: cmp.Or(spec.HostMAC, hostMAC(spec.Name)),
 			Subnets: slices.Clone(spec.Subnets), Remotes: slices.Clone(spec.Remotes),
 		},
 		hostIPv6:    spec.ManagementIPv6,
 		loopbackDSR: spec.LoopbackDSR,
 	}
-	var made hnslb.Network
-	err := e.host("add network "+spec.Name, func() error {
-		switch {
-		case e.store.networkByName(n.Name) != nil:
-			return refuse(resultNetworkAlreadyExists, "")
-		case n.IsOverlay() && e.trouble.faults.NoAdapter:
-			return refuse(hnslb.ResultAdapterNotFound, "")
-		}
-		if n.HostMAC == "" {
-			n.HostMAC = hostMAC(n.Name)
-		}
-		if err := ruleNetwork(n); err != nil {
-			return err
-		}
-		n.ID = e.freshID("")
-		e.store.networks = append(e.store.networks, n)
-		made = publicNetwork(n)
-		return nil
-	})
-	return made, err
+	switch {
+	case e.store.networkByName(n.Name) != nil:
+		return hnslb.Network{}, refuse(resultNetworkAlreadyExists, "")
+	case n.IsOverlay() && e.trouble.faults.NoAdapter:
+		return hnslb.Network{}, refuse(hnslb.ResultAdapterNotFound, "")
+	}
+	if err := e.ruleIDFree(id); err != nil {
+		return hnslb.Network{}, err
+	}
+	if err := ruleNetwork(n); err != nil {
+		return hnslb.Network{}, err
+	}
+	n.ID = e.freshID(id)
+	e.store.networks = append(e.store.networks, n)
+	return publicNetwork(n), nil
 }
 
 // DeleteNetwork takes a network and its endpoints away; load balancers stay, dangling.
@@ -114,14 +119,18 @@ func (e *Emulator) SetManagementIP(name string, ip netip.Addr) error {
 // when nodes come and go.
 func (e *Emulator) SetRemotes(name string, remotes []hnslb.RemoteSubnet) error {
 	return e.onNetwork("set remote subnets of network", name, func(n *network) error {
-		with := *n
-		with.Remotes = slices.Clone(remotes)
-		if err := ruleNetwork(&with); err != nil {
-			return err
-		}
-		n.Remotes = with.Remotes
-		return nil
+		return n.setRemotes(remotes)
 	})
+}
+
+func (n *network) setRemotes(remotes []hnslb.RemoteSubnet) error {
+	with := *n
+	with.Remotes = slices.Clone(remotes)
+	if err := ruleNetwork(&with); err != nil {
+		return err
+	}
+	n.Remotes = with.Remotes
+	return nil
 }
 
 // AddLocalEndpoint makes a pod's endpoint on the network of that name. Without an address

@@ -74,21 +74,46 @@ func (e *Emulator) State() State {
 
 // state returns the objects and ports of a store.
 func (s *store) state() State {
-	var st State
-	for _, n := range s.networks {
-		st.Networks = append(st.Networks, NetworkState{publicNetwork(n), n.hostIPv6, n.loopbackDSR})
-	}
-	for i, ep := range publicEndpoints(s.endpointOrder.items) {
-		st.Endpoints = append(st.Endpoints, EndpointState{ep, s.endpointOrder.items[i].detached})
-	}
-	for _, b := range s.balancerOrder.items {
-		st.LoadBalancers = append(st.LoadBalancers, LoadBalancerState{
-			LoadBalancer: publicBalancer(b.LoadBalancer), Network: b.network, NodeIP: b.nodeIP,
-			NoRules: b.noRules, Restored: b.restored, DeleteFailed: b.deleteFailed,
-		})
+	st := State{
+		Networks: s.networkStates(), Endpoints: s.endpointStates(), LoadBalancers: s.balancerStates(),
 	}
 	st.Listeners, st.LeakedPorts = s.ports.listed()
 	return st
+}
+
+func (s *store) networkStates() []NetworkState {
+	var all []NetworkState
+	for _, n := range s.networks {
+		all = append(all, stateOfNetwork(n))
+	}
+	return all
+}
+
+func (s *store) endpointStates() []EndpointState {
+	var all []EndpointState
+	for i, ep := range publicEndpoints(s.endpointOrder.items) {
+		all = append(all, EndpointState{ep, s.endpointOrder.items[i].detached})
+	}
+	return all
+}
+
+func (s *store) balancerStates() []LoadBalancerState {
+	var all []LoadBalancerState
+	for _, b := range s.balancerOrder.items {
+		all = append(all, stateOfBalancer(b))
+	}
+	return all
+}
+
+func stateOfNetwork(n *network) NetworkState {
+	return NetworkState{publicNetwork(n), n.hostIPv6, n.loopbackDSR}
+}
+
+func stateOfBalancer(b *balancer) LoadBalancerState {
+	return LoadBalancerState{
+		LoadBalancer: publicBalancer(b.LoadBalancer), Network: b.network, NodeIP: b.nodeIP,
+		NoRules: b.noRules, Restored: b.restored, DeleteFailed: b.deleteFailed,
+	}
 }
 
 // Restore replaces the state of the host by st, or changes nothing and says what is wrong
