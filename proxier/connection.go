@@ -79,6 +79,8 @@ func (p *Proxier) unreachable(err error) bool {
 	first := !p.hns.away()
 	p.hns.fresh = false
 	p.view.MarkStale()
+	// A node whose HNS or network stays away must not look healthy.
+	p.tellHealth(Health.QueuedUpdate)
 	p.hns.retry = p.hns.backoff.Failed("hns", err, now)
 	if limit := now.Add(slowestRetry); p.hns.retry.After(limit) {
 		p.hns.retry = limit

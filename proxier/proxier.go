@@ -86,6 +86,8 @@ type Proxier struct {
 	lastBatch time.Time
 	writes    int
 	synced    bool
+	// sixes tells that some frontend is IPv6.
+	sixes bool
 }
 
 // New makes a Proxier. It touches HNS only in Run.
@@ -252,17 +254,25 @@ func (p *Proxier) input() plan.Input {
 	return in
 }
 
-// settled says once that the first state is complete.
+// settled says that all work was tried, and once that the first state is complete.
 func (p *Proxier) settled() {
-	for _, f := range []hnslb.Family{hnslb.IPv4, hnslb.IPv6} {
-		if p.cfg.Health != nil {
-			p.cfg.Health.Updated(f)
-		}
+	p.tellHealth(Health.Updated)
+	if p.synced {
+		return
 	}
-	if !p.synced {
-		p.synced = true
-		counts := p.table.Counts()
-		p.cfg.Logger.Info(fmt.Sprintf("First sync complete: %d writes", p.writes),
-			"programmed", counts[Programmed], "blocked", counts[Blocked], "failing", counts[Failing], "pending", counts[Pending])
+	p.synced = true
+	counts := p.table.Counts()
+	p.cfg.Logger.Info(fmt.Sprintf("First sync complete: %d writes", p.writes),
+		"programmed", counts[Programmed], "blocked", counts[Blocked], "failing", counts[Failing], "pending", counts[Pending])
+}
+
+// tellHealth tells the families that this node carries how far the proxy is.
+func (p *Proxier) tellHealth(say func(Health, hnslb.Family)) {
+	if p.cfg.Health == nil {
+		return
+	}
+	say(p.cfg.Health, hnslb.IPv4)
+	if p.sixes {
+		say(p.cfg.Health, hnslb.IPv6)
 	}
 }

@@ -79,6 +79,7 @@ func (p *Proxier) enqueue(t task, c plan.Class) {
 		return
 	}
 	p.queue.add(t, c)
+	p.sixes = p.sixes || familyOf(t) == hnslb.IPv6
 	if p.cfg.Health != nil {
 		p.cfg.Health.QueuedUpdate(familyOf(t))
 	}
