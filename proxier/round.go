@@ -75,13 +75,16 @@ func (p *Proxier) enqueueEndpoint(ip netip.Addr) {
 
 // enqueue queues a task unless it failed a moment ago; then its time will come.
 func (p *Proxier) enqueue(t task, c plan.Class) {
-	if p.backoff.Waits(t, p.cfg.Clock.Now()) {
+	now := p.cfg.Clock.Now()
+	if p.backoff.Waits(t, now) {
 		return
 	}
 	p.queue.add(t, c)
-	p.sixes = p.sixes || familyOf(t) == hnslb.IPv6
+	family := familyOf(t)
+	p.sixes = p.sixes || family == hnslb.IPv6
+	p.cfg.Metrics.SyncQueued(family, now)
 	if p.cfg.Health != nil {
-		p.cfg.Health.QueuedUpdate(familyOf(t))
+		p.cfg.Health.QueuedUpdate(family)
 	}
 }
 
