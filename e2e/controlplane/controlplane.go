@@ -15,6 +15,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
+
+	"github.com/hnsproxy/hnsproxy/e2e/process"
 )
 
 const (
@@ -41,9 +43,9 @@ type ControlPlane struct {
 	ports     ports
 	secrets   *secrets
 	programs  map[string]string
-	etcd      *process
-	apiServer *process
-	manager   *process
+	etcd      *process.Process
+	apiServer *process.Process
+	manager   *process.Process
 }
 
 // Start starts a control plane that keeps its data, keys and logs in dir, an empty directory that the caller owns and removes
@@ -73,6 +75,9 @@ func (c *ControlPlane) prepare() error {
 	if c.secrets, err = writeSecrets(c.dir); err != nil {
 		return err
 	}
+	if err := c.writeAuditPolicy(); err != nil {
+		return err
+	}
 	config, err := c.RESTConfig(context.Background(), Admin)
 	if err != nil {
 		return err
@@ -83,7 +88,7 @@ func (c *ControlPlane) prepare() error {
 
 func (c *ControlPlane) startAll(ctx context.Context) error {
 	var err error
-	if c.etcd, err = launch(c.programs["etcd"], c.dir, c.etcdArgs()); err != nil {
+	if c.etcd, err = process.Start(c.programs["etcd"], c.dir, c.etcdArgs()); err != nil {
 		return err
 	}
 	if err := c.await(ctx, c.etcd, c.etcdHealthy); err != nil {
@@ -96,7 +101,7 @@ func (c *ControlPlane) startAll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.manager, err = launch(c.programs["kube-controller-manager"], c.dir, managerArgs(kubeconfig))
+	c.manager, err = process.Start(c.programs["kube-controller-manager"], c.dir, managerArgs(kubeconfig))
 	return err
 }
 
@@ -107,7 +112,7 @@ func (c *ControlPlane) StartAPIServer(ctx context.Context) error {
 		return errors.New("start kube-apiserver: it runs already")
 	}
 	var err error
-	if c.apiServer, err = launch(c.programs["kube-apiserver"], c.dir, c.apiServerArgs()); err != nil {
+	if c.apiServer, err = process.Start(c.programs["kube-apiserver"], c.dir, c.apiServerArgs()); err != nil {
 		return err
 	}
 	return c.await(ctx, c.apiServer, c.apiServerReady)
@@ -117,48 +122,48 @@ func (c *ControlPlane) StartAPIServer(ctx context.Context) error {
 // watching proxy still sees, and a second later it is gone and connections are refused. etcd and the controller manager keep
 // running; the controller manager reconnects a second or two after the API server is back. Stopping a stopped one does nothing.
 func (c *ControlPlane) StopAPIServer() {
-	c.apiServer.stop(stopGrace)
+	c.apiServer.Stop(stopGrace)
 	c.apiServer = nil
 }
 
 // KillAPIServer ends the API server as a crash does: at once, and the Service "kubernetes" keeps its endpoint.
 func (c *ControlPlane) KillAPIServer() {
-	c.apiServer.kill()
+	c.apiServer.Kill()
 	c.apiServer = nil
 }
 
 // Close kills all programs and returns when they are gone. The directory stays.
 func (c *ControlPlane) Close() {
-	c.manager.kill()
+	c.manager.Kill()
 	c.KillAPIServer()
-	c.etcd.kill()
+	c.etcd.Kill()
 }
 
 // Logs returns the last lines of each program's log, for the report of a failed test, also after Close.
 func (c *ControlPlane) Logs(lines int) string {
 	var b strings.Builder
 	for _, name := range []string{"etcd", "kube-apiserver", "kube-controller-manager"} {
-		fmt.Fprintf(&b, "== %s logged last:\n%s\n", name, tail(logPath(c.dir, name), lines))
+		fmt.Fprintf(&b, "== %s logged last:\n%s\n", name, process.Tail(process.LogPath(c.dir, name), lines))
 	}
 	return b.String()
 }
 
 // await polls probe until it passes. It fails at once when the program has ended.
-func (c *ControlPlane) await(ctx context.Context, p *process, probe func(context.Context) error) error {
+func (c *ControlPlane) await(ctx context.Context, p *process.Process, probe func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	var last error
 	err := wait.PollUntilContextCancel(ctx, pollInterval, true, func(ctx context.Context) (bool, error) {
 		select {
-		case <-p.done:
-			return false, fmt.Errorf("%s ended: %w; its log ends with:\n%s", p.name, p.err, tail(p.logPath, 20))
+		case <-p.Done():
+			return false, fmt.Errorf("%s ended: %w; its log ends with:\n%s", p.Name(), p.Err(), p.Tail(20))
 		default:
 		}
 		last = probe(ctx)
 		return last == nil, nil
 	})
 	if wait.Interrupted(err) {
-		return fmt.Errorf("%s did not become ready: %w; its log ends with:\n%s", p.name, last, tail(p.logPath, 20))
+		return fmt.Errorf("%s did not become ready: %w; its log ends with:\n%s", p.Name(), last, p.Tail(20))
 	}
 	return err
 }

@@ -126,6 +126,10 @@ func (c *ControlPlane) apiServerArgs() []string {
 		"--service-account-key-file=" + c.secrets.serviceAccountKeyFile,
 		"--service-account-signing-key-file=" + c.secrets.serviceAccountKeyFile,
 		"--service-cluster-ip-range=" + ServiceCIDRs,
+		// Wider than usual: the guides for Windows clusters use node port 4444.
+		"--service-node-port-range=4000-32767",
+		"--audit-policy-file=" + c.auditPolicyPath(),
+		"--audit-log-path=" + c.auditLogPath(),
 		// It would demand a ServiceAccount of each Pod, and no Pod of a test ever runs.
 		"--disable-admission-plugins=ServiceAccount",
 	}

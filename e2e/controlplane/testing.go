@@ -42,14 +42,15 @@ func (c *ControlPlane) Namespace(tb testing.TB) string {
 	}
 	tb.Cleanup(func() {
 		// The test's own context is done by now.
-		if err := c.empty(context.Background(), namespace.Name); err != nil {
+		if err := c.Empty(context.Background(), namespace.Name); err != nil {
 			tb.Errorf("empty namespace %s: %v", namespace.Name, err)
 		}
 	})
 	return namespace.Name
 }
 
-func (c *ControlPlane) empty(ctx context.Context, namespace string) error {
+// Empty removes all Services and Pods of a namespace and returns when their EndpointSlices are gone too.
+func (c *ControlPlane) Empty(ctx context.Context, namespace string) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	core, now := c.Admin.CoreV1(), metav1.DeleteOptions{GracePeriodSeconds: new(int64)}

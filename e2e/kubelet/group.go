@@ -21,6 +21,9 @@ type Group struct {
 	Template Pod
 	// Nodes are the names of the nodes to spread over.
 	Nodes []string
+	// Grace is what a Pod's grace period is for: ReplaceOldest calls it between the beginning of the Pod's termination and
+	// its end, during which proxies stop sending there. It may be nil.
+	Grace func(ctx context.Context, pod *corev1.Pod) error
 
 	pods []*corev1.Pod // oldest first
 	made int
@@ -56,6 +59,11 @@ func (g *Group) ReplaceOldest(ctx context.Context) error {
 	oldest := g.pods[0]
 	if err := g.Kubelet.TerminatePod(ctx, oldest.Namespace, oldest.Name); err != nil {
 		return err
+	}
+	if g.Grace != nil {
+		if err := g.Grace(ctx, oldest); err != nil {
+			return err
+		}
 	}
 	return g.remove(ctx, 0)
 }

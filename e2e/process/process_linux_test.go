@@ -1,7 +1,7 @@
 // Copyright The hnsproxy Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package controlplane
+package process
 
 import (
 	"bufio"
@@ -23,7 +23,7 @@ import (
 func TestProgramsDieWithTheTest(t *testing.T) {
 	const role = "HNSPROXY_E2E_LAUNCH_IN"
 	if dir := os.Getenv(role); dir != "" {
-		p, err := launch("/bin/sleep", dir, []string{"600"})
+		p, err := Start("/bin/sleep", dir, []string{"600"})
 		if err != nil {
 			t.Fatal(err)
 		}
