@@ -131,24 +131,28 @@ func (v *View) Replace(eps []hnslb.Endpoint, lbs []hnslb.LoadBalancer) Drift {
 	return old.drift(v)
 }
 
-// putListed stores a load balancer from a list. One without exactly one mapping holds no
-// frontend that we could need: half-made or foreign, it is left alone.
+// putListed stores a load balancer from a list. Whoever it belongs to, the endpoints that
+// it names are in use. Only one with exactly one mapping holds a frontend that we could
+// need; a half-made one, without any, sends nothing to anybody and is left alone.
 func (v *View) putListed(in hnslb.LoadBalancer, foreign map[hnslb.ID]bool) {
+	if len(in.Mappings) == 0 {
+		return
+	}
 	key, ok := in.Key()
+	lb := v.convert(key, in)
+	lb.name()
 	if !ok {
 		return
 	}
-	lb := v.convert(key, in)
 	lb.Ours = ownLoadBalancer(in, foreign)
 	twin := v.lbs[key]
 	switch {
 	case twin == nil:
-		v.attach(lb)
+		v.lbs[key] = lb
 	case twin.Ours && !lb.Ours:
 		// A foreign twin blocks the frontend; ours has to go.
-		v.detach(twin)
 		v.surplus[twin.ID] = twin
-		v.attach(lb)
+		v.lbs[key] = lb
 	case lb.Ours:
 		v.surplus[lb.ID] = lb
 	}
@@ -173,15 +177,15 @@ func (v *View) convert(key hnslb.FrontendKey, in hnslb.LoadBalancer) *LoadBalanc
 	return lb
 }
 
-func (v *View) attach(lb *LoadBalancer) {
-	v.lbs[lb.Key] = lb
+// name makes the endpoints of a load balancer know it.
+func (lb *LoadBalancer) name() {
 	for _, e := range lb.Endpoints {
 		e.listed = append(e.listed, lb)
 	}
 }
 
-func (v *View) detach(lb *LoadBalancer) {
-	delete(v.lbs, lb.Key)
+// unname is for a load balancer that HNS does not have any more.
+func (v *View) unname(lb *LoadBalancer) {
 	for _, e := range lb.Endpoints {
 		e.listed = slices.DeleteFunc(e.listed, func(o *LoadBalancer) bool { return o == lb })
 		if e.Ours && !e.InUse() {
@@ -208,19 +212,24 @@ func (v *View) PutLoadBalancer(asked, held hnslb.LoadBalancer) {
 		return
 	}
 	v.shapes.learn(shapeOf(asked), shapeOf(held))
-	if twin := v.lbs[key]; twin != nil {
-		v.detach(twin)
+	if old := v.lbs[key]; old != nil {
+		v.unname(old)
 	}
 	lb := v.convert(key, held)
 	lb.Ours = true
-	v.attach(lb)
+	lb.name()
+	v.lbs[key] = lb
 }
 
 // RemoveLoadBalancer forgets a load balancer that HNS does not have any more.
 func (v *View) RemoveLoadBalancer(id hnslb.ID, key hnslb.FrontendKey) {
-	delete(v.surplus, id)
+	if twin := v.surplus[id]; twin != nil {
+		delete(v.surplus, id)
+		v.unname(twin)
+	}
 	if lb := v.lbs[key]; lb != nil && lb.ID == id {
-		v.detach(lb)
+		delete(v.lbs, key)
+		v.unname(lb)
 	}
 }
 
