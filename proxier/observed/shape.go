@@ -46,7 +46,8 @@ const (
 	// InPlace: the endpoint list, internal port or source VIP differ. HNS with modify can
 	// change them.
 	InPlace
-	// Different: a flag or the distribution differ. Only delete and create helps.
+	// Different: a flag or the distribution differ, or a node port has the address of
+	// yesterday in its rules. Only delete and create helps.
 	Different
 )
 
@@ -61,7 +62,7 @@ func (v *View) Match(lb *LoadBalancer, want hnslb.LoadBalancer, endpoints []*End
 	same := held
 	same.SourceVIP = asked.SourceVIP
 	switch {
-	case same != asked:
+	case same != asked, lb.outdated:
 		return Different
 	case held != asked, lb.InternalPort != want.Mappings[0].InternalPort, lb.dangling > 0,
 		!sameSet(lb.Endpoints, endpoints):

@@ -59,6 +59,8 @@ type LoadBalancer struct {
 	InternalPort uint16
 	Shape        Shape
 	Ours         bool
+	// outdated: the host's address changed since, which a node port has in its rules.
+	outdated bool
 	// Endpoints in the order of HNS. dangling counts names of endpoints that HNS does
 	// not have any more.
 	Endpoints []*Endpoint
@@ -103,10 +105,16 @@ func (v *View) MarkStale() { v.staleEndpoints, v.staleLoadBalancers = true, true
 func (v *View) Network() hnslb.Network { return v.network }
 
 // SetNetwork says which network the view is of. Another ID means that the endpoints of
-// the old one are gone, so everything must be listed again.
+// the old one are gone, so everything must be listed again. With another management IP,
+// which can change at any time (k8s issue 75561), node ports have to be made anew: their
+// rules in VFP keep the old one.
 func (v *View) SetNetwork(n hnslb.Network) {
 	if v.network.ID != n.ID || v.network.HostMAC != n.HostMAC {
 		v.MarkStale()
+	} else if v.network.ManagementIP != n.ManagementIP {
+		for _, lb := range v.lbs {
+			lb.outdated = lb.outdated || lb.Key.NodePort()
+		}
 	}
 	v.network = n
 }
@@ -126,6 +134,11 @@ func (v *View) Replace(eps []hnslb.Endpoint, lbs []hnslb.LoadBalancer) Drift {
 	}
 	for _, lb := range lbs {
 		v.putListed(lb, foreign)
+	}
+	for key, lb := range old.lbs {
+		if now := v.lbs[key]; lb.outdated && now != nil && now.ID == lb.ID {
+			now.outdated = true
+		}
 	}
 	v.staleEndpoints, v.staleLoadBalancers = false, false
 	return old.drift(v)
