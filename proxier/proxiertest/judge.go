@@ -117,7 +117,7 @@ func (k *LawKeeper) judgeCreateBalancer(lb hnslb.LoadBalancer) {
 	}
 	old := k.dropped[key]
 	delete(k.dropped, key)
-	if old == nil || k.mixed || k.hadToGo(old, lb) {
+	if old == nil || k.mixed || k.moved && key.NodePort() || k.hadToGo(old, lb) {
 		return
 	}
 	if k.writes > old.write+1 {

@@ -39,6 +39,9 @@ type LawKeeper struct {
 	// mixed tells that something changed while the proxy was at work: what it does then
 	// may follow from either state, so deleting and making again proves nothing.
 	mixed bool
+	// moved tells that the host's address changed since the last piece of work began: node
+	// ports are made again as they were, since HNS keeps the address in their rules.
+	moved bool
 }
 
 // dropped is a load balancer that was deleted.
@@ -77,7 +80,7 @@ func (k *LawKeeper) Changed(idle bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	clear(k.dropped)
-	k.mixed = !idle
+	k.mixed, k.moved = !idle, false
 }
 
 // breach notes a breach of a law.
@@ -123,6 +126,7 @@ func (k *LawKeeper) Network(ctx context.Context, name string) (hnslb.Network, er
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if err == nil && name == k.opts.Network {
+		k.moved = k.moved || n.ID == k.known.network.ID && n.ManagementIP != k.known.network.ManagementIP
 		k.known.network = n
 	}
 	return n, err
