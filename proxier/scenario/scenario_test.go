@@ -125,6 +125,25 @@ func runVariants(t *testing.T, s *script, network string, p emulator.Profile) {
 	}
 }
 
+// TestFailures: the runs with failures have some, and the others none, so that it is the
+// proxy that copes.
+func TestFailures(t *testing.T) {
+	s, err := readScript("testdata/terminating-fallback.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range variants() {
+		t.Run(v.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				failed := s.run(t, way{"l2bridge", emulator.WS2022(), v})
+				if (failed > 0) != (v.seed != 0) {
+					t.Errorf("%d calls failed", failed)
+				}
+			})
+		})
+	}
+}
+
 // TestReadmeNamesEveryCommand: a newcomer finds each command in the table.
 func TestReadmeNamesEveryCommand(t *testing.T) {
 	readme := readFile(t, "README.md")

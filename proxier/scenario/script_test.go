@@ -109,8 +109,8 @@ func (s *script) profiles() []string {
 	return profiles()
 }
 
-// run carries the script out in one way.
-func (s *script) run(t *testing.T, how way) {
+// run carries the script out in one way, and returns how many calls failed on purpose.
+func (s *script) run(t *testing.T, how way) int {
 	t.Helper()
 	w := newWorld(t, s, how)
 	for _, l := range s.lines {
@@ -132,6 +132,7 @@ func (s *script) run(t *testing.T, how way) {
 	w.at = s.file + ": at the end"
 	w.settle()
 	w.checkLaws()
+	return w.failures()
 }
 
 func (l scriptLine) holds(how way) bool {

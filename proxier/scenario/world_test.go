@@ -65,6 +65,7 @@ type world struct {
 	stop    func()
 	started bool
 	keepers []*proxiertest.LawKeeper
+	faults  []*faulty.Driver
 	events  []string
 	clock   pausingClock
 }
@@ -137,11 +138,13 @@ func (w *world) addNetwork() error {
 func (w *world) driver() hnslb.Driver {
 	var d hnslb.Driver = w.hns
 	if v := w.way.variant; v.seed != 0 && !v.inHNS {
-		d = faulty.New(d, v.seed,
+		f := faulty.New(d, v.seed,
 			faulty.Fault{Writes: true, Chance: 0.03, Class: hnslb.Timeout, TakesEffect: true},
 			faulty.Fault{Writes: true, Chance: 0.02, Class: hnslb.Unavailable},
 			faulty.Fault{Writes: true, Chance: 0.03, Class: hnslb.Other},
 			faulty.Fault{Writes: true, Chance: 0.02, Class: hnslb.Invalid})
+		w.faults = append(w.faults, f)
+		d = f
 	}
 	if w.timeout > 0 {
 		d = hnslb.WithTimeout(d, w.timeout)
@@ -149,6 +152,18 @@ func (w *world) driver() hnslb.Driver {
 	keeper := proxiertest.NewLawKeeper(d, proxiertest.Options{Network: networkName, SourceVIP: w.options.SourceVIP})
 	w.keepers = append(w.keepers, keeper)
 	return keeper
+}
+
+// failures counts the calls that failed, in HNS or before it.
+func (w *world) failures() int {
+	n := 0
+	for _, errors := range w.hns.Errors() {
+		n += errors
+	}
+	for _, f := range w.faults {
+		n += len(f.Hits())
+	}
+	return n
 }
 
 func (w *world) keeper() *proxiertest.LawKeeper { return w.keepers[len(w.keepers)-1] }
