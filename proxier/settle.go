@@ -143,10 +143,13 @@ func (p *Proxier) frontendFailed(t task, f *desired.Frontend, r apply.Result) {
 	kind := desired.ClusterIP
 	if f != nil {
 		kind = f.Kind
-		p.setStatus(f, Failing, desired.Note{Reason: desired.Reason(hnslb.ErrorClass(r.Err)), Message: r.Err.Error() + remedy(r.Err, t.key)})
+		p.setStatus(f, Failing, desired.Note{Reason: desired.Reason(hnslb.ErrorClass(r.Err)), Message: sentence(r.Err) + remedy(r.Err, t.key)})
 	}
 	p.cfg.Metrics.LoadBalancerFailed(verbOf(r.Op), t.key.Family, metrics.LBType(kind.String()), r.Err)
 }
+
+// sentence is an error without the full stop and space in which HNS's words end.
+func sentence(err error) string { return strings.TrimRight(err.Error(), ". ") }
 
 // remedy says what a person can do about a failing frontend.
 func remedy(err error, key hnslb.FrontendKey) string {
@@ -218,7 +221,7 @@ func values(m map[netip.Addr]error) []error {
 func (p *Proxier) texts(held []netip.Addr) string {
 	out := make([]string, 0, len(held))
 	for _, ip := range held {
-		out = append(out, p.backoff.Err(endpointTask(ip)).Error())
+		out = append(out, sentence(p.backoff.Err(endpointTask(ip))))
 	}
 	return strings.Join(out, "; ")
 }
