@@ -72,7 +72,7 @@ func checkStatus(w *world, section string) error {
 		if r.Reason != "" {
 			line += fmt.Sprintf(" %s: %s", r.Reason, r.Message)
 		}
-		out.WriteString(strings.TrimSpace(withoutIDs(line)) + "\n")
+		out.WriteString(withoutIDs(line) + "\n")
 	}
 	w.golden(section, out.String())
 	return nil
