@@ -1,0 +1,125 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package objects
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/hnsproxy/hnsproxy/proxier/services"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// TestTwoLooks: an object goes only when two looks miss it.
+func TestTwoLooks(t *testing.T) {
+	tr := newTree(t, files)
+	s := newSource(Options{Paths: []string{tr.dir}})
+	look := func(wantDoomed bool, want ...string) {
+		t.Helper()
+		if doomed := s.look(t.Context()); doomed != wantDoomed {
+			t.Errorf("doomed = %v, want %v", doomed, wantDoomed)
+		}
+		var got []string
+		for _, r := range allResources() {
+			objects, _ := s.store.list(r)
+			for _, o := range objects {
+				got = append(got, o.GetName())
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	}
+	look(false, "web", "web-1", "win-1")
+	tr.write("web.yaml", "") // as an editor that truncates and then writes
+	look(true, "web", "web-1", "win-1")
+	tr.write("web.yaml", web)
+	look(false, "web", "win-1") // web is back, its slice was missed twice
+	tr.do(os.Remove(tr.path("web.yaml")))
+	look(true, "web", "win-1")
+	tr.write("web.yaml", web)
+	look(false, "web", "win-1")
+	tr.do(os.Remove(tr.path("web.yaml")))
+	look(true, "web", "win-1")
+	look(false, "win-1")
+	look(false, "win-1")
+}
+
+// TestVanished: a file that goes between being listed and being read is none, a link that
+// leads nowhere is one that cannot be read, and a directory with the name of a file is none.
+func TestVanished(t *testing.T) {
+	tr := newTree(t, nil)
+	tr.do(os.Symlink("nowhere", tr.path("link.yaml")))
+	tr.do(os.Mkdir(tr.path("dir.yaml"), 0o755))
+	r := newReader(Options{})
+	for name, wantError := range map[string]bool{"none.yaml": false, "link.yaml": true, "dir.yaml": false} {
+		if s, err := r.file(tr.path(name)); s != nil || (err != nil) != wantError {
+			t.Errorf("%s: %v, %v", name, s, err)
+		}
+	}
+}
+
+// TestStandardInput: it is read once and never changes.
+func TestStandardInput(t *testing.T) {
+	o := Options{Paths: []string{"-"}, Stdin: strings.NewReader(web + "---\n{")}
+	var said []string
+	o.OnError = func(err error) { said = append(said, err.Error()) }
+	s, err := Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-s.Done() // There is nothing to follow.
+	list, err := s.ListerWatcher(Services, nil).List(metav1.ListOptions{})
+	if err != nil || meta.LenList(list) != 1 || len(said) != 1 || !strings.HasPrefix(said[0], "-, document 2: cannot be read: ") {
+		t.Errorf("%v, %v, errors %q", list, err, said)
+	}
+}
+
+func TestRead(t *testing.T) {
+	tr := newTree(t, map[string]string{
+		"b.yaml": web + "---\n" + webSlice, "a.yaml": node + "---\napiVersion: v1\nkind: Secret\n",
+		"c.yaml": edit(web, "name: web", "name: api", "10.96.0.7", "x"),
+	})
+	objects, errs := Read(t.Context(), Options{
+		Paths: []string{tr.dir, tr.path("b.yaml"), "-", tr.path("none.yaml")}, Validate: services.Validate,
+		Stdin: strings.NewReader(edit(web, "name: web", "name: piped")),
+	})
+	var got []string
+	for _, s := range objects.Services {
+		got = append(got, s.Name)
+	}
+	for _, s := range objects.EndpointSlices {
+		got = append(got, s.Name)
+	}
+	for _, n := range objects.Nodes {
+		got = append(got, n.Name)
+	}
+	if diff := cmp.Diff([]string{"web", "piped", "web-1", "win-1"}, got); diff != "" {
+		t.Errorf("objects (-want +got):\n%s", diff)
+	}
+	if len(errs) != 2 || !strings.Contains(errs[0].Error(), "none.yaml: cannot be read") || !strings.Contains(errs[1].Error(), "c.yaml, document 1: Service shop/api: spec.clusterIPs[0]: ") {
+		t.Errorf("errors %q", errs)
+	}
+}
+
+func TestOpenErrors(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		options Options
+		want    string
+	}{
+		{"no path", Options{}, "open objects: no file is named"},
+		{"no such file", Options{Paths: []string{"none.yaml"}}, "open objects: none.yaml: cannot be read: "},
+		{"one of two", Options{Paths: []string{".", "none.yaml"}}, "open objects: none.yaml: cannot be read: "},
+		{"no standard input", Options{Paths: []string{"-"}}, "open objects: -: cannot be read: there is none"},
+	} {
+		_, err := Open(t.Context(), tt.options)
+		if err == nil || !strings.HasPrefix(err.Error(), tt.want) {
+			t.Errorf("%s: %v, want %s", tt.name, err, tt.want)
+		}
+	}
+}
