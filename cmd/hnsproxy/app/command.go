@@ -1,0 +1,162 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	cliflag "k8s.io/component-base/cli/flag"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+)
+
+const longHelp = `hnsproxy makes Kubernetes Services work on a Windows node. It takes the place of
+kube-proxy.exe and takes its flags.
+
+It watches Services and EndpointSlices and keeps HNS, the Host Network Service of Windows,
+as they want it. It starts with what HNS holds already and changes the difference only;
+when it stops, HNS stays as it is and traffic goes on.
+
+With --hns=emulator it programs an HNS in memory, on any system.`
+
+const exampleHelp = `  # On a Windows node, as kube-proxy.exe was run:
+  hnsproxy --kubeconfig=C:\k\config --network-name=Calico --enable-dsr --v=2
+
+  # Anywhere: what would become of these objects? The table follows edits of the files.
+  hnsproxy --hns=emulator --objects=examples/cluster --hostname-override=win-node-1 --table
+
+  # The same for a cluster of yours, seen from one of its Windows nodes:
+  kubectl get services,endpointslices,nodes -A -o yaml > cluster.yaml
+  hnsproxy --hns=emulator --objects=cluster.yaml --hostname-override=NODE --table
+
+  # Only say what would be programmed, and program nothing:
+  hnsproxy plan --objects=cluster.yaml --hostname-override=NODE`
+
+// NewCommand returns the command hnsproxy. Its output goes to standard output unless
+// cobra's SetOut says otherwise; it ends with the context that it is executed with.
+func NewCommand() *cobra.Command {
+	o, logs, showVersion := NewOptions(), newLogging(), false
+	cmd := &cobra.Command{
+		Use:     "hnsproxy [flags]",
+		Short:   "Kubernetes Services on Windows nodes",
+		Long:    longHelp,
+		Example: exampleHelp,
+		Args:    noArguments,
+		// main prints errors; usage after a runtime error hides the error.
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if showVersion {
+				_, err := fmt.Fprint(cmd.OutOrStdout(), versionText())
+				return err
+			}
+			return runRoot(cmd, o, logs)
+		},
+	}
+	sets := newFlagSets()
+	o.addSourceFlags(sets.FlagSet("objects"))
+	o.addNodeFlags(sets.FlagSet("node and network"))
+	o.addSyncFlags(sets.FlagSet("proxy"))
+	o.addHNSFlags(sets.FlagSet("HNS"))
+	o.addEmulatorFlags(sets.FlagSet("emulator"))
+	o.addServerFlags(sets.FlagSet("server"))
+	logs.addFlags(sets.FlagSet("logging"))
+	misc := sets.FlagSet("other")
+	misc.BoolVar(&o.Table, "table", o.Table, "Print a table of all frontends that follows changes, and log nothing but errors unless --v is given.")
+	misc.BoolVar(&showVersion, "version", false, "Print the versions of Kubernetes and hnsproxy and exit.")
+	misc.BoolP("help", "h", false, "Print this help and exit.")
+	sets.addTo(cmd.Flags())
+	setHelp(cmd, sets)
+	cmd.AddCommand(newPlanCommand())
+	cmd.SetGlobalNormalizationFunc(flagName)
+	return cmd
+}
+
+// noArguments refuses what is neither a flag nor a command. Empty arguments are let pass,
+// as kube-proxy does: scripts produce them.
+func noArguments(cmd *cobra.Command, args []string) error {
+	for _, arg := range args {
+		if arg != "" {
+			return fmt.Errorf("%s takes no argument %q: flags begin with --, and the commands are: %s",
+				cmd.CommandPath(), arg, strings.Join(commandNames(cmd), ", "))
+		}
+	}
+	return nil
+}
+
+func commandNames(cmd *cobra.Command) []string {
+	var names []string
+	for _, c := range cmd.Commands() {
+		if c.IsAvailableCommand() {
+			names = append(names, c.Name())
+		}
+	}
+	return names
+}
+
+func runRoot(cmd *cobra.Command, o *Options, logs *logging) error {
+	if err := o.Complete(thisHost()); err != nil {
+		return err
+	}
+	if err := o.Validate(); err != nil {
+		return err
+	}
+	gate, _ := o.featureGate()
+	if err := logs.apply(gate); err != nil {
+		return err
+	}
+	gate.AddMetrics()
+	d := Deps{Out: cmd.OutOrStdout()}
+	if o.Table && !cmd.Flags().Changed("v") && !logs.toFiles() {
+		d.Notices = quietLogs(d)
+	}
+	logFlags(cmd.Flags())
+	return Run(klog.NewContext(cmd.Context(), klog.Background()), *o, d)
+}
+
+// quietLogs keeps information out of the way of the table. On a terminal errors go below
+// the table, which would be drawn over them; the result returns them.
+func quietLogs(d Deps) func() []string {
+	if _, _, terminal := terminalSize(d.Out); terminal {
+		n := newNotices(clock.RealClock{})
+		errorsOnly(n)
+		return n.Lines
+	}
+	errorsOnly(klog.Background().GetSink())
+	return nil
+}
+
+// logFlags logs the flags that were given, which is the first question about a log.
+func logFlags(fs *pflag.FlagSet) {
+	var given []any
+	fs.Visit(func(f *pflag.Flag) { given = append(given, f.Name, f.Value.String()) })
+	klog.Background().Info("Command line", given...)
+}
+
+func thisHost() Host { return Host{Getenv: os.Getenv, Hostname: os.Hostname} }
+
+// setHelp makes --help show the flags in their groups.
+func setHelp(cmd *cobra.Command, sets *flagSets) {
+	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
+		out := cmd.OutOrStdout()
+		width, _, _ := terminalSize(out)
+		var text strings.Builder
+		fmt.Fprintf(&text, "%s\n\nUsage:\n  %s\n", cmd.Long, cmd.UseLine())
+		for _, c := range cmd.Commands() {
+			if c.IsAvailableCommand() {
+				fmt.Fprintf(&text, "  %s %s ...   %s\n", cmd.CommandPath(), c.Name(), c.Short)
+			}
+		}
+		fmt.Fprintf(&text, "\nExamples:\n%s\n", cmd.Example)
+		if _, err := fmt.Fprint(out, text.String()); err != nil {
+			return // nobody reads it
+		}
+		cliflag.PrintSections(out, sets.NamedFlagSets, width)
+	})
+}

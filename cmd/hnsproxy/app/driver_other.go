@@ -1,0 +1,18 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build !windows
+
+package app
+
+import (
+	"errors"
+
+	"github.com/hnsproxy/hnsproxy/hnslb"
+	"k8s.io/klog/v2"
+)
+
+// newHCN says that this machine has no HNS.
+func newHCN(klog.Logger) (hnslb.Driver, error) {
+	return nil, errors.New("HNS is a part of Windows; use --hns=emulator")
+}

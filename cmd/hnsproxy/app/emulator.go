@@ -1,0 +1,148 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/proxier/services"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/clock"
+)
+
+// defaultNetworkName is the name of an emulated network that nobody named: those that
+// kubeadm's clusters with Windows nodes and flannel use.
+func defaultNetworkName(kind string) string {
+	if strings.EqualFold(kind, hnslb.NetworkOverlay) {
+		return "vxlan0"
+	}
+	return "l2bridge"
+}
+
+// networkTypes lists the types of networks that carry pods on Windows.
+func networkTypes() []string { return []string{"L2Bridge", "L2Tunnel", hnslb.NetworkOverlay} }
+
+func latencyByName(name string) (emulator.Latency, bool) {
+	switch name {
+	case "none":
+		return emulator.NoLatency(), true
+	case "ws2022":
+		return emulator.WS2022Latency(), true
+	}
+	return emulator.Latency{}, false
+}
+
+// newEmulator makes the HNS of the options, with what its state file holds.
+func newEmulator(o EmulatorOptions, c clock.Clock) (*emulator.Emulator, error) {
+	profile, err := emulator.ProfileByName(o.Profile)
+	if err != nil {
+		return nil, err
+	}
+	latency, _ := latencyByName(o.Latency)
+	e := emulator.New(emulator.Config{Profile: profile, Latency: latency, Clock: c})
+	if o.State == "" {
+		return e, nil
+	}
+	if err := e.LoadFile(o.State); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("restore the emulated HNS (delete the file to start anew): %w", err)
+	}
+	return e, nil
+}
+
+// demoNetwork is the network that a network plugin would have made: what the Node object,
+// if there is one, says of this node, and made-up values for the rest:
+//
+//	subnet         10.244.1.0/24, or the node's podCIDRs
+//	management IP  10.0.0.4, or the node's InternalIP
+//	other nodes    10.244.0.0/24 behind 10.0.0.10, 10.244.2.0/24 behind 10.0.0.12, and so
+//	               on to 10.244.9.0/24, for an overlay; other networks are routed
+//	host MAC       made up from the name by the emulator
+func demoNetwork(name, kind string, node *corev1.Node) emulator.NetworkSpec {
+	spec := emulator.NetworkSpec{Name: name, Type: kind}
+	fromNode(&spec, node)
+	if !spec.ManagementIP.IsValid() {
+		spec.ManagementIP = netip.MustParseAddr("10.0.0.4")
+	}
+	if len(spec.Subnets) == 0 {
+		spec.Subnets = []netip.Prefix{netip.MustParsePrefix("10.244.1.0/24")}
+	}
+	if !strings.EqualFold(kind, hnslb.NetworkOverlay) {
+		return spec
+	}
+	for i := range byte(10) {
+		subnet := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 244, i, 0}), 24)
+		if !slices.ContainsFunc(spec.Subnets, subnet.Overlaps) {
+			spec.Remotes = append(spec.Remotes, hnslb.RemoteSubnet{
+				Prefix: subnet, ProviderAddress: netip.AddrFrom4([4]byte{10, 0, 0, 10 + i}),
+			})
+		}
+	}
+	return spec
+}
+
+// fromNode takes over what the Node object says. What does not parse is left out: the
+// informer's handler has complained about it.
+func fromNode(spec *emulator.NetworkSpec, node *corev1.Node) {
+	if node == nil {
+		return
+	}
+	known, _ := services.NodeOf(node)
+	spec.ManagementIP, spec.ManagementIPv6 = known.IP(hnslb.IPv4), known.IP(hnslb.IPv6)
+	for _, text := range node.Spec.PodCIDRs {
+		if subnet, err := netip.ParsePrefix(text); err == nil {
+			spec.Subnets = append(spec.Subnets, subnet.Masked())
+		}
+	}
+}
+
+// savePeriod is how often a changed HNS is saved: what a kill -9 can lose.
+const savePeriod = 500 * time.Millisecond
+
+// keeper keeps an emulated HNS in a file.
+type keeper struct {
+	hns  *emulator.Emulator
+	path string
+	// others counts the changes that HNS does not count: those of the network plugin.
+	others func() int
+}
+
+// run saves the state after changes until ctx ends.
+func (k *keeper) run(ctx context.Context, c clock.WithTicker) error {
+	ticker := c.NewTicker(savePeriod)
+	defer ticker.Stop()
+	saved := 0
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C():
+		}
+		if now := k.changes(); now != saved {
+			if err := k.hns.SaveFile(k.path); err != nil {
+				return err
+			}
+			saved = now
+		}
+	}
+}
+
+// changes counts what was changed so far.
+func (k *keeper) changes() int {
+	n := k.others()
+	for verb, calls := range k.hns.Counts() {
+		if verb.IsWrite() {
+			n += calls
+		}
+	}
+	return n
+}

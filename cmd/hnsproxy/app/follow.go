@@ -1,0 +1,129 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/proxier"
+	"github.com/jedib0t/go-pretty/v6/text"
+	"golang.org/x/term"
+	"k8s.io/utils/clock"
+)
+
+const (
+	// drawPeriod is how often the table is looked at.
+	drawPeriod = 250 * time.Millisecond
+	// patience is after how many looks a table that keeps changing is printed all the same.
+	patience = 4
+)
+
+// follower shows the table of frontends while it changes: in place on a terminal, else
+// one table below the other.
+type follower struct {
+	out     io.Writer
+	rows    func() []proxier.FrontendStatus
+	calls   func() map[hnslb.Verb]int
+	notices func() []string
+
+	// seen is the content at the last look, shown the one that stands there.
+	seen, shown string
+	// waited counts the looks since content differs from shown.
+	waited int
+	// lines is how many lines it takes on the terminal.
+	lines int
+}
+
+// run shows the table until ctx ends, and how it then is.
+func (f *follower) run(ctx context.Context, c clock.WithTicker) error {
+	ticker := c.NewTicker(drawPeriod)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return f.look(true)
+		case <-ticker.C():
+			if err := f.look(false); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// look shows the table if it differs from the one that stands there.
+func (f *follower) look(last bool) error {
+	rows, calls := f.rows(), f.calls()
+	// Reads go on for ever, so they alone are no news.
+	now := drawTable(statusRows(rows), look{}) + fmt.Sprint(writesOf(calls)) + strings.Join(f.notices(), "\n")
+	settled := now == f.seen || last
+	f.seen = now
+	if now == f.shown || len(rows) == 0 && f.shown == "" && !last {
+		f.waited = 0
+		return nil
+	}
+	f.waited++
+	width, height, terminal := terminalSize(f.out)
+	if !terminal && !settled && f.waited < patience {
+		return nil // a batch is under way
+	}
+	f.shown, f.waited = now, 0
+	if terminal {
+		return f.redraw(rows, calls, width, height)
+	}
+	return f.write(drawTable(statusRows(rows), look{}) + drawFooter(rows, calls) + f.notes() + "\n")
+}
+
+// redraw puts the table in place of the last one.
+func (f *follower) redraw(rows []proxier.FrontendStatus, calls map[hnslb.Verb]int, width, height int) error {
+	foot := drawFooter(rows, calls) + f.notes()
+	// The head, the line that tells what was cut, and the line of the cursor.
+	room := max(height-3-screenLines(foot, width), 1)
+	frame := drawTable(statusRows(rows), look{colour: true, width: width, height: room}) + foot
+	if f.lines > 0 {
+		frame = fmt.Sprintf("\x1b[%dA\r\x1b[J", f.lines) + frame
+	}
+	f.lines = screenLines(frame, width)
+	return f.write(frame)
+}
+
+func (f *follower) write(out string) error {
+	if _, err := io.WriteString(f.out, out); err != nil {
+		return fmt.Errorf("print the table: %w", err)
+	}
+	return nil
+}
+
+// notes are what would have gone to the log.
+func (f *follower) notes() string {
+	if n := f.notices(); len(n) > 0 {
+		return "\n" + strings.Join(n, "\n") + "\n"
+	}
+	return ""
+}
+
+// terminalSize tells whether w is a terminal, and its size.
+func terminalSize(w io.Writer) (width, height int, ok bool) {
+	f, isFile := w.(*os.File)
+	if !isFile || !term.IsTerminal(int(f.Fd())) {
+		return 0, 0, false
+	}
+	width, height, err := term.GetSize(int(f.Fd()))
+	return width, height, err == nil
+}
+
+// screenLines counts the lines that a text takes on a terminal, which wraps long ones.
+func screenLines(frame string, width int) int {
+	n := 0
+	for line := range strings.Lines(frame) {
+		columns := text.StringWidthWithoutEscSequences(strings.TrimSuffix(line, "\n"))
+		n += 1 + max(columns-1, 0)/max(width, 1)
+	}
+	return n
+}

@@ -1,0 +1,187 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"context"
+	"sync"
+
+	"github.com/hnsproxy/hnsproxy/metrics"
+	"github.com/hnsproxy/hnsproxy/proxier"
+	"github.com/hnsproxy/hnsproxy/proxier/health"
+	"github.com/hnsproxy/hnsproxy/proxier/services"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/klog/v2"
+)
+
+// informers follow the objects of a source and tell their handlers.
+type informers struct {
+	services, slices, nodes cache.SharedIndexInformer
+	// synced are done when the handlers have seen the whole first list.
+	synced []cache.DoneChecker
+}
+
+func newInformers(lw listWatches, o *Options, externalIPs bool) (*informers, error) {
+	slim := newSlimmer(o.Hostname, externalIPs)
+	i := &informers{}
+	for _, x := range []struct {
+		to      *cache.SharedIndexInformer
+		from    cache.ListerWatcher
+		example runtime.Object
+	}{
+		{&i.services, lw.services, &corev1.Service{}},
+		{&i.slices, lw.slices, &discoveryv1.EndpointSlice{}},
+		{&i.nodes, lw.nodes, &corev1.Node{}},
+	} {
+		*x.to = cache.NewSharedIndexInformerWithOptions(x.from, x.example,
+			cache.SharedIndexInformerOptions{ResyncPeriod: o.ConfigSyncPeriod})
+		if err := (*x.to).SetTransform(slim.transform); err != nil {
+			return nil, err
+		}
+	}
+	return i, nil
+}
+
+// handle adds a handler, before run.
+func (i *informers) handle(informer cache.SharedIndexInformer, h cache.ResourceEventHandler) error {
+	r, err := informer.AddEventHandler(h)
+	if err != nil {
+		return err
+	}
+	i.synced = append(i.synced, r.HasSyncedChecker())
+	return nil
+}
+
+// run follows the source until ctx ends.
+func (i *informers) run(ctx context.Context) {
+	var wg sync.WaitGroup
+	for _, informer := range []cache.SharedIndexInformer{i.nodes, i.services, i.slices} {
+		wg.Go(func() { informer.RunWithContext(ctx) })
+	}
+	wg.Wait()
+}
+
+// wait returns when all handlers have seen the first lists. It is false when ctx ended
+// before.
+func (i *informers) wait(ctx context.Context) bool {
+	quiet := klog.NewContext(ctx, klog.FromContext(ctx).V(2))
+	return cache.WaitFor(quiet, "the first lists", i.synced...)
+}
+
+// node returns the Node object of that name, nil if there is none.
+func (i *informers) node(name string) *corev1.Node {
+	obj, ok, err := i.nodes.GetStore().GetByKey(name)
+	if err != nil || !ok {
+		return nil
+	}
+	n, _ := obj.(*corev1.Node)
+	return n
+}
+
+// eventHandler is a cache.ResourceEventHandler of one type of object.
+type eventHandler[T any] struct {
+	// set takes an added or changed object; old is nil for an added one.
+	set    func(old, obj T)
+	remove func(obj T)
+}
+
+// OnAdd is part of cache.ResourceEventHandler.
+func (h eventHandler[T]) OnAdd(obj any, _ bool) {
+	if o, ok := obj.(T); ok {
+		var none T
+		h.set(none, o)
+	}
+}
+
+// OnUpdate is part of cache.ResourceEventHandler.
+func (h eventHandler[T]) OnUpdate(old, obj any) {
+	if o, ok := obj.(T); ok {
+		was, _ := old.(T)
+		h.set(was, o)
+	}
+}
+
+// OnDelete is part of cache.ResourceEventHandler. A deletion that the watch missed comes
+// as a tombstone with the last known object.
+func (h eventHandler[T]) OnDelete(obj any) {
+	if stone, ok := obj.(cache.DeletedFinalStateUnknown); ok {
+		obj = stone.Obj
+	}
+	if o, ok := obj.(T); ok {
+		h.remove(o)
+	}
+}
+
+// feeder puts what informers tell into the proxy.
+type feeder struct {
+	proxier *proxier.Proxier
+	metrics *metrics.Metrics
+	health  *health.Health
+	logger  klog.Logger
+}
+
+// attach makes the proxy follow the informers.
+func (f *feeder) attach(i *informers) error {
+	store := f.proxier.Store()
+	err := i.handle(i.services, eventHandler[*corev1.Service]{
+		set: func(_, s *corev1.Service) { f.note(f.metrics.ServiceChange, s)(store.SetService(s)) },
+		remove: func(s *corev1.Service) {
+			f.note(f.metrics.ServiceChange, s)(store.DeleteService(services.Name{Namespace: s.Namespace, Name: s.Name}), nil)
+		},
+	})
+	if err != nil {
+		return err
+	}
+	err = i.handle(i.slices, eventHandler[*discoveryv1.EndpointSlice]{
+		set:    func(old, s *discoveryv1.EndpointSlice) { f.note(f.metrics.EndpointChange, s)(store.SetSlice(old, s)) },
+		remove: func(s *discoveryv1.EndpointSlice) { f.note(f.metrics.EndpointChange, s)(store.DeleteSlice(s), nil) },
+	})
+	if err != nil {
+		return err
+	}
+	return i.handle(i.nodes, eventHandler[*corev1.Node]{
+		set:    func(_, n *corev1.Node) { f.setNode(n) },
+		remove: f.removeNode,
+	})
+}
+
+// note returns what to do with the result of a change: count it if it mattered, and say
+// which values could not be used. The rest of such an object is in force (law 9).
+func (f *feeder) note(count func(), obj klog.KMetadata) func(bool, error) {
+	return func(changed bool, err error) {
+		if changed {
+			count()
+		}
+		if err != nil {
+			f.logger.Error(err, "Object has values that cannot be used; they are left out", "kind", kindOf(obj), "object", klog.KObj(obj))
+		}
+	}
+}
+
+func kindOf(obj any) string {
+	switch obj.(type) {
+	case *corev1.Service:
+		return "Service"
+	case *discoveryv1.EndpointSlice:
+		return "EndpointSlice"
+	}
+	return "Node"
+}
+
+func (f *feeder) setNode(obj *corev1.Node) {
+	n, err := services.NodeOf(obj)
+	f.note(func() {}, obj)(false, err)
+	f.proxier.SetNode(n)
+	f.health.SetNodeEligible(n.Eligible)
+}
+
+// removeNode stops load balancers from sending here. What is programmed stays: pods of
+// this node may live on, and their zone and addresses with them.
+func (f *feeder) removeNode(obj *corev1.Node) {
+	f.logger.Info("The Node was deleted; load balancers are told not to send here", "node", klog.KObj(obj))
+	f.health.SetNodeEligible(false)
+}

@@ -1,0 +1,143 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"flag"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/spf13/pflag"
+	"k8s.io/component-base/featuregate"
+	logsapi "k8s.io/component-base/logs/api/v1"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+
+	// --logging-format=json
+	_ "k8s.io/component-base/logs/json/register"
+)
+
+// logging is where log lines go. Setting it up changes the whole process, so commands do
+// it and Run does not.
+type logging struct {
+	config *logsapi.LoggingConfiguration
+	// toStderr is klog's flag of that name: when it is off, klog writes files.
+	toStderr *pflag.Flag
+}
+
+func newLogging() *logging { return &logging{config: logsapi.NewLoggingConfiguration()} }
+
+// addFlags adds kube-proxy's logging flags, and those with which kube-proxy wrote log
+// files until Kubernetes 1.25: start scripts for Windows go on passing them.
+func (l *logging) addFlags(fs *pflag.FlagSet) {
+	logsapi.AddFlags(l.config, fs)
+	var all flag.FlagSet
+	klog.InitFlags(&all)
+	for name, usage := range map[string]string{
+		"log_dir":         "`DIRECTORY` for log files, with --logtostderr=false.",
+		"log_file":        "One log `FILE` instead of --log-dir, with --logtostderr=false.",
+		"logtostderr":     "Log to standard error instead of files. --logging-format is for standard error only.",
+		"alsologtostderr": "Log to standard error as well as to files.",
+		"stderrthreshold": "With log files, what goes to standard error too: `INFO`, WARNING, ERROR or FATAL.",
+	} {
+		f := pflag.PFlagFromGoFlag(all.Lookup(name))
+		f.Usage = usage
+		fs.AddFlag(f)
+	}
+	l.toStderr = fs.Lookup("logtostderr")
+}
+
+// apply sets logging up for the process.
+func (l *logging) apply(gate featuregate.FeatureGate) error {
+	if err := logsapi.ValidateAndApply(l.config, gate); err != nil {
+		return fmt.Errorf("set up logging: %w", err)
+	}
+	if l.toFiles() {
+		// Without a logger klog writes by itself, and knows about files.
+		klog.ClearLogger()
+	}
+	return nil
+}
+
+func (l *logging) toFiles() bool { return l.toStderr.Value.String() == "false" }
+
+// errorsOnly keeps everything but errors out of the log: information would stand between
+// the tables.
+func errorsOnly(sink logr.LogSink) { klog.SetLogger(logr.New(quiet{sink})) }
+
+// quiet is a sink for errors.
+type quiet struct{ logr.LogSink }
+
+// Enabled is part of logr.LogSink.
+func (quiet) Enabled(int) bool { return false }
+
+// WithValues is part of logr.LogSink.
+func (q quiet) WithValues(kv ...any) logr.LogSink { return quiet{q.LogSink.WithValues(kv...)} }
+
+// WithName is part of logr.LogSink.
+func (q quiet) WithName(name string) logr.LogSink { return quiet{q.LogSink.WithName(name)} }
+
+// keptNotices is how many errors stand below the table.
+const keptNotices = 5
+
+// notices is a sink that keeps the last errors, to be shown where a log line would be
+// drawn over. It is safe for concurrent use.
+type notices struct {
+	*noticeLines
+	values []any
+}
+
+var _ logr.LogSink = notices{}
+
+type noticeLines struct {
+	clock clock.PassiveClock
+	mu    sync.Mutex
+	lines []string
+}
+
+func newNotices(c clock.PassiveClock) notices { return notices{noticeLines: &noticeLines{clock: c}} }
+
+// Lines returns the last errors, oldest first.
+func (n *noticeLines) Lines() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return append([]string(nil), n.lines...)
+}
+
+// Init is part of logr.LogSink.
+func (n notices) Init(logr.RuntimeInfo) {}
+
+// Enabled is part of logr.LogSink.
+func (n notices) Enabled(int) bool { return false }
+
+// Info is part of logr.LogSink.
+func (n notices) Info(int, string, ...any) {}
+
+// Error is part of logr.LogSink.
+func (n notices) Error(err error, msg string, kv ...any) {
+	line := n.clock.Now().Format(time.TimeOnly) + " " + msg
+	if err != nil {
+		line += ": " + err.Error()
+	}
+	all := append(append([]any(nil), n.values...), kv...)
+	for i := 0; i+1 < len(all); i += 2 {
+		line += fmt.Sprintf(" %v=%v", all[i], all[i+1])
+	}
+	line = strings.ReplaceAll(line, "\n", " ")
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.lines = append(n.lines, line)
+	n.lines = n.lines[max(len(n.lines)-keptNotices, 0):]
+}
+
+// WithValues is part of logr.LogSink.
+func (n notices) WithValues(kv ...any) logr.LogSink {
+	return notices{n.noticeLines, append(append([]any(nil), n.values...), kv...)}
+}
+
+// WithName is part of logr.LogSink.
+func (n notices) WithName(string) logr.LogSink { return n }

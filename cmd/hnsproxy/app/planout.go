@@ -1,0 +1,173 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/netip"
+	"strings"
+
+	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/preview"
+	"github.com/hnsproxy/hnsproxy/proxier/plan"
+	"github.com/jedib0t/go-pretty/v6/text"
+	"sigs.k8s.io/yaml"
+)
+
+// write prints the plan in a format.
+func (p *planned) write(w io.Writer, format string) error {
+	var body []byte
+	var err error
+	switch format {
+	case "json":
+		body, err = json.MarshalIndent(p.document(), "", "  ")
+		body = append(body, '\n')
+	case "yaml":
+		body, err = yaml.Marshal(p.document())
+	default:
+		body = []byte(p.text())
+	}
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(body)
+	return err
+}
+
+// text prints the plan for people.
+func (p *planned) text() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Node %s, network %s (%s), HNS %s; from %s.\n\n",
+		p.opts.Hostname, p.network.Name, p.network.Type, p.features.Version, p.hns)
+	rows := make([]tableRow, 0, len(p.Frontends))
+	local := false
+	for _, f := range p.Frontends {
+		rows = append(rows, tableRow{f.Frontend, string(f.Action), text.Reset, f.Note})
+		for _, backend := range f.Backends {
+			local = local || backend.Local
+		}
+	}
+	if len(rows) > 0 {
+		b.WriteString(drawTable(rows, look{state: "action"}))
+		if local {
+			b.WriteString(localLegend)
+		}
+		b.WriteString("\n")
+	}
+	fmt.Fprintf(&b, "%d frontends, %d steps:\n", len(p.Frontends), len(p.Steps))
+	for i, s := range p.Steps {
+		fmt.Fprintf(&b, "%4d  %s\n", i+1, s)
+	}
+	return b.String()
+}
+
+// planDocument is a plan for programs. Names of fields stay as they are.
+type planDocument struct {
+	Node      string         `json:"node"`
+	Network   planNetwork    `json:"network"`
+	HNS       string         `json:"hnsVersion"`
+	Frontends []planFrontend `json:"frontends"`
+	Steps     []planStep     `json:"steps"`
+	Problems  []string       `json:"problems,omitempty"`
+}
+
+type planNetwork struct {
+	Name string `json:"name"`
+	Type string `json:"type"`
+}
+
+type planFrontend struct {
+	Namespace string `json:"namespace"`
+	Service   string `json:"service"`
+	PortName  string `json:"portName,omitempty"`
+	Kind      string `json:"kind"`
+	Family    string `json:"family"`
+	// VIP is empty for a node port.
+	VIP        string         `json:"vip,omitempty"`
+	Port       uint16         `json:"port"`
+	Protocol   string         `json:"protocol"`
+	Action     preview.Action `json:"action"`
+	Reason     string         `json:"reason,omitempty"`
+	Message    string         `json:"message,omitempty"`
+	TargetPort uint16         `json:"targetPort,omitempty"`
+	SourceVIP  string         `json:"sourceVIP,omitempty"`
+	Flags      []string       `json:"flags,omitempty"`
+	Backends   []planBackend  `json:"backends"`
+}
+
+type planBackend struct {
+	IP    netip.Addr `json:"ip"`
+	Local bool       `json:"local,omitempty"`
+}
+
+type planStep struct {
+	// Op is create, update or delete; Object is endpoint or loadbalancer.
+	Op     string `json:"op"`
+	Object string `json:"object"`
+	// Name is the address of an endpoint, or the frontend of a load balancer.
+	Name     string       `json:"name"`
+	Backends []netip.Addr `json:"backends,omitempty"`
+	// Text is the step as the text form prints it.
+	Text string `json:"text"`
+}
+
+func (p *planned) document() planDocument {
+	d := planDocument{
+		Node:      p.opts.Hostname,
+		Network:   planNetwork{p.network.Name, p.network.Type},
+		HNS:       p.features.Version.String(),
+		Frontends: make([]planFrontend, 0, len(p.Frontends)),
+		Steps:     make([]planStep, 0, len(p.Steps)),
+	}
+	for _, f := range p.Frontends {
+		d.Frontends = append(d.Frontends, frontendDocument(f))
+	}
+	for _, s := range p.Steps {
+		d.Steps = append(d.Steps, stepDocument(s))
+	}
+	for _, err := range p.problems {
+		d.Problems = append(d.Problems, err.Error())
+	}
+	return d
+}
+
+func frontendDocument(f preview.Frontend) planFrontend {
+	out := planFrontend{
+		Namespace:  f.Service.Namespace,
+		Service:    f.Service.Name,
+		PortName:   f.Port,
+		Kind:       f.Kind.String(),
+		Family:     f.Key.Family.String(),
+		VIP:        addrText(f.Key.VIP),
+		Port:       f.Key.Port,
+		Protocol:   f.Key.Protocol.String(),
+		Action:     f.Action,
+		Reason:     string(f.Note.Reason),
+		Message:    f.Note.Message,
+		TargetPort: f.InternalPort,
+		SourceVIP:  addrText(f.SourceVIP),
+		Backends:   make([]planBackend, 0, len(f.Backends)),
+	}
+	if flags := plan.FlagNames(f.LoadBalancer()); flags != "" {
+		out.Flags = strings.Split(flags, ",")
+	}
+	for _, b := range f.Backends {
+		out.Backends = append(out.Backends, planBackend{b.IP, b.Local})
+	}
+	return out
+}
+
+// addrText leaves out an address that is not set.
+func addrText(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.String()
+}
+
+func stepDocument(s plan.Step) planStep {
+	words := strings.SplitN(s.String(), " ", 4) // "create endpoint 10.244.2.7 ..."
+	return planStep{Op: words[0], Object: words[1], Name: words[2], Backends: s.Backends, Text: s.String()}
+}

@@ -1,0 +1,248 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+
+	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/objects"
+	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/metrics"
+	"github.com/hnsproxy/hnsproxy/proxier"
+	"github.com/hnsproxy/hnsproxy/proxier/desired"
+	"github.com/hnsproxy/hnsproxy/proxier/health"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+	"k8s.io/component-base/featuregate"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+)
+
+// Deps are what Run takes from its caller instead of the machine. The zero value takes
+// everything from the machine.
+type Deps struct {
+	// Driver is the HNS to program; nil makes the one that the options name.
+	Driver hnslb.Driver
+	// In is what --objects=- reads; nil for standard input.
+	In io.Reader
+	// Out is where the table goes; nil for standard output.
+	Out io.Writer
+	// Clock is nil for the real one.
+	Clock clock.WithTicker
+	// Notices are errors to show below the table; nil for none.
+	Notices func() []string
+	// OnStart hears of the proxy before its first round, when the first lists are in its
+	// store.
+	OnStart func(Started)
+	// OnListen hears of the address of each port that is open: "healthz" and "metrics".
+	OnListen func(name string, addr net.Addr)
+}
+
+// Started is a running program as tests see it.
+type Started struct {
+	Proxier *proxier.Proxier
+	// Emulator is the HNS of --hns=emulator, nil with another one.
+	Emulator *emulator.Emulator
+}
+
+func (d *Deps) complete() {
+	if d.In == nil {
+		d.In = os.Stdin
+	}
+	if d.Out == nil {
+		d.Out = os.Stdout
+	}
+	if d.Clock == nil {
+		d.Clock = clock.RealClock{}
+	}
+	if d.Notices == nil {
+		d.Notices = func() []string { return nil }
+	}
+}
+
+// program is everything that one Run consists of.
+type program struct {
+	opts     Options
+	deps     Deps
+	logger   klog.Logger
+	registry *prometheus.Registry
+	metrics  *metrics.Metrics
+	health   *health.Health
+	proxier  *proxier.Proxier
+	source   *informers
+	// files is nil when the objects come from an API server.
+	files *objects.Source
+
+	// emulator and plugin are nil without --hns=emulator.
+	emulator *emulator.Emulator
+	plugin   *networkPlugin
+}
+
+// Run is the proxy: it follows the source of objects and keeps HNS as they want it, until
+// ctx ends; then it returns nil and HNS stays as it is. o must be completed. An error is
+// about the options, or a server that could not listen with BindAddressHardFail.
+//
+// Log lines go to the logger of ctx.
+func Run(ctx context.Context, o Options, d Deps) error {
+	d.complete()
+	validate := o.Validate
+	if d.Driver != nil {
+		validate = o.validateWithDriver
+	}
+	if err := validate(); err != nil {
+		return err
+	}
+	p := &program{opts: o, deps: d, logger: klog.FromContext(ctx), registry: prometheus.NewRegistry()}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	if err := p.build(ctx); err != nil {
+		return err
+	}
+	err := p.run(ctx)
+	if stop(); p.files != nil {
+		<-p.files.Done()
+	}
+	return err
+}
+
+// build puts the parts together. Nothing runs yet, but that files are followed until ctx
+// ends.
+func (p *program) build(ctx context.Context) error {
+	o := &p.opts
+	o.warnGates(p.logger)
+	gate, _ := o.featureGate()
+	p.metrics = metrics.New(p.registry)
+	driver, err := p.driver()
+	if err != nil {
+		return err
+	}
+	p.health = health.New(health.Config{
+		SyncPeriod: o.SyncPeriod,
+		Clock:      p.deps.Clock,
+		OnHealthz:  p.metrics.HealthzServed,
+		OnLivez:    p.metrics.LivezServed,
+	})
+	p.proxier = proxier.New(proxier.Config{
+		Driver:      metrics.Instrument(hnslb.WithTimeout(driver, o.HNSCallTimeout), p.metrics, p.deps.Clock),
+		Network:     o.Network,
+		Node:        o.node(),
+		Options:     desired.Options{DSR: o.EnableDSR, SourceVIP: o.sourceVIP()},
+		AuditPeriod: o.SyncPeriod,
+		Gather:      o.gather(),
+		Metrics:     p.metrics,
+		Health:      p.health,
+		Logger:      p.logger,
+		Clock:       p.deps.Clock,
+		Seed:        uint64(p.deps.Clock.Now().UnixNano()),
+	})
+	return p.connect(ctx, gate)
+}
+
+// driver returns the HNS to program, bare.
+func (p *program) driver() (hnslb.Driver, error) {
+	switch {
+	case p.deps.Driver != nil:
+		return p.deps.Driver, nil
+	case p.opts.HNS == HCN:
+		return newHCN(p.logger)
+	}
+	e, err := newEmulator(p.opts.Emulated, p.deps.Clock)
+	if err != nil {
+		return nil, err
+	}
+	p.emulator = e
+	p.plugin = newNetworkPlugin(e, &p.opts, p.logger)
+	return e, nil
+}
+
+// connect makes the proxy, and the emulated network plugin, follow the source of objects.
+func (p *program) connect(ctx context.Context, gate featuregate.FeatureGate) error {
+	lw, files, err := p.listWatches(ctx)
+	if err != nil {
+		return err
+	}
+	p.files = files
+	if p.source, err = newInformers(lw, &p.opts, gate.Enabled(allowExternalIPs)); err != nil {
+		return fmt.Errorf("make informers: %w", err)
+	}
+	if p.plugin != nil {
+		if err := p.source.handle(p.source.slices, p.plugin.handler()); err != nil {
+			return fmt.Errorf("make informers: %w", err)
+		}
+	}
+	f := &feeder{proxier: p.proxier, metrics: p.metrics, health: p.health, logger: p.logger}
+	if err := f.attach(p.source); err != nil {
+		return fmt.Errorf("make informers: %w", err)
+	}
+	return nil
+}
+
+// run starts the parts and waits for all of them. The first error ends the others.
+func (p *program) run(ctx context.Context) error {
+	p.logger.Info("Starting hnsproxy", "version", ownVersion(), "kubernetes", kubernetesVersion(), "node", p.opts.Hostname, "hns", p.opts.HNS)
+	group, ctx := errgroup.WithContext(ctx)
+	for _, s := range p.servers() {
+		group.Go(func() error { return s.Serve(ctx) })
+	}
+	group.Go(func() error {
+		p.source.run(ctx)
+		return nil
+	})
+	group.Go(func() error { return p.proxy(ctx) })
+	if p.opts.Table {
+		f := &follower{out: p.deps.Out, rows: p.proxier.Table().Rows, notices: p.deps.Notices,
+			calls: func() map[hnslb.Verb]int { return callCounts(p.registry) }}
+		group.Go(func() error { return f.run(ctx, p.deps.Clock) })
+	}
+	save := p.emulate(ctx, group)
+	err := group.Wait()
+	if saved := save(); err == nil {
+		err = saved
+	}
+	return err
+}
+
+// proxy runs the proxier once the first lists are in its store: what they do not name is a
+// leftover (law 7).
+func (p *program) proxy(ctx context.Context) error {
+	if !p.source.wait(ctx) {
+		return nil
+	}
+	if p.source.node(p.opts.Hostname) == nil {
+		p.logger.Error(nil, "There is no Node of this name; all endpoints count as remote until there is",
+			"node", p.opts.Hostname, "remedy", "--hostname-override names the Node")
+	}
+	if p.plugin != nil {
+		if err := p.plugin.start(p.source.node(p.opts.Hostname)); err != nil {
+			return err
+		}
+	}
+	if p.deps.OnStart != nil {
+		p.deps.OnStart(Started{Proxier: p.proxier, Emulator: p.emulator})
+	}
+	return p.proxier.Run(ctx)
+}
+
+// emulate starts what goes on around an emulated HNS, and returns what to do at the end.
+func (p *program) emulate(ctx context.Context, group *errgroup.Group) (atEnd func() error) {
+	if p.emulator == nil {
+		return func() error { return nil }
+	}
+	group.Go(func() error {
+		p.plugin.run(ctx, p.deps.Clock)
+		return nil
+	})
+	path := p.opts.Emulated.State
+	if path == "" {
+		return func() error { return nil }
+	}
+	k := &keeper{hns: p.emulator, path: path, others: p.plugin.changes}
+	group.Go(func() error { return k.run(ctx, p.deps.Clock) })
+	return func() error { return p.emulator.SaveFile(path) }
+}

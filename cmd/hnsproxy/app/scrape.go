@@ -1,0 +1,95 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"net/http"
+
+	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/metrics"
+	"github.com/hnsproxy/hnsproxy/proxier"
+	"github.com/hnsproxy/hnsproxy/proxier/desired"
+	"github.com/hnsproxy/hnsproxy/proxier/services"
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/util/sets"
+)
+
+// scrape counts what metrics show of the table of frontends. It is counted when somebody
+// asks, since that costs a pass over all frontends (law 1).
+type scrape struct {
+	proxier *proxier.Proxier
+	metrics *metrics.Metrics
+}
+
+// before refreshes the gauges before h answers.
+func (s scrape) before(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.refresh()
+		h.ServeHTTP(w, r)
+	})
+}
+
+func (s scrape) refresh() {
+	counts := s.proxier.Table().Counts()
+	s.metrics.Frontends(metrics.FrontendCounts{
+		Programmed: counts[proxier.Programmed],
+		Pending:    counts[proxier.Pending],
+		Blocked:    counts[proxier.Blocked],
+		Failing:    counts[proxier.Failing],
+	})
+	for family, n := range withoutLocal(s.proxier.Table().Rows()) {
+		s.metrics.NoLocalEndpoints(family, n.internal.Len(), n.external.Len())
+	}
+	// A change is counted just after the store has it. When the loop took it in between,
+	// it would count as pending until the next.
+	if s.proxier.Idle() {
+		s.metrics.ChangesTaken()
+	}
+}
+
+// localless are the Services that have policy Local and no endpoint here.
+type localless struct{ internal, external sets.Set[services.Name] }
+
+// withoutLocal counts them for each family that has frontends.
+func withoutLocal(rows []proxier.FrontendStatus) map[hnslb.Family]localless {
+	out := map[hnslb.Family]localless{}
+	for _, r := range rows {
+		f := r.Frontend
+		n, ok := out[f.Key.Family]
+		if !ok {
+			n = localless{sets.New[services.Name](), sets.New[services.Name]()}
+			out[f.Key.Family] = n
+		}
+		switch {
+		case !f.Local || f.Blocked.Reason != desired.NoEndpoints:
+		case f.Kind == desired.ClusterIP:
+			n.internal.Insert(f.Service)
+		default:
+			n.external.Insert(f.Service)
+		}
+	}
+	return out
+}
+
+// callCounts returns how often each verb was called, as the metrics count it.
+func callCounts(g prometheus.Gatherer) map[hnslb.Verb]int {
+	out := map[hnslb.Verb]int{}
+	families, err := g.Gather()
+	if err != nil {
+		return out
+	}
+	for _, f := range families {
+		if f.GetName() != "hnsproxy_hns_calls_total" {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			for _, l := range m.GetLabel() {
+				if l.GetName() == "verb" {
+					out[hnslb.Verb(l.GetValue())] += int(m.GetCounter().GetValue())
+				}
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,173 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"cmp"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/proxier"
+	"github.com/hnsproxy/hnsproxy/proxier/desired"
+	"github.com/hnsproxy/hnsproxy/proxier/plan"
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
+)
+
+// shownBackends is how many backends of one frontend a table shows by address.
+const shownBackends = 3
+
+// localLegend explains the star.
+const localLegend = "* is an endpoint of this node.\n"
+
+// look says how a table is drawn.
+type look struct {
+	// state is the head of that column, "state" if empty.
+	state string
+	// colour states, for a terminal.
+	colour bool
+	// width and height cut the table; 0 cuts nothing.
+	width, height int
+}
+
+// tableRow is one frontend in a table.
+type tableRow struct {
+	frontend *desired.Frontend
+	state    string
+	colour   text.Color
+	note     desired.Note
+}
+
+// statusRows shows how far frontends are.
+func statusRows(rows []proxier.FrontendStatus) []tableRow {
+	out := make([]tableRow, 0, len(rows))
+	for _, r := range rows {
+		colour := text.FgYellow
+		switch r.State {
+		case proxier.Programmed:
+			colour = text.FgGreen
+		case proxier.Failing:
+			colour = text.FgRed
+		}
+		out = append(out, tableRow{r.Frontend, string(r.State), colour, desired.Note{Reason: r.Reason, Message: r.Message}})
+	}
+	return out
+}
+
+// drawTable prints frontends as people read them. The table ends with a line break.
+func drawTable(rows []tableRow, l look) string {
+	t := table.NewWriter()
+	t.SetStyle(table.StyleLight)
+	t.Style().Options = table.OptionsNoBordersAndSeparators
+	t.Style().Box.PaddingLeft, t.Style().Box.PaddingRight = "", "  "
+	t.Style().Size.WidthMax = l.width
+	t.SuppressEmptyColumns()
+	t.SuppressTrailingSpaces()
+	t.AppendHeader(table.Row{"service", "kind", "vip:port", "proto", cmp.Or(l.state, "state"), "backends", "flags", "why"})
+	shown := rows
+	if l.height > 0 && len(shown) > l.height {
+		shown = shown[:l.height]
+	}
+	for _, r := range shown {
+		f, state := r.frontend, r.state
+		if l.colour {
+			state = r.colour.Sprint(state)
+		}
+		t.AppendRow(table.Row{
+			f.Service.String(), f.Kind.String(), addressText(f.Key), f.Key.Protocol.String(), state,
+			backendsText(f), plan.FlagNames(f.LoadBalancer()), noteText(r.note),
+		})
+	}
+	out := t.Render() + "\n"
+	if cut := len(rows) - len(shown); cut > 0 {
+		out += fmt.Sprintf("... and %d more; a taller terminal shows them\n", cut)
+	}
+	return out
+}
+
+func addressText(k hnslb.FrontendKey) string {
+	if k.NodePort() {
+		return "node:" + strconv.Itoa(int(k.Port))
+	}
+	return strings.TrimSuffix(k.String(), "/"+k.Protocol.String())
+}
+
+// backendsText prints "10.244.1.5*, 10.244.2.7 :8080", the star meaning this node.
+func backendsText(f *desired.Frontend) string {
+	if len(f.Backends) == 0 {
+		return "none"
+	}
+	var ips []string
+	for _, b := range f.Backends[:min(len(f.Backends), shownBackends)] {
+		ip := b.IP.String()
+		if b.Local {
+			ip += "*"
+		}
+		ips = append(ips, ip)
+	}
+	out := strings.Join(ips, ", ")
+	if more := len(f.Backends) - len(ips); more > 0 {
+		out += fmt.Sprintf(" and %d more", more)
+	}
+	return out + " :" + strconv.Itoa(int(f.InternalPort))
+}
+
+func noteText(n desired.Note) string {
+	switch {
+	case n.Reason == "":
+		return ""
+	case n.Message == "":
+		return string(n.Reason)
+	}
+	return string(n.Reason) + ": " + n.Message
+}
+
+// drawFooter sums up states and calls of HNS.
+func drawFooter(rows []proxier.FrontendStatus, calls map[hnslb.Verb]int) string {
+	counts := map[proxier.FrontendState]int{}
+	local := false
+	for _, r := range rows {
+		counts[r.State]++
+		for _, b := range r.Frontend.Backends {
+			local = local || b.Local
+		}
+	}
+	var states []string
+	for _, s := range proxier.FrontendStates() {
+		if counts[s] > 0 || s == proxier.Programmed {
+			states = append(states, fmt.Sprintf("%d %s", counts[s], s))
+		}
+	}
+	var reads, writes []string
+	for _, v := range hnslb.Verbs() {
+		switch n := calls[v]; {
+		case n == 0:
+		case v.IsWrite():
+			writes = append(writes, fmt.Sprintf("%s %d", v, n))
+		default:
+			reads = append(reads, fmt.Sprintf("%s %d", v, n))
+		}
+	}
+	out := ""
+	if local {
+		out = localLegend
+	}
+	out += fmt.Sprintf("\n%d frontends: %s\nHNS calls so far: %d writes", len(rows), strings.Join(states, ", "), writesOf(calls))
+	if len(writes) > 0 {
+		out += " (" + strings.Join(writes, ", ") + ")"
+	}
+	return out + "\n                  reads: " + strings.Join(reads, ", ") + "\n"
+}
+
+func writesOf(calls map[hnslb.Verb]int) int {
+	n := 0
+	for v, c := range calls {
+		if v.IsWrite() {
+			n += c
+		}
+	}
+	return n
+}

@@ -1,0 +1,172 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/google/go-cmp/cmp"
+	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/proxier"
+	"github.com/hnsproxy/hnsproxy/proxier/desired"
+	"github.com/hnsproxy/hnsproxy/proxier/services"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+	testingclock "k8s.io/utils/clock/testing"
+)
+
+func row(name, vip string, state proxier.FrontendState, note desired.Note, backends ...string) proxier.FrontendStatus {
+	f := &desired.Frontend{
+		Key:     hnslb.FrontendKey{Family: hnslb.IPv4, Protocol: hnslb.TCP, Port: 80},
+		Kind:    desired.NodePort,
+		Service: services.Name{Namespace: "shop", Name: name}, InternalPort: 8080,
+	}
+	if vip != "" {
+		f.Kind, f.Key.VIP = desired.ClusterIP, netip.MustParseAddr(vip)
+		f.Key.Family = hnslb.FamilyOf(f.Key.VIP)
+	}
+	for _, b := range backends {
+		ip, local := strings.CutSuffix(b, "*")
+		f.Backends = append(f.Backends, desired.Backend{IP: netip.MustParseAddr(ip), Local: local})
+	}
+	return proxier.FrontendStatus{Frontend: f, State: state, Reason: note.Reason, Message: note.Message}
+}
+
+func sampleRows() []proxier.FrontendStatus {
+	return []proxier.FrontendStatus{
+		row("many", "10.96.0.5", proxier.Programmed, desired.Note{}, "10.244.1.1*", "10.244.1.2", "10.244.1.3", "10.244.1.4", "10.244.1.5"),
+		row("node", "", proxier.Failing, desired.Note{Reason: "port-in-use", Message: "somebody listens"}, "10.244.1.1"),
+		row("six", "fd00::5", proxier.Blocked, desired.Note{Reason: "NoEndpoints"}),
+	}
+}
+
+func TestDrawTable(t *testing.T) {
+	t.Parallel()
+	const want = `SERVICE    KIND       VIP:PORT      PROTO  STATE       BACKENDS                                              WHY
+shop/many  clusterip  10.96.0.5:80  TCP    programmed  10.244.1.1*, 10.244.1.2, 10.244.1.3 and 2 more :8080
+shop/node  nodeport   node:80       TCP    failing     10.244.1.1 :8080                                      port-in-use: somebody listens
+shop/six   clusterip  [fd00::5]:80  TCP    blocked     none                                                  NoEndpoints
+`
+	if diff := cmp.Diff(want, drawTable(statusRows(sampleRows()), look{})); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	narrow := drawTable(statusRows(sampleRows()), look{width: 40, height: 2, colour: true})
+	if !strings.Contains(narrow, "... and 1 more") || strings.Contains(narrow, "shop/six") {
+		t.Errorf("a table of 2 rows:\n%s", narrow)
+	}
+	if n := screenLines(narrow, 44); n != 4 {
+		t.Errorf("a table of 2 rows takes %d lines on a terminal, want 4:\n%s", n, narrow)
+	}
+	if n := screenLines("\x1b[32m123456\x1b[0m\n\n123\n", 3); n != 4 {
+		t.Errorf("screenLines = %d, want 4: colours take no room, long lines wrap", n)
+	}
+}
+
+func TestDrawFooter(t *testing.T) {
+	t.Parallel()
+	const want = `* is an endpoint of this node.
+
+3 frontends: 1 programmed, 1 blocked, 1 failing
+HNS calls so far: 3 writes (CreateEndpoint 2, DeleteLoadBalancer 1)
+                  reads: Network 4
+`
+	calls := map[hnslb.Verb]int{hnslb.VerbCreateEndpoint: 2, hnslb.VerbDeleteLoadBalancer: 1, hnslb.VerbNetwork: 4, hnslb.VerbUpdateLoadBalancer: 0}
+	if diff := cmp.Diff(want, drawFooter(sampleRows(), calls)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// TestFollow: without a terminal a table is printed when it has been still for a moment,
+// or has not been for too long, and once more at the end if it changed.
+func TestFollow(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var out buffer
+		var rows atomic.Pointer[[]proxier.FrontendStatus]
+		show := func(r []proxier.FrontendStatus) { rows.Store(&r) }
+		show(nil)
+		f := &follower{out: &out, rows: func() []proxier.FrontendStatus { return *rows.Load() },
+			calls:   func() map[hnslb.Verb]int { return map[hnslb.Verb]int{hnslb.VerbNetwork: len(*rows.Load())} },
+			notices: func() []string { return nil }}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- f.run(ctx, clock.RealClock{}) }()
+		step := func(n int, rowsNow []proxier.FrontendStatus) {
+			t.Helper()
+			show(rowsNow)
+			<-time.After(drawPeriod)
+			synctest.Wait()
+			if got := strings.Count(out.String(), "SERVICE"); got != n {
+				t.Errorf("%d tables, want %d:\n%s", got, n, &out)
+			}
+		}
+		all := sampleRows()
+		step(0, nil)      // nothing to show
+		step(0, all[:1])  // new
+		step(1, all[:1])  // still
+		step(1, all[:1])  // no news
+		step(1, all[:2])  // a batch under way ...
+		step(1, all[1:3]) // ...
+		step(1, all[2:])  // ...
+		step(2, all[:2])  // ... takes too long
+		show(all)
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		if !strings.Contains(out.String(), "3 frontends") {
+			t.Errorf("the last state is not shown:\n%s", &out)
+		}
+	})
+}
+
+func TestNotices(t *testing.T) {
+	t.Parallel()
+	n := newNotices(testingclock.NewFakePassiveClock(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)))
+	logger := logr.New(n)
+	logger.Info("not shown")
+	logger.WithName("x").WithValues("node", "n1").Error(errors.New("line 1\nline 2"), "It failed", "remedy", "try")
+	if diff := cmp.Diff([]string{"03:04:05 It failed: line 1 line 2 node=n1 remedy=try"}, n.Lines()); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	for i := range 10 {
+		logger.Error(nil, fmt.Sprint(i))
+	}
+	if lines := n.Lines(); len(lines) != keptNotices || !strings.HasSuffix(lines[0], " 5") {
+		t.Errorf("kept %q, want the last %d", lines, keptNotices)
+	}
+}
+
+func TestQuietLogger(t *testing.T) {
+	t.Parallel()
+	n := newNotices(testingclock.NewFakePassiveClock(time.Time{}))
+	counting := &countingSink{LogSink: n}
+	logger := klog.New(quiet{counting})
+	logger.Info("no")
+	logger.WithName("a").WithValues("b", 1).V(3).Info("no")
+	logger.WithName("a").WithValues("b", 1).Error(nil, "yes")
+	if counting.infos != 0 || len(n.Lines()) != 1 {
+		t.Errorf("%d information lines and %d errors passed, want 0 and 1", counting.infos, len(n.Lines()))
+	}
+}
+
+// countingSink counts information that gets through.
+type countingSink struct {
+	logr.LogSink
+	infos int
+}
+
+func (s *countingSink) Enabled(int) bool               { return true }
+func (s *countingSink) Info(int, string, ...any)       { s.infos++ }
+func (s *countingSink) WithName(string) logr.LogSink   { return s }
+func (s *countingSink) WithValues(...any) logr.LogSink { return s }
