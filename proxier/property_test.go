@@ -194,7 +194,9 @@ func (w *world) start() {
 	go func() { done <- proxy.Run(ctx) }()
 	w.stop = func() {
 		cancel()
-		<-done
+		if err := <-done; err != nil {
+			w.t.Error(err)
+		}
 		w.breach = append(w.breach, w.keeper.Broken()...)
 	}
 }

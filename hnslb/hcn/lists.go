@@ -67,7 +67,7 @@ func (l *lister) distrust(v hnslb.Verb, id hnslb.ID) {
 }
 
 // alive returns a Timeout error when ctx has ended.
-func alive(ctx context.Context, v hnslb.Verb, object string) error {
+func alive(ctx context.Context, v hnslb.Verb, object string) error { //nolint:unparam // driver_windows.go names other objects
 	if ctx.Err() == nil {
 		return nil
 	}

@@ -54,12 +54,14 @@ func wantCalls(t *testing.T, f *fakeHNS, what string, want int) {
 
 // noWarning fails the test when V1 is given up.
 func noWarning(t *testing.T) func(string) {
+	t.Helper()
 	return func(m string) { t.Errorf("unexpected warning: %s", m) }
 }
 
 // oneWarning returns the function to pass, and one that tells whether it was called once
 // with the ID in the message.
 func oneWarning(t *testing.T) (warn func(string), check func(id hnslb.ID)) {
+	t.Helper()
 	var got []string
 	return func(m string) { got = append(got, m) }, func(id hnslb.ID) {
 		t.Helper()

@@ -29,7 +29,7 @@ func TestBackoff(t *testing.T) {
 	if !b.Waits("a", now) || b.Waits("b", now) {
 		t.Error("a failed and must wait, b did not")
 	}
-	if b.Err("a") != errRefused || b.Err("b") != nil {
+	if !errors.Is(b.Err("a"), errRefused) || b.Err("b") != nil {
 		t.Errorf("why they failed: %v, %v", b.Err("a"), b.Err("b"))
 	}
 	if due := b.Due(now); len(due) != 0 {

@@ -121,12 +121,20 @@ func (f *Frontend) LoadBalancer() hnslb.LoadBalancer {
 
 // Equal compares all fields.
 func (f *Frontend) Equal(o *Frontend) bool {
+	return f.sameOrigin(o) && f.sameObjects(o) && f.Blocked == o.Blocked && slices.Equal(f.Limits, o.Limits)
+}
+
+// sameOrigin compares what a frontend stands for.
+func (f *Frontend) sameOrigin(o *Frontend) bool {
 	return f.Key == o.Key && f.Kind == o.Kind && f.Service == o.Service && f.Port == o.Port &&
-		f.Created.Equal(o.Created) && f.Critical == o.Critical && f.Local == o.Local &&
-		f.InternalPort == o.InternalPort && f.SourceVIP == o.SourceVIP && f.Flags == o.Flags &&
+		f.Created.Equal(o.Created) && f.Critical == o.Critical && f.Local == o.Local
+}
+
+// sameObjects compares what HNS should hold for it.
+func (f *Frontend) sameObjects(o *Frontend) bool {
+	return f.InternalPort == o.InternalPort && f.SourceVIP == o.SourceVIP && f.Flags == o.Flags &&
 		f.MappingFlags == o.MappingFlags && f.Distribution == o.Distribution &&
-		f.VIPEndpoint == o.VIPEndpoint && f.Blocked == o.Blocked &&
-		slices.Equal(f.Limits, o.Limits) && slices.Equal(f.Backends, o.Backends)
+		f.VIPEndpoint == o.VIPEndpoint && slices.Equal(f.Backends, o.Backends)
 }
 
 // olderThan orders the claims on one frontend: creation time, then namespace and name
