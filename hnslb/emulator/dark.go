@@ -118,6 +118,8 @@ func (e *Emulator) ResetDark() {
 	defer e.mu.Unlock()
 	clear(e.store.dark.records)
 	for _, b := range e.store.balancerOrder.items {
-		e.store.noteLiveness(b)
+		for k := range frontendsOf(b.LoadBalancer) {
+			e.store.dark.note(k, b.serves())
+		}
 	}
 }

@@ -6,6 +6,7 @@ package emulator
 import (
 	"maps"
 	"math/rand/v2"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -27,6 +28,19 @@ type Config struct {
 	// Seed of everything that looks random: IDs, MACs, FailEach. Two emulators with one
 	// seed and the same calls in the same order hold the same state.
 	Seed uint64
+	// Watch hears what each frontend sends to, whenever a load balancer is written or
+	// removed, one of its endpoints goes, or a restart brings it back: in order, and before
+	// the call that does it returns. It must be quick, and must not call the emulator. Nil
+	// for nobody. Restore replaces everything and tells nobody.
+	Watch func(Serving)
+}
+
+// Serving is what a frontend sends to from now on.
+type Serving struct {
+	Frontend hnslb.FrontendKey
+	// Backends are the endpoints that exist, in the order of the load balancer; none while
+	// the frontend is dark.
+	Backends []netip.Addr
 }
 
 // Emulator is one host's HNS and VFP. All methods may be called from several goroutines.
@@ -66,7 +80,7 @@ func New(c Config) *Emulator {
 		latency: c.Latency,
 		clock:   c.Clock,
 		gate:    semaphore.NewWeighted(1),
-		store:   newStore(c.Clock),
+		store:   newStore(c.Clock, c.Watch),
 		ids:     idSource{seed: c.Seed},
 		chance:  rand.New(rand.NewPCG(c.Seed, 0x686e73)),
 		trouble: newTrouble(),

@@ -22,7 +22,7 @@ import (
 // endpoint before the load balancers that name it. An error names the line; bad input
 // never panics.
 func ParseDump(r io.Reader) (State, error) {
-	p := &parser{ids: idSource{seed: 0x64756d70}, store: newStore(clock.RealClock{})}
+	p := &parser{ids: idSource{seed: 0x64756d70}, store: newStore(clock.RealClock{}, nil)}
 	in := bufio.NewScanner(r)
 	in.Buffer(nil, 1<<20) // 1,024 backends of IPv6 take 50 KB
 	number := 0

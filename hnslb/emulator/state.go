@@ -119,12 +119,13 @@ func stateOfBalancer(b *balancer) LoadBalancerState {
 // Restore replaces the state of the host by st, or changes nothing and says what is wrong
 // with it. Dark times begin anew.
 func (e *Emulator) Restore(st State) error {
-	s, err := storeOf(st, newStore(e.clock))
+	s, err := storeOf(st, newStore(e.clock, nil))
 	if err != nil {
 		return fmt.Errorf("emulator: restore: %w", err)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	s.watch = e.store.watch
 	e.store = s
 	e.ids.issued = max(e.ids.issued, st.Issued)
 	return nil

@@ -28,9 +28,11 @@ type store struct {
 
 	ports ports
 	dark  darkLog
+	// watch is Config.Watch, nil for nobody.
+	watch func(Serving)
 }
 
-func newStore(c clock.PassiveClock) *store {
+func newStore(c clock.PassiveClock, watch func(Serving)) *store {
 	return &store{
 		endpoints: map[hnslb.ID]*endpoint{},
 		byIP:      newIPIndex(),
@@ -38,6 +40,7 @@ func newStore(c clock.PassiveClock) *store {
 		frontends: map[hnslb.FrontendKey]*balancer{},
 		ports:     newPorts(),
 		dark:      newDarkLog(c),
+		watch:     watch,
 	}
 }
 
@@ -134,6 +137,9 @@ type balancer struct {
 
 func (b *balancer) setSlot(i int) { b.slot = int32(i) }
 func (b *balancer) getSlot() int  { return int(b.slot) }
+
+// serves tells whether anybody answers behind b.
+func (b *balancer) serves() bool { return b.live > 0 && !b.noRules }
 
 // frontendsOf yields every frontend that a load balancer answers on: each VIP, or the
 // node's own address, with each mapping. A half-made one has none.
@@ -247,7 +253,7 @@ func (s *store) removeBalancer(b *balancer) {
 	s.unlink(b)
 	for k := range frontendsOf(b.LoadBalancer) {
 		delete(s.frontends, k)
-		s.dark.note(k, false)
+		s.note(k, nil)
 	}
 	s.ports.give(b.LoadBalancer)
 }
@@ -293,11 +299,39 @@ func (s *store) unlink(b *balancer) {
 	}
 }
 
-// noteLiveness tells the dark-time record whether the frontends of b serve anybody.
+// noteLiveness tells whom the frontends of b serve.
 func (s *store) noteLiveness(b *balancer) {
 	for k := range frontendsOf(b.LoadBalancer) {
-		s.dark.note(k, b.live > 0 && !b.noRules)
+		s.note(k, b)
 	}
+}
+
+// note tells the dark-time record, and whoever watches, that b serves a frontend; nil for
+// nobody.
+func (s *store) note(k hnslb.FrontendKey, b *balancer) {
+	live := b != nil && b.serves()
+	s.dark.note(k, live)
+	if s.watch == nil {
+		return
+	}
+	serving := Serving{Frontend: k}
+	if live {
+		serving.Backends = s.backends(b, k.Family)
+	}
+	s.watch(serving)
+}
+
+// backends returns the addresses of a family of the endpoints of b that exist.
+func (s *store) backends(b *balancer, f hnslb.Family) []netip.Addr {
+	all := make([]netip.Addr, 0, b.live)
+	for _, id := range b.Endpoints {
+		if ep := s.endpoints[id]; ep != nil {
+			if ip := ep.addr(f); ip.IsValid() {
+				all = append(all, ip)
+			}
+		}
+	}
+	return all
 }
 
 // newBalancer makes a load balancer whose endpoints are on net, which may be nil.

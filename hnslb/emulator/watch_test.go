@@ -1,0 +1,54 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package emulator_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+)
+
+// TestWatch: each change of what a frontend sends to is heard once, in order, with the state after it.
+func TestWatch(t *testing.T) {
+	var heard []string
+	c := emulator.Config{Profile: emulator.WS2025(), Watch: func(s emulator.Serving) {
+		heard = append(heard, fmt.Sprintf("%s %v", s.Frontend, s.Backends))
+	}}
+	n := nodeOf(t, c, spec("L2Bridge"))
+	step := func(what string, do func(), want ...string) {
+		t.Helper()
+		heard = nil
+		do()
+		if diff := cmp.Diff(want, heard); diff != "" {
+			t.Errorf("%s (-want +heard):\n%s", what, diff)
+		}
+	}
+	ctx := t.Context()
+	first, second, third := n.remote("10.244.2.5"), n.remote("10.244.2.6"), n.remote("10.244.2.7")
+	var lb hnslb.LoadBalancer
+	step("create", func() { lb = n.balance([]hnslb.ID{second, first}) }, "10.96.0.10:80/TCP [10.244.2.6 10.244.2.5]")
+	step("refused create", func() {
+		if _, err := n.CreateLoadBalancer(ctx, balancerOf([]hnslb.ID{first})); err == nil {
+			t.Error("two load balancers on one frontend")
+		}
+	})
+	step("modify", func() {
+		lb.Endpoints = []hnslb.ID{third, first}
+		_, err := n.UpdateLoadBalancer(ctx, lb)
+		n.must(err)
+	}, "10.96.0.10:80/TCP [10.244.2.7 10.244.2.5]")
+	step("delete an unused endpoint", func() { n.must(n.DeleteEndpoint(ctx, second)) })
+	step("delete a used endpoint", func() { n.must(n.DeleteEndpoint(ctx, third)) }, "10.96.0.10:80/TCP [10.244.2.5]")
+	key := frontend("10.96.0.10", 80)
+	step("lose the rules", func() { n.must(n.BreakDataPath(key, true)) }, "10.96.0.10:80/TCP []")
+	step("restart", func() { n.Restart(emulator.RestartOptions{}) }, "10.96.0.10:80/TCP [10.244.2.5]")
+	step("reset of the records", n.ResetDark)
+	step("restore", func() { n.must(n.Restore(n.State())) })
+	step("delete", func() { n.must(n.DeleteLoadBalancer(ctx, lb.ID)) }, "10.96.0.10:80/TCP []")
+	step("node port", func() { n.local("10.244.1.5"); n.balance([]hnslb.ID{first}, nodePort) }, "0.0.0.0:80/TCP [10.244.2.5]")
+}
