@@ -26,14 +26,19 @@ type Process struct {
 
 // Start starts a program in dir. Its output is appended to a log file there, see LogPath.
 func Start(path, dir string, args []string) (*Process, error) {
-	name := filepath.Base(path)
-	p := &Process{name: name, logPath: LogPath(dir, name), done: make(chan struct{})}
+	cmd := exec.Command(path, args...)
+	cmd.Dir = dir
+	return StartCommand(cmd, filepath.Base(path), LogPath(dir, filepath.Base(path)))
+}
+
+// StartCommand starts a command that was made ready, but for where its output goes: it is appended to logPath. The name is for
+// messages.
+func StartCommand(cmd *exec.Cmd, name, logPath string) (*Process, error) {
+	p := &Process{name: name, logPath: logPath, cmd: cmd, done: make(chan struct{})}
 	log, err := os.OpenFile(p.logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
-	p.cmd = exec.Command(path, args...)
-	p.cmd.Dir = dir
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	p.cmd.SysProcAttr = dieWithParent()
 
@@ -59,6 +64,9 @@ func Start(path, dir string, args []string) (*Process, error) {
 // Name is the program's file name.
 func (p *Process) Name() string { return p.name }
 
+// PID is the program's process ID.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
 // Done is closed when the program has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
@@ -70,11 +78,16 @@ func (p *Process) Err() error {
 
 // Stop asks the program to end (SIGTERM), kills it after grace, and returns when it is gone. Stopping a nil Process, or one
 // that has ended, does nothing.
-func (p *Process) Stop(grace time.Duration) {
+func (p *Process) Stop(grace time.Duration) { p.end(syscall.SIGTERM, grace) }
+
+// Interrupt is Stop by SIGINT, which Wine hands to a Windows program as Ctrl+C; of SIGTERM a program there hears nothing.
+func (p *Process) Interrupt(grace time.Duration) { p.end(syscall.SIGINT, grace) }
+
+func (p *Process) end(signal syscall.Signal, grace time.Duration) {
 	if p == nil {
 		return
 	}
-	_ = p.cmd.Process.Signal(syscall.SIGTERM) // as in Kill
+	_ = p.cmd.Process.Signal(signal) // as in Kill
 	select {
 	case <-p.done:
 	case <-time.After(grace):
