@@ -50,7 +50,7 @@ func testEmptyLists(f *fixture) {
 	// the suite's addresses must be missing.
 	f.endpoints()
 	for _, lb := range f.balancers() {
-		if k, ok := lb.Key(); ok && k.VIP.IsValid() && netip.MustParsePrefix("192.0.2.0/24").Contains(k.VIP) {
+		if k, ok := lb.Key(); ok && k.VIP.IsValid() && netip.MustParsePrefix("198.18.0.0/24").Contains(k.VIP) {
 			f.Errorf("a load balancer on %s before the test made one", k)
 		}
 	}

@@ -23,13 +23,19 @@ type fixture struct {
 	*testing.T
 	host   Host
 	driver hnslb.Driver
+	// asked is the network as the driver said it once: a real driver looks through the
+	// host's interfaces for it each time.
+	asked *hnslb.Network
 }
 
 func (f *fixture) network() hnslb.Network {
 	f.Helper()
-	n, err := f.driver.Network(f.Context(), f.host.NetworkName())
-	f.must(err)
-	return n
+	if f.asked == nil {
+		n, err := f.driver.Network(f.Context(), f.host.NetworkName())
+		f.must(err)
+		f.asked = &n
+	}
+	return *f.asked
 }
 
 func (f *fixture) features() hnslb.Features {
@@ -85,7 +91,7 @@ func (f *fixture) remotes(n int) []hnslb.ID {
 	return ids
 }
 
-func vip(n byte) netip.Addr { return netip.AddrFrom4([4]byte{192, 0, 2, n}) }
+func vip(n byte) netip.Addr { return netip.AddrFrom4([4]byte{198, 18, 0, n}) }
 
 // balancer is the specification of a plain load balancer on a VIP and TCP port 80.
 func balancer(vip netip.Addr, endpoints ...hnslb.ID) hnslb.LoadBalancer {

@@ -12,7 +12,7 @@ import (
 
 // Host is a machine with HNS that one test may change as it likes. It has one network that
 // VFP serves, with a management IP and an IPv4 subnet of at least 64 addresses for pods,
-// and no load balancer on the addresses 192.0.2.0/24 and 2001:db8::/64.
+// and no load balancer on the addresses 198.18.0.0/24 and 2001:db8::/64.
 type Host interface {
 	// Driver under test.
 	Driver() hnslb.Driver
