@@ -77,13 +77,32 @@ func (e *Env) RemoteEndpoint(ip netip.Addr) hnslb.Endpoint {
 		MAC:     hnslb.RemoteMAC(ip),
 		Remote:  true,
 	}
-	if e.network.IsOverlay() {
-		ep.ProviderAddress = e.nodeIP(hnslb.IPv4)
-		if host, ok := e.routes.host(ip); ok {
-			ep.ProviderAddress = host
-		}
-	}
+	ep.ProviderAddress = e.providerAddress(ip)
 	return ep
+}
+
+func (e *Env) providerAddress(ip netip.Addr) netip.Addr {
+	if !e.network.IsOverlay() {
+		return netip.Addr{}
+	}
+	if host, ok := e.routes.host(ip); ok {
+		return host
+	}
+	return e.nodeIP(hnslb.IPv4)
+}
+
+// Fits tells whether an endpoint of ours that HNS has at an address is the one that a
+// role needs, by its provider address and whether it carries the host's MAC. Only an
+// overlay tells endpoints of one address apart. It is asked for every backend of every
+// plan, so it makes no endpoint to compare with.
+func (e *Env) Fits(role Role, ip, provider netip.Addr, hostMAC bool) bool {
+	switch {
+	case !e.network.IsOverlay():
+		return true
+	case role == AsVIP:
+		return hostMAC && provider == e.nodeIP(hnslb.IPv4)
+	}
+	return !hostMAC && provider == e.providerAddress(ip)
 }
 
 // VIPEndpoint returns the remote endpoint that an overlay needs for a cluster IP: the

@@ -96,7 +96,7 @@ func Frontend(in Input, key hnslb.FrontendKey) Unit {
 // program plans a frontend that has backends and that nobody else holds.
 func (u *Unit) program(in Input, f *desired.Frontend, lb *observed.LoadBalancer) {
 	if f.VIPEndpoint {
-		u.need(in, in.Env.VIPEndpoint(f.Key.VIP))
+		u.need(in, f.Key.VIP, desired.AsVIP)
 	}
 	var present []*observed.Endpoint
 	var backends []netip.Addr
@@ -137,7 +137,7 @@ func (u *Unit) program(in Input, f *desired.Frontend, lb *observed.LoadBalancer)
 // backend returns the endpoint of a backend, or whether a step of the unit brings it.
 func (u *Unit) backend(in Input, b desired.Backend) (e *observed.Endpoint, coming bool) {
 	if !b.Local {
-		return u.need(in, in.Env.RemoteEndpoint(b.IP))
+		return u.need(in, b.IP, desired.AsRemote)
 	}
 	e = in.View.Endpoint(b.IP)
 	if e != nil && !e.Ours {
@@ -152,12 +152,11 @@ func (u *Unit) backend(in Input, b desired.Backend) (e *observed.Endpoint, comin
 	return nil, false
 }
 
-// need returns the endpoint that stands for a remote address, or plans it.
-func (u *Unit) need(in Input, want hnslb.Endpoint) (e *observed.Endpoint, coming bool) {
-	ip := want.IPs[0]
+// need returns the endpoint that stands for an address in a role, or plans it.
+func (u *Unit) need(in Input, ip netip.Addr, role desired.Role) (e *observed.Endpoint, coming bool) {
 	e = in.View.Endpoint(ip)
 	switch {
-	case e != nil && (!e.Ours || fits(e, want, in.View.Network())):
+	case e != nil && (!e.Ours || fits(in, e, role)):
 		return e, false
 	case e != nil:
 		u.Evict = append(u.Evict, ip)
@@ -166,17 +165,16 @@ func (u *Unit) need(in Input, want hnslb.Endpoint) (e *observed.Endpoint, coming
 		u.Held = append(u.Held, ip)
 		return nil, false
 	}
-	u.Steps = append(u.Steps, Step{Op: CreateEndpoint, Endpoint: want})
+	want := in.Env.RemoteEndpoint
+	if role == desired.AsVIP {
+		want = in.Env.VIPEndpoint
+	}
+	u.Steps = append(u.Steps, Step{Op: CreateEndpoint, Endpoint: want(ip)})
 	return nil, true
 }
 
-// fits tells whether an endpoint of ours has the MAC and provider address it should have.
-func fits(e *observed.Endpoint, want hnslb.Endpoint, n hnslb.Network) bool {
-	if !n.IsOverlay() {
-		return true
-	}
-	vip := want.MAC == n.HostMAC
-	return e.ProviderAddress == want.ProviderAddress && e.VIP == vip
+func fits(in Input, e *observed.Endpoint, role desired.Role) bool {
+	return in.Env.Fits(role, e.IP, e.ProviderAddress, e.VIP)
 }
 
 // Endpoint plans the endpoints of ours at one address: of those that nothing in HNS
@@ -202,13 +200,7 @@ func keep(in Input, e *observed.Endpoint, role desired.Role) bool {
 	if at := in.View.Endpoint(e.IP); at != nil && !at.Remote {
 		return false
 	}
-	switch role {
-	case desired.AsRemote:
-		return fits(e, in.Env.RemoteEndpoint(e.IP), in.View.Network())
-	case desired.AsVIP:
-		return fits(e, in.Env.VIPEndpoint(e.IP), in.View.Network())
-	}
-	return false
+	return (role == desired.AsRemote || role == desired.AsVIP) && fits(in, e, role)
 }
 
 // SourceVIP plans the endpoint of the source VIP on an overlay.
