@@ -49,6 +49,14 @@ func proxied(s *corev1.Service) bool {
 		s.Spec.ClusterIP != corev1.ClusterIPNone && s.Spec.ClusterIP != ""
 }
 
+// ReadService converts a Service and stores nothing. The error says what of the object
+// could not be understood; the rest can be used. The result is nil for a Service that is
+// not proxied.
+func ReadService(s *corev1.Service) (*Service, error) {
+	out, errs := convertService(s)
+	return out, errs.ToAggregate()
+}
+
 // convertService returns nil for a Service that is not proxied. Values that do not parse
 // are left out, so that a bad one never stands for "any address" (CVE-2021-25736).
 func convertService(s *corev1.Service) (*Service, field.ErrorList) {
@@ -173,6 +181,7 @@ func convertSlice(s *discoveryv1.EndpointSlice, node string) (*Slice, field.Erro
 		Service:   Name{Namespace: s.Namespace, Name: service},
 		Family:    hnslb.IPv4,
 		Endpoints: make([]Endpoint, 0, len(s.Endpoints)),
+		Trigger:   triggerOf(s.Annotations),
 	}
 	switch s.AddressType {
 	case discoveryv1.AddressTypeIPv4:

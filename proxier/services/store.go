@@ -66,66 +66,92 @@ func (s *Store) Changed() <-chan struct{} { return s.changed }
 // SetService stores a Service that was added or updated. It returns what of the object
 // could not be understood, and whether anything that matters changed.
 func (s *Store) SetService(obj *corev1.Service) (bool, error) {
-	svc, errs := convertService(obj)
-	return s.putService(Name{Namespace: obj.Namespace, Name: obj.Name}, svc), errs.ToAggregate()
+	svc, err := ReadService(obj)
+	return s.PutService(Name{Namespace: obj.Namespace, Name: obj.Name}, svc), err
 }
 
 // DeleteService forgets a Service.
-func (s *Store) DeleteService(name Name) bool { return s.putService(name, nil) }
+func (s *Store) DeleteService(name Name) bool { return s.PutService(name, nil) }
 
-func (s *Store) putService(name Name, svc *Service) bool {
+// PutService stores what ReadService made of an object, nil included. It returns whether
+// anything that matters changed. The Service must not be changed afterwards.
+func (s *Store) PutService(name Name, svc *Service) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e := s.entry(name)
 	defer s.prune(name, e)
-	if e.service.Equal(svc) {
-		return false
-	}
+	same := e.service.Equal(svc)
+	// Also when it is the same: informers keep the new one, and once is enough.
 	e.service = svc
-	s.markDirty(name)
-	return true
+	if !same {
+		s.markDirty(name)
+	}
+	return !same
 }
 
 // SetSlice stores an EndpointSlice that was added or updated. It returns what of the
 // object could not be understood, and whether anything that matters changed.
 func (s *Store) SetSlice(old, obj *discoveryv1.EndpointSlice) (bool, error) {
-	slice, errs := convertSlice(obj, s.node)
+	slice, err := s.ReadSlice(obj)
+	var was *Slice
 	if old != nil {
-		// The label that names the Service may move a slice from one to another.
-		if was := serviceOf(old); slice == nil || was != slice.Service {
-			s.DeleteSlice(old)
-		}
+		was = &Slice{Name: old.Name, Service: serviceOf(old)}
 	}
-	if slice == nil {
-		return false, errs.ToAggregate()
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	e := s.entry(slice.Service)
-	if e.slices[slice.Name].Equal(slice) {
-		return false, errs.ToAggregate()
-	}
-	e.slices[slice.Name] = slice
-	if t := triggerOf(obj.Annotations); t.After(s.started) {
-		e.triggers = append(e.triggers, t)
-	}
-	s.markDirty(slice.Service)
-	return true, errs.ToAggregate()
+	return s.PutSlice(was, slice), err
 }
 
-// DeleteSlice forgets an EndpointSlice. Its trigger time does not count: it tells of the
-// last change before the deletion.
+// DeleteSlice forgets an EndpointSlice.
 func (s *Store) DeleteSlice(obj *discoveryv1.EndpointSlice) bool {
-	name := serviceOf(obj)
+	return s.PutSlice(&Slice{Name: obj.Name, Service: serviceOf(obj)}, nil)
+}
+
+// ReadSlice converts an EndpointSlice and stores nothing. The error says what of the
+// object could not be understood; the rest can be used. The result is nil for a slice
+// that serves no Service here.
+func (s *Store) ReadSlice(obj *discoveryv1.EndpointSlice) (*Slice, error) {
+	slice, errs := convertSlice(obj, s.node)
+	return slice, errs.ToAggregate()
+}
+
+// PutSlice stores what ReadSlice made of an object, in place of what it made of the
+// version before; either may be nil. It returns whether anything that matters changed. The
+// slice must not be changed afterwards.
+//
+// The trigger of a slice that goes does not count: it tells of the last change before.
+func (s *Store) PutSlice(old, slice *Slice) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e := s.entry(name)
-	defer s.prune(name, e)
-	if _, ok := e.slices[obj.Name]; !ok {
+	changed := false
+	if old != nil && (slice == nil || old.Service != slice.Service) {
+		// The label that names the Service may move a slice from one to another.
+		changed = s.removeSlice(old)
+	}
+	if slice == nil {
+		return changed
+	}
+	e := s.entry(slice.Service)
+	same := e.slices[slice.Name].Equal(slice)
+	// Also when it is the same: informers keep the new one, and once is enough.
+	e.slices[slice.Name] = slice
+	if same {
+		return changed
+	}
+	if slice.Trigger.After(s.started) {
+		e.triggers = append(e.triggers, slice.Trigger)
+	}
+	s.markDirty(slice.Service)
+	return true
+}
+
+// removeSlice is called with the lock held.
+func (s *Store) removeSlice(slice *Slice) bool {
+	e := s.entry(slice.Service)
+	defer s.prune(slice.Service, e)
+	if _, ok := e.slices[slice.Name]; !ok {
 		return false
 	}
-	delete(e.slices, obj.Name)
-	s.markDirty(name)
+	delete(e.slices, slice.Name)
+	s.markDirty(slice.Service)
 	return true
 }
 

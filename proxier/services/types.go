@@ -69,6 +69,9 @@ type Slice struct {
 	Family    hnslb.Family
 	Ports     []SlicePort
 	Endpoints []Endpoint
+	// Trigger is when the change behind it happened, by the endpoint controller's clock;
+	// the zero time when it does not say. It is no part of the value that Equal compares.
+	Trigger time.Time
 }
 
 // SlicePort is one port that all endpoints of a slice serve.

@@ -108,8 +108,8 @@ func fromNode(spec *emulator.NetworkSpec, node *corev1.Node) {
 // savePeriod is how often a changed HNS is saved: what a kill -9 can lose.
 const savePeriod = 500 * time.Millisecond
 
-// keeper keeps an emulated HNS in a file.
-type keeper struct {
+// saver keeps an emulated HNS in a file.
+type saver struct {
 	hns  *emulator.Emulator
 	path string
 	// others counts the changes that HNS does not count: those of the network plugin.
@@ -117,7 +117,7 @@ type keeper struct {
 }
 
 // run saves the state after changes until ctx ends.
-func (k *keeper) run(ctx context.Context, c clock.WithTicker) error {
+func (s *saver) run(ctx context.Context, c clock.WithTicker) error {
 	ticker := c.NewTicker(savePeriod)
 	defer ticker.Stop()
 	saved := 0
@@ -127,8 +127,8 @@ func (k *keeper) run(ctx context.Context, c clock.WithTicker) error {
 			return nil
 		case <-ticker.C():
 		}
-		if now := k.changes(); now != saved {
-			if err := k.hns.SaveFile(k.path); err != nil {
+		if now := s.changes(); now != saved {
+			if err := s.hns.SaveFile(s.path); err != nil {
 				return err
 			}
 			saved = now
@@ -137,9 +137,9 @@ func (k *keeper) run(ctx context.Context, c clock.WithTicker) error {
 }
 
 // changes counts what was changed so far.
-func (k *keeper) changes() int {
-	n := k.others()
-	for verb, calls := range k.hns.Counts() {
+func (s *saver) changes() int {
+	n := s.others()
+	for verb, calls := range s.hns.Counts() {
 		if verb.IsWrite() {
 			n += calls
 		}

@@ -6,6 +6,7 @@ package app
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/hnsproxy/hnsproxy/metrics"
 	"github.com/hnsproxy/hnsproxy/proxier"
@@ -25,8 +26,7 @@ type informers struct {
 	synced []cache.DoneChecker
 }
 
-func newInformers(lw listWatches, o *Options, externalIPs bool) (*informers, error) {
-	slim := newSlimmer(o.Hostname, externalIPs)
+func newInformers(lw listWatches, resync time.Duration, k keeper) (*informers, error) {
 	i := &informers{}
 	for _, x := range []struct {
 		to      *cache.SharedIndexInformer
@@ -38,8 +38,8 @@ func newInformers(lw listWatches, o *Options, externalIPs bool) (*informers, err
 		{&i.nodes, lw.nodes, &corev1.Node{}},
 	} {
 		*x.to = cache.NewSharedIndexInformerWithOptions(x.from, x.example,
-			cache.SharedIndexInformerOptions{ResyncPeriod: o.ConfigSyncPeriod})
-		if err := (*x.to).SetTransform(slim.transform); err != nil {
+			cache.SharedIndexInformerOptions{ResyncPeriod: resync})
+		if err := (*x.to).SetTransform(k.transform); err != nil {
 			return nil, err
 		}
 	}
@@ -127,18 +127,24 @@ type feeder struct {
 // attach makes the proxy follow the informers.
 func (f *feeder) attach(i *informers) error {
 	store := f.proxier.Store()
-	err := i.handle(i.services, eventHandler[*corev1.Service]{
-		set: func(_, s *corev1.Service) { f.note(f.metrics.ServiceChange, s)(store.SetService(s)) },
-		remove: func(s *corev1.Service) {
-			f.note(f.metrics.ServiceChange, s)(store.DeleteService(services.Name{Namespace: s.Namespace, Name: s.Name}), nil)
+	err := i.handle(i.services, eventHandler[*keptService]{
+		set: func(_, s *keptService) {
+			f.note(f.metrics.ServiceChange, s, store.PutService(nameOf(s), s.value), s.err)
 		},
+		remove: func(s *keptService) { f.note(f.metrics.ServiceChange, s, store.DeleteService(nameOf(s)), nil) },
 	})
 	if err != nil {
 		return err
 	}
-	err = i.handle(i.slices, eventHandler[*discoveryv1.EndpointSlice]{
-		set:    func(old, s *discoveryv1.EndpointSlice) { f.note(f.metrics.EndpointChange, s)(store.SetSlice(old, s)) },
-		remove: func(s *discoveryv1.EndpointSlice) { f.note(f.metrics.EndpointChange, s)(store.DeleteSlice(s), nil) },
+	err = i.handle(i.slices, eventHandler[*keptSlice]{
+		set: func(old, s *keptSlice) {
+			var was *services.Slice
+			if old != nil {
+				was = old.value
+			}
+			f.note(f.metrics.EndpointChange, s, store.PutSlice(was, s.value), s.err)
+		},
+		remove: func(s *keptSlice) { f.note(f.metrics.EndpointChange, s, store.PutSlice(s.value, nil), nil) },
 	})
 	if err != nil {
 		return err
@@ -149,24 +155,24 @@ func (f *feeder) attach(i *informers) error {
 	})
 }
 
-// note returns what to do with the result of a change: count it if it mattered, and say
-// which values could not be used. The rest of such an object is in force (law 9).
-func (f *feeder) note(count func(), obj klog.KMetadata) func(bool, error) {
-	return func(changed bool, err error) {
-		if changed {
-			count()
-		}
-		if err != nil {
-			f.logger.Error(err, "Object has values that cannot be used; they are left out", "kind", kindOf(obj), "object", klog.KObj(obj))
-		}
+func nameOf(s *keptService) services.Name { return services.Name{Namespace: s.Namespace, Name: s.Name} }
+
+// note counts a change if it mattered, and says which values could not be used. The rest
+// of such an object is in force (law 9).
+func (f *feeder) note(count func(), obj klog.KMetadata, changed bool, err error) {
+	if changed {
+		count()
+	}
+	if err != nil {
+		f.logger.Error(err, "Object has values that cannot be used; they are left out", "kind", kindOf(obj), "object", klog.KObj(obj))
 	}
 }
 
 func kindOf(obj any) string {
 	switch obj.(type) {
-	case *corev1.Service:
+	case *keptService:
 		return "Service"
-	case *discoveryv1.EndpointSlice:
+	case *keptSlice:
 		return "EndpointSlice"
 	}
 	return "Node"
@@ -174,7 +180,7 @@ func kindOf(obj any) string {
 
 func (f *feeder) setNode(obj *corev1.Node) {
 	n, err := services.NodeOf(obj)
-	f.note(func() {}, obj)(false, err)
+	f.note(nil, obj, false, err)
 	f.proxier.SetNode(n)
 	f.health.SetNodeEligible(n.Eligible)
 }

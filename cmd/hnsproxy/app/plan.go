@@ -133,22 +133,19 @@ func makePlan(ctx context.Context, o *Options, stdin io.Reader) (*planned, error
 	return p, nil
 }
 
-// fill puts objects into a store. What cannot be used of them was refused before.
+// fill puts objects into a store. Most of what cannot be used of them was refused before.
 func (p *planned) fill(store *services.Store, all objects.Objects) {
 	gate, _ := p.opts.featureGate()
-	slim := newSlimmer(p.opts.Hostname, gate.Enabled(allowExternalIPs))
-	note := func(obj klog.KMetadata, err error) {
-		if err != nil {
-			p.problem(fmt.Errorf("%s %s: %w", kindOf(obj), klog.KObj(obj), err), false)
+	keep := keeper{store, gate.Enabled(allowExternalIPs)}
+	for _, s := range all.Services {
+		if _, err := store.SetService(keep.inForce(s)); err != nil {
+			p.problem(fmt.Errorf("in Service %s: %w", klog.KObj(s), err), false)
 		}
 	}
-	for _, s := range all.Services {
-		_, err := store.SetService(slim.service(s))
-		note(s, err)
-	}
 	for _, s := range all.EndpointSlices {
-		_, err := store.SetSlice(nil, slim.slice(s))
-		note(s, err)
+		if _, err := store.SetSlice(nil, s); err != nil {
+			p.problem(fmt.Errorf("in EndpointSlice %s: %w", klog.KObj(s), err), false)
+		}
 	}
 }
 
@@ -163,7 +160,7 @@ func (p *planned) node(all []*corev1.Node) (services.Node, *corev1.Node) {
 		}
 		n, err := services.NodeOf(obj)
 		if err != nil {
-			p.problem(fmt.Errorf("node %s: %w", obj.Name, err), false)
+			p.problem(fmt.Errorf("in Node %s: %w", obj.Name, err), false)
 		}
 		if len(given.IPs) > 0 {
 			n.IPs = given.IPs // --bind-address outranks

@@ -13,8 +13,8 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/proxier/services"
 	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
@@ -111,21 +111,21 @@ func (p *networkPlugin) changes() int {
 
 // handler follows the EndpointSlices.
 func (p *networkPlugin) handler() cache.ResourceEventHandler {
-	return eventHandler[*discoveryv1.EndpointSlice]{
-		set:    func(_, s *discoveryv1.EndpointSlice) { p.put(cache.MetaObjectToName(s), p.podsOf(s)) },
-		remove: func(s *discoveryv1.EndpointSlice) { p.put(cache.MetaObjectToName(s), nil) },
+	return eventHandler[*keptSlice]{
+		set:    func(_, s *keptSlice) { p.put(cache.MetaObjectToName(s), p.podsOf(s.value)) },
+		remove: func(s *keptSlice) { p.put(cache.MetaObjectToName(s), nil) },
 	}
 }
 
 // podsOf returns the addresses that a slice places on this node.
-func (p *networkPlugin) podsOf(s *discoveryv1.EndpointSlice) []netip.Addr {
+func (p *networkPlugin) podsOf(s *services.Slice) []netip.Addr {
+	if s == nil {
+		return nil
+	}
 	var ips []netip.Addr
 	for _, e := range s.Endpoints {
-		if e.NodeName == nil || *e.NodeName != p.node || len(e.Addresses) == 0 {
-			continue
-		}
-		if ip, err := netip.ParseAddr(e.Addresses[0]); err == nil {
-			ips = append(ips, ip.Unmap())
+		if e.Node == p.node {
+			ips = append(ips, e.IP)
 		}
 	}
 	return ips

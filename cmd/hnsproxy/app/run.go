@@ -168,7 +168,7 @@ func (p *program) connect(ctx context.Context, gate featuregate.FeatureGate) err
 		return err
 	}
 	p.files = files
-	if p.source, err = newInformers(lw, &p.opts, gate.Enabled(allowExternalIPs)); err != nil {
+	if p.source, err = newInformers(lw, p.opts.ConfigSyncPeriod, keeper{p.proxier.Store(), gate.Enabled(allowExternalIPs)}); err != nil {
 		return fmt.Errorf("make informers: %w", err)
 	}
 	if p.plugin != nil {
@@ -242,7 +242,7 @@ func (p *program) emulate(ctx context.Context, group *errgroup.Group) (atEnd fun
 	if path == "" {
 		return func() error { return nil }
 	}
-	k := &keeper{hns: p.emulator, path: path, others: p.plugin.changes}
-	group.Go(func() error { return k.run(ctx, p.deps.Clock) })
+	s := &saver{hns: p.emulator, path: path, others: p.plugin.changes}
+	group.Go(func() error { return s.run(ctx, p.deps.Clock) })
 	return func() error { return p.emulator.SaveFile(path) }
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/hnsproxy/hnsproxy/proxier/services"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -71,100 +70,84 @@ func fatSlice() *discoveryv1.EndpointSlice {
 	}
 }
 
-// input is what the proxy makes of objects.
-func input(t *testing.T, objs ...any) services.Input {
-	t.Helper()
-	store := services.NewStore("me", time.Time{})
-	for _, obj := range objs {
-		var err error
-		switch o := obj.(type) {
-		case *corev1.Service:
-			_, err = store.SetService(o)
-		case *discoveryv1.EndpointSlice:
-			_, err = store.SetSlice(nil, o)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	return store.Take()[0]
-}
-
-// TestSlimIsTheSameToTheProxy: nothing is dropped that the proxy reads, and nothing of the
-// source is changed.
-func TestSlimIsTheSameToTheProxy(t *testing.T) {
+// TestKept: what informers keep is what the store makes of the object itself, with the
+// object's identity, and nothing else; the source's objects stay as they are.
+func TestKept(t *testing.T) {
 	t.Parallel()
-	s := newSlimmer("me", true)
-	slim := func(obj any) any {
-		out, err := s.transform(obj)
+	store := services.NewStore("me", time.Time{})
+	k := keeper{store, true}
+	keep := func(obj any) any {
+		t.Helper()
+		out, err := k.transform(obj)
 		if err != nil {
 			t.Fatal(err)
+		}
+		if again, err := k.transform(out); err != nil || again != out {
+			t.Errorf("%T is transformed twice", out)
 		}
 		return out
 	}
 	service, slice := fatService(), fatSlice()
-	compare := cmp.Options{cmpopts.EquateComparable(services.Name{}), cmp.Comparer(func(a, b services.Endpoint) bool { return a == b }),
-		cmp.Comparer(func(a, b *services.Service) bool { return a.Equal(b) })}
-	want := input(t, fatService(), fatSlice())
-	if diff := cmp.Diff(want, input(t, slim(service), slim(slice)), compare); diff != "" {
-		t.Errorf("what the proxy sees (-fat +slim):\n%s", diff)
+	keptService, _ := keep(service).(*keptService)
+	keptSlice, _ := keep(slice).(*keptSlice)
+	wantMeta := metav1.ObjectMeta{Namespace: "shop", Name: "web", UID: "u-1", ResourceVersion: "7"}
+	if diff := cmp.Diff(wantMeta, keptService.ObjectMeta); diff != "" {
+		t.Errorf("identity (-want +got):\n%s", diff)
 	}
-	if want.Service == nil || len(want.Slices) != 1 || len(want.Triggers) != 1 {
-		t.Errorf("the test shows nothing: %+v", want)
+	wantService, err1 := services.ReadService(fatService())
+	wantSlice, err2 := store.ReadSlice(fatSlice())
+	if err1 != nil || err2 != nil || !wantService.Equal(keptService.value) || !wantSlice.Equal(keptSlice.value) || keptSlice.value.Trigger.IsZero() {
+		t.Errorf("kept %+v and %+v; errors %v, %v", keptService.value, keptSlice.value, err1, err2)
 	}
 	if diff := cmp.Diff(fatService(), service) + cmp.Diff(fatSlice(), slice); diff != "" {
 		t.Errorf("the source's objects were changed:\n%s", diff)
 	}
+	if stone := (cache.DeletedFinalStateUnknown{Key: "k"}); keep(stone) != any(stone) {
+		t.Error("a tombstone is transformed")
+	}
+}
 
-	node := &corev1.Node{ObjectMeta: fatMeta("me"),
-		Spec: corev1.NodeSpec{Taints: []corev1.Taint{{Key: "ToBeDeletedByClusterAutoscaler"}}},
-		Status: corev1.NodeStatus{Addresses: []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: "10.0.0.4"}},
-			Images: []corev1.ContainerImage{{Names: []string{"large"}}}}}
-	wantNode, err := services.NodeOf(node)
+// TestKeptNode: nothing is dropped of a Node that the proxy reads.
+func TestKeptNode(t *testing.T) {
+	t.Parallel()
+	node := &corev1.Node{
+		ObjectMeta: fatMeta("me"),
+		Spec:       corev1.NodeSpec{Taints: []corev1.Taint{{Key: "ToBeDeletedByClusterAutoscaler"}}, PodCIDRs: []string{"10.244.1.0/24"}},
+		Status: corev1.NodeStatus{
+			Addresses: []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: "10.0.0.4"}},
+			Images:    []corev1.ContainerImage{{Names: []string{"large"}}},
+		},
+	}
+	want, err := services.NodeOf(node)
 	if err != nil {
 		t.Fatal(err)
 	}
-	slimNode, _ := slim(node).(*corev1.Node)
-	gotNode, err := services.NodeOf(slimNode)
-	if err != nil || !gotNode.SameTopology(wantNode) || gotNode.Eligible || gotNode.Zone != "a" {
-		t.Errorf("node %+v, %v; want %+v", gotNode, err, wantNode)
+	kept := slimNode(node)
+	got, err := services.NodeOf(kept)
+	if err != nil || !got.SameTopology(want) || got.Eligible || got.Zone != "a" || len(kept.Spec.PodCIDRs) != 1 {
+		t.Errorf("node %+v, %v; want %+v", got, err, want)
 	}
-	if len(slimNode.Status.Images) != 0 {
-		t.Error("a Node keeps its images")
+	if len(kept.Status.Images)+len(kept.ManagedFields) != 0 {
+		t.Error("a Node keeps what nobody reads")
 	}
-}
-
-// TestSlimDropsAndShares: what nobody reads goes, what repeats is kept once.
-func TestSlimDropsAndShares(t *testing.T) {
-	t.Parallel()
-	s := newSlimmer("me", true)
-	out := s.slice(fatSlice())
-	again := s.slice(fatSlice())
-	if m := out.ObjectMeta; len(m.Labels) != 1 || len(m.ManagedFields)+len(m.OwnerReferences)+len(m.Finalizers) != 0 || len(m.Annotations) != 2 {
-		t.Errorf("metadata kept: %+v", m)
-	}
-	mine, other := out.Endpoints[0], out.Endpoints[1]
-	if diff := cmp.Diff(&corev1.ObjectReference{UID: "p-1"}, mine.TargetRef); diff != "" || other.TargetRef != nil {
-		t.Errorf("target references: %s, other node's %v", diff, other.TargetRef)
-	}
-	if mine.Zone != nil || mine.Hostname != nil || mine.DeprecatedTopology != nil {
-		t.Errorf("kept what nobody reads: %+v", mine)
-	}
-	twin := again.Endpoints[0]
-	if mine.NodeName != twin.NodeName || mine.Hints != twin.Hints || mine.Conditions.Ready != twin.Conditions.Ready ||
-		mine.Conditions.Ready != other.Conditions.Serving || *mine.Conditions.Terminating || !*other.Conditions.Terminating {
-		t.Error("what repeats is not shared")
-	}
-	if mine.Hints == other.Hints {
-		t.Error("different hints are shared")
+	leaving := &corev1.Node{ObjectMeta: metav1.ObjectMeta{DeletionTimestamp: &metav1.Time{}}}
+	if slimNode(leaving).DeletionTimestamp == nil {
+		t.Error("a Node that is being deleted looks as if it stayed")
 	}
 }
 
-// TestSlimFeatureGate: kube-proxy's gate takes external IPs out of force.
-func TestSlimFeatureGate(t *testing.T) {
+// TestExternalIPsGate: kube-proxy's gate takes external IPs out of force.
+func TestExternalIPsGate(t *testing.T) {
 	t.Parallel()
-	if ips := newSlimmer("me", false).service(fatService()).Spec.ExternalIPs; len(ips) != 0 {
-		t.Errorf("external IPs %v in spite of AllowServiceExternalIPs=false", ips)
+	store := services.NewStore("me", time.Time{})
+	for on, want := range map[bool]int{true: 1, false: 0} {
+		obj, err := keeper{store, on}.transform(fatService())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s, _ := obj.(*keptService); len(s.value.ExternalIPs) != want {
+			t.Errorf("AllowServiceExternalIPs=%t leaves %v", on, s.value.ExternalIPs)
+		}
 	}
 }
 
