@@ -127,8 +127,35 @@ func (p *Proxier) retryEndpoint(in plan.Input, ip netip.Addr) {
 	}
 }
 
-// batch carries out the most urgent tasks and returns the families that it touched.
+// stopGrace is how long a unit that was begun may go on after the proxy was asked to stop:
+// enough for hundreds of writes, and less than what Windows and Kubernetes grant.
+const stopGrace = 5 * time.Second
+
+// outlive returns a context that ends stopGrace after ctx, or when release is called.
+func (p *Proxier) outlive(ctx context.Context) (longer context.Context, release func()) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	forget := context.AfterFunc(ctx, func() {
+		timer := p.cfg.Clock.NewTimer(stopGrace)
+		defer timer.Stop()
+		select {
+		case <-timer.C():
+			cancel()
+		case <-longer.Done():
+		}
+	})
+	return longer, func() {
+		forget()
+		cancel()
+	}
+}
+
+// batch carries out the most urgent tasks and returns the families that it touched. Once
+// ctx has ended it begins no other task, but ends the one under way: between the deletion
+// of a load balancer and the creation after it the VIP serves nobody, and stopping there
+// would leave it so until the next start (law 8).
 func (p *Proxier) batch(ctx context.Context) map[hnslb.Family]bool {
+	working, release := p.outlive(ctx)
+	defer release()
 	steps, families := 0, map[hnslb.Family]bool{}
 	for range batchTasks {
 		t, ok := p.queue.pop()
@@ -137,7 +164,7 @@ func (p *Proxier) batch(ctx context.Context) map[hnslb.Family]bool {
 		}
 		families[familyOf(t)] = true
 		u := p.plan(t)
-		r := apply.Run(ctx, p.cfg.Driver, p.view, u)
+		r := apply.Run(working, p.cfg.Driver, p.view, u)
 		p.writes += r.Steps
 		p.settle(t, u, r)
 		p.releaseFreed()
