@@ -56,7 +56,7 @@ func (p Place) String() string {
 // Error prints one line: "web.yaml, document 2: Service shop/web: spec.clusterIP: is not
 // set; <remedy>".
 func (e *Error) Error() string {
-	parts := []string{e.Place.String()}
+	parts := []string{e.String()}
 	if object := strings.TrimSpace(e.Kind + " " + e.Object); object != "" {
 		parts = append(parts, object)
 	}
@@ -84,8 +84,7 @@ const remedyInvalid = "correct it; until then the last good version of the objec
 
 // refused turns what a validation said into one Error for each thing it said.
 func refused(err error) []*Error {
-	var many utilerrors.Aggregate
-	if errors.As(err, &many) {
+	if many, ok := errors.AsType[utilerrors.Aggregate](err); ok {
 		var out []*Error
 		for _, one := range many.Errors() {
 			out = append(out, refused(one)...)
@@ -93,8 +92,7 @@ func refused(err error) []*Error {
 		return out
 	}
 	out := &Error{Why: err.Error(), Remedy: remedyInvalid, Err: err}
-	var f *field.Error
-	if errors.As(err, &f) {
+	if f, ok := errors.AsType[*field.Error](err); ok {
 		out.Field, out.Why = f.Field, f.ErrorBody()
 	}
 	return []*Error{out}

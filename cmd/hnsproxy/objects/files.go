@@ -184,8 +184,7 @@ func unreadable(path string, err error) *Error {
 
 // reason leaves out operation and path, which the message has already.
 func reason(err error) string {
-	var p *fs.PathError
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
 		return p.Err.Error()
 	}
 	return err.Error()

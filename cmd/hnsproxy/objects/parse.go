@@ -127,8 +127,7 @@ func (p *parser) head(at Place, raw json.RawMessage) (head, bool) {
 
 // decodeError words what a JSON decoder says: the field, and what is wrong with it.
 func decodeError(err error) (field, why string) {
-	var wrong *json.UnmarshalTypeError
-	if errors.As(err, &wrong) {
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		return wrong.Field, fmt.Sprintf("is a JSON %s, but must be of type %s", wrong.Value, wrong.Type)
 	}
 	return "", strings.TrimPrefix(err.Error(), "json: ")

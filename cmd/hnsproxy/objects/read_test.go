@@ -12,6 +12,7 @@ import (
 	"github.com/hnsproxy/hnsproxy/proxier/services"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/cache"
 )
 
 // TestTwoLooks: an object goes only when two looks miss it.
@@ -73,7 +74,7 @@ func TestStandardInput(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-s.Done() // There is nothing to follow.
-	list, err := s.ListerWatcher(Services, nil).List(metav1.ListOptions{})
+	list, err := s.ListerWatcher(Services, nil).(cache.ListerWithContext).ListWithContext(t.Context(), metav1.ListOptions{})
 	if err != nil || meta.LenList(list) != 1 || len(said) != 1 || !strings.HasPrefix(said[0], "-, document 2: cannot be read: ") {
 		t.Errorf("%v, %v, errors %q", list, err, said)
 	}
