@@ -55,15 +55,17 @@ func hostMAC(network string) string {
 }
 
 // foldMAC returns a MAC as HNS prints it, with dashes and in upper case [A: 00-15-5D-.. in
-// calico issue 8465]; it is false for anything else.
+// calico issue 8465]; it is false for anything else. Colons are taken, too: on overlays
+// kube-proxy.exe writes the host's MAC with them, as Go prints it [A: winkernel 1.36].
 func foldMAC(mac string) (string, bool) {
 	if len(mac) != len("00-00-00-00-00-00") {
 		return "", false
 	}
+	mac = strings.ReplaceAll(strings.ToUpper(mac), ":", "-")
 	for i, c := range []byte(mac) {
-		if i%3 == 2 && c != '-' || i%3 != 2 && !strings.ContainsRune("0123456789abcdefABCDEF", rune(c)) {
+		if i%3 == 2 && c != '-' || i%3 != 2 && !strings.ContainsRune("0123456789ABCDEF", rune(c)) {
 			return "", false
 		}
 	}
-	return strings.ToUpper(mac), true
+	return mac, true
 }

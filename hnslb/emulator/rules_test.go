@@ -49,7 +49,7 @@ func TestEndpointRules(t *testing.T) {
 		{"unspecified address", ws2022, func(_ *node, ep *hnslb.Endpoint) { ep.IPs = addrs([]string{"0.0.0.0"}) }, hnslb.ResultInvalidIP},
 		{"mapped address", ws2022, func(_ *node, ep *hnslb.Endpoint) { ep.IPs = addrs([]string{"::ffff:10.0.0.1"}) }, hnslb.ResultInvalidIP},
 		{"address with zone", ws2022, func(_ *node, ep *hnslb.Endpoint) { ep.IPs = addrs([]string{"fe80::1%eth0"}) }, hnslb.ResultInvalidIP},
-		{"bad MAC", ws2022, func(_ *node, ep *hnslb.Endpoint) { ep.MAC = "02:11:00:00:00:01" }, hnslb.ResultInvalidArgument},
+		{"bad MAC", ws2022, func(_ *node, ep *hnslb.Endpoint) { ep.MAC = "02.11.00.00.00.01" }, hnslb.ResultInvalidArgument},
 		{"bad provider address", ws2022, func(_ *node, ep *hnslb.Endpoint) { ep.ProviderAddress = ip("fe80::1%x") }, hnslb.ResultInvalidIP},
 		{"ID given", ws2022, func(_ *node, ep *hnslb.Endpoint) { ep.ID = unknownID }, hnslb.ResultInvalidArgument},
 	} {
@@ -98,6 +98,13 @@ func TestEndpointGetsAddressAndMAC(t *testing.T) {
 	n.must(err)
 	if ep.MAC != "02-11-0A-F4-02-09" {
 		t.Errorf("MAC %s, want it in upper case", ep.MAC)
+	}
+	ep, err = n.CreateEndpoint(t.Context(), hnslb.Endpoint{
+		Network: n.net.ID, Remote: true, IPs: addrs([]string{"10.244.2.10"}), MAC: "00:15:5d:00:00:05",
+	})
+	n.must(err)
+	if ep.MAC != "00-15-5D-00-00-05" {
+		t.Errorf("MAC %s, want it with dashes", ep.MAC)
 	}
 }
 
