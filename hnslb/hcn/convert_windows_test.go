@@ -239,6 +239,15 @@ func TestParseEndpoints(t *testing.T) {
 			},
 		},
 		{
+			name: "cluster IP's endpoint of kube-proxy",
+			v2:   `{"ID":"` + guid1 + `","HostComputeNetwork":"` + guid2 + `","Flags":1,"MacAddress":"00:15:5d:00:00:01","IpConfigurations":[{"IpAddress":"10.96.0.10"}]}`,
+			v1:   `{"ID":"0F8FAD5B-D9CB-469F-A165-70867728950E","VirtualNetwork":"7C9E6679-7425-40DE-944B-E07FC1F90AE7","IsRemoteEndpoint":true,"MacAddress":"00:15:5d:00:00:01","IPAddress":"10.96.0.10"}`,
+			want: hnslb.Endpoint{
+				ID: guid1, Network: guid2, MAC: "00-15-5d-00-00-01", Remote: true,
+				IPs: []netip.Addr{netip.MustParseAddr("10.96.0.10")},
+			},
+		},
+		{
 			name: "no address yet",
 			v2:   `{"ID":"` + guid1 + `","HostComputeNetwork":"` + guid2 + `","IpConfigurations":[{"IpAddress":"0.0.0.0"},{}]}`,
 			v1:   `{"ID":"0F8FAD5B-D9CB-469F-A165-70867728950E","VirtualNetwork":"7C9E6679-7425-40DE-944B-E07FC1F90AE7","IPAddress":""}`,

@@ -8,6 +8,7 @@ import (
 	"math"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/Microsoft/hcsshim"
 	"github.com/Microsoft/hcsshim/hcn"
@@ -22,7 +23,7 @@ func parseEndpoint(doc hcn.HostComputeEndpoint) hnslb.Endpoint {
 		ID:      hnslb.NewID(doc.Id),
 		Network: hnslb.NewID(doc.HostComputeNetwork),
 		Name:    doc.Name,
-		MAC:     doc.MacAddress,
+		MAC:     dashed(doc.MacAddress),
 		Remote:  doc.Flags&hcn.EndpointFlagsRemoteEndpoint != 0,
 	}
 	for _, c := range doc.IpConfigurations {
@@ -41,6 +42,10 @@ func parseEndpoint(doc hcn.HostComputeEndpoint) hnslb.Endpoint {
 	return e
 }
 
+// dashed returns a MAC as package hnslb has it. kube-proxy.exe writes the host's MAC with
+// colons; whether HNS gives it back so is not known.
+func dashed(mac string) string { return strings.ReplaceAll(mac, ":", "-") }
+
 // parseV1Endpoint reads the V1 form of an endpoint.
 func parseV1Endpoint(doc hcsshim.HNSEndpoint) hnslb.Endpoint {
 	e := hnslb.Endpoint{
@@ -48,7 +53,7 @@ func parseV1Endpoint(doc hcsshim.HNSEndpoint) hnslb.Endpoint {
 		Network: hnslb.NewID(doc.VirtualNetwork),
 		Name:    doc.Name,
 		IPs:     addrsOf(addrOf(doc.IPAddress), addrOf(doc.IPv6Address)),
-		MAC:     doc.MacAddress,
+		MAC:     dashed(doc.MacAddress),
 		Remote:  doc.IsRemoteEndpoint,
 	}
 	if e.Remote {
