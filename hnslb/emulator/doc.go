@@ -22,6 +22,9 @@
 //   - what it knows: Dump for people, State for files, Trace for packets, Dark for the
 //     time in which a frontend served nobody, and counts of calls.
 //
+// Package hcnserver adds a fifth: it serves the emulator to unmodified Windows programs, one
+// layer below hnslb.Driver (hcn.go).
+//
 // The code is split the same way: store.go keeps objects and their indexes and knows no
 // rules, rules.go holds the rules and changes nothing, the verbs join both.
 package emulator
