@@ -50,20 +50,6 @@ func TestTwoLooks(t *testing.T) {
 	look(false, "win-1")
 }
 
-// TestVanished: a file that goes between being listed and being read is none, a link that
-// leads nowhere is one that cannot be read, and a directory with the name of a file is none.
-func TestVanished(t *testing.T) {
-	tr := newTree(t, nil)
-	tr.do(os.Symlink("nowhere", tr.path("link.yaml")))
-	tr.do(os.Mkdir(tr.path("dir.yaml"), 0o755))
-	r := newReader(Options{})
-	for name, wantError := range map[string]bool{"none.yaml": false, "link.yaml": true, "dir.yaml": false} {
-		if s, err := r.file(tr.path(name)); s != nil || (err != nil) != wantError {
-			t.Errorf("%s: %v, %v", name, s, err)
-		}
-	}
-}
-
 // TestStandardInput: it is read once and never changes.
 func TestStandardInput(t *testing.T) {
 	o := Options{Paths: []string{"-"}, Stdin: strings.NewReader(web + "---\n{")}
