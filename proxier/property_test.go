@@ -209,7 +209,9 @@ func (w *world) must(_ bool, err error) {
 
 // do lets one action happen. Odd numbers let the proxy finish first, even ones do not.
 func (w *world) do(a action) {
+	// Told before and after: the proxy may write between the word and the change.
 	w.keeper.Changed(w.proxy.Idle())
+	defer func() { w.keeper.Changed(w.proxy.Idle()) }()
 	switch a.Kind {
 	case "service", "slice", "delete-service", "delete-slice":
 		w.change(a)
