@@ -1,6 +1,6 @@
 # hnsproxy: every target is one line or one script. `make` prints this list.
 .DEFAULT_GOAL := help
-.PHONY: help build run unit test e2e windows lint fuzz stress golden bench clean
+.PHONY: help build run unit test e2e windows winunit lint fuzz stress golden bench clean
 
 GO       ?= go
 FUZZTIME ?= 15s
@@ -28,10 +28,15 @@ test: ## everything that CI runs
 
 e2e: ## end to end against a real etcd, kube-apiserver and EndpointSlice controller
 	hack/control-plane.sh
+	hack/winlab.sh
 	cd e2e && $(GO) test -count=1 -timeout 20m ./...
 
 windows: ## build, vet and compile all tests for Windows
 	hack/windows.sh
+
+winunit: ## the unit tests as Windows programs, under Wine
+	hack/winlab.sh
+	GOOS=windows $(GO) test -timeout 10m -exec "$(CURDIR)/hack/wine-exec.sh" $$($(GO) list ./... | grep -v /benchmarks)
 
 lint: ## the linter with the limits of .golangci.yml
 	$(LINT) run ./...

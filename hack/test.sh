@@ -14,14 +14,16 @@ in_e2e() { (cd e2e && "$@"); }
 
 # The control plane builds for minutes on a cold machine: fail early if it cannot.
 step hack/control-plane.sh
+step hack/winlab.sh
 step go build ./...
 step go vet ./...
 step make windows
 step make lint
 step go test -count=1 -race -timeout 20m $(go list ./... | grep -v /benchmarks)
 # Many more random histories than the default hundred.
-step go test -count=1 -timeout 10m -run TestConverges ./proxier -rapid.checks=2000
+step go test -count=1 -timeout 10m -run TestConverges ./proxier -rapid.checks=500
 # Time and memory are measured without the race detector.
 step go test -count=1 -timeout 10m ./benchmarks
 step make fuzz
+step make winunit
 step in_e2e go test -count=1 -timeout 20m ./...
