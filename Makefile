@@ -28,6 +28,7 @@ test: ## everything that CI runs
 
 e2e: ## end to end against a real etcd, kube-apiserver and EndpointSlice controller
 	hack/control-plane.sh
+	hack/control-plane.sh kube-proxy.exe
 	hack/winlab.sh
 	cd e2e && $(GO) test -count=1 -timeout 20m ./...
 
