@@ -134,6 +134,8 @@ type world struct {
 	locals   map[int]bool
 	router   netip.Addr
 	away     bool
+	// settled tells that the proxy has nothing left to do for what happened so far.
+	settled bool
 }
 
 const sourceVIP = "10.244.1.250"
@@ -209,9 +211,11 @@ func (w *world) must(_ bool, err error) {
 
 // do lets one action happen. Odd numbers let the proxy finish first, even ones do not.
 func (w *world) do(a action) {
-	// Told before and after: the proxy may write between the word and the change.
-	w.keeper.Changed(w.proxy.Idle())
-	defer func() { w.keeper.Changed(w.proxy.Idle()) }()
+	w.tellKeeper()
+	if !w.settled {
+		// The proxy may write between the word and the change.
+		defer w.keeper.Changed(false)
+	}
 	switch a.Kind {
 	case "service", "slice", "delete-service", "delete-slice":
 		w.change(a)
@@ -220,10 +224,18 @@ func (w *world) do(a action) {
 	default:
 		w.trouble(a)
 	}
+	w.settled = false
 	if a.Number%2 == 1 {
+		pass(100 * time.Millisecond) // longer than changes are gathered
 		synctest.Wait()
+		counts := w.proxy.Table().Counts()
+		w.settled = w.proxy.Idle() && counts[proxier.Pending]+counts[proxier.Failing]+counts[proxier.Blocked] == 0
 	}
 }
+
+// tellKeeper says that something is about to change, and whether the proxy was done with
+// all that changed before.
+func (w *world) tellKeeper() { w.keeper.Changed(w.settled) }
 
 func (w *world) change(a action) {
 	store := w.proxy.Store()
@@ -322,7 +334,7 @@ func (w *world) calm() {
 	w.hns.Start(emulator.RestartOptions{})
 	w.hns.ClearFaults()
 	w.hns.ReleaseLeakedPorts()
-	w.keeper.Changed(w.proxy.Idle())
+	w.tellKeeper()
 	w.settlePods()
 	pass(5 * time.Minute)
 	synctest.Wait()
