@@ -164,7 +164,7 @@ func (p *Proxier) batch(ctx context.Context) map[hnslb.Family]bool {
 		}
 		families[familyOf(t)] = true
 		u := p.plan(t)
-		r := apply.Run(working, p.cfg.Driver, p.view, u)
+		r := apply.Run(working, p.cfg.Driver, p.view, u, p.cfg.Width)
 		p.writes += r.Steps
 		p.settle(t, u, r)
 		p.releaseFreed()

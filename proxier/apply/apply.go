@@ -37,48 +37,42 @@ type Result struct {
 
 // Run carries out one unit in order. The view must not be used by others meanwhile.
 //
+// Up to width endpoints that stand side by side in the unit are created at once; less than
+// one counts as one. HNS carries out one write at a time, but with a second one waiting it
+// need not wait for what surrounds a write.
+//
 // A failed endpoint does not stop the making of others, but the load balancer that was
 // planned with it is left as it is: without it there may be nothing to change, or nobody
 // to name. Anything else that fails stops the unit. Deleting what is gone already is a
 // success.
-func Run(ctx context.Context, d hnslb.Driver, v *observed.View, u plan.Unit) Result {
+func Run(ctx context.Context, d hnslb.Driver, v *observed.View, u plan.Unit, width int) Result {
 	r := Result{}
-	for _, s := range u.Steps {
-		if len(r.Endpoints) > 0 && s.Op != plan.CreateEndpoint {
-			return r
-		}
-		err := step(ctx, d, v, s)
-		if err == nil {
-			r.Steps++
+	for steps := u.Steps; len(steps) > 0; {
+		if creates := leadingCreates(steps); len(creates) > 0 {
+			r.create(ctx, d, v, creates, width)
+			if r.Err != nil {
+				return r
+			}
+			steps = steps[len(creates):]
 			continue
 		}
-		r.Unknown = r.Unknown || reread(v, s, err)
-		if s.Op == plan.CreateEndpoint {
-			if r.Endpoints == nil {
-				r.Endpoints = map[netip.Addr]error{}
-			}
-			r.Endpoints[s.Endpoint.IPs[0]] = err
-			if !r.Unknown {
-				continue
-			}
+		if len(r.Endpoints) > 0 {
+			return r
 		}
-		r.Err, r.Op = err, s.Op
-		return r
+		s := steps[0]
+		steps = steps[1:]
+		if err := step(ctx, d, v, s); err != nil {
+			r.Unknown = reread(v, s, err)
+			r.Err, r.Op = err, s.Op
+			return r
+		}
+		r.Steps++
 	}
 	return r
 }
 
 func step(ctx context.Context, d hnslb.Driver, v *observed.View, s plan.Step) error {
 	switch s.Op {
-	case plan.CreateEndpoint:
-		if v.Endpoint(s.Endpoint.IPs[0]) != nil {
-			return nil // made for another frontend of the same batch
-		}
-		e, err := d.CreateEndpoint(ctx, s.Endpoint)
-		if err == nil {
-			v.PutEndpoint(e)
-		}
-		return err
 	case plan.DeleteEndpoint:
 		return forget(d.DeleteEndpoint(ctx, s.ID), func() { v.RemoveEndpoint(s.ID) })
 	case plan.CreateLoadBalancer:
