@@ -94,19 +94,12 @@ func (c *ControlPlane) startAll(ctx context.Context) error {
 	if err := c.await(ctx, c.etcd, c.etcdHealthy); err != nil {
 		return err
 	}
-	if err := c.StartAPIServer(ctx); err != nil {
-		return err
-	}
-	kubeconfig, err := c.Kubeconfig(ctx, controllerManager)
-	if err != nil {
-		return err
-	}
-	c.manager, err = process.Start(c.programs["kube-controller-manager"], c.dir, managerArgs(kubeconfig))
-	return err
+	return c.StartAPIServer(ctx)
 }
 
-// StartAPIServer starts the API server on the same port and data as before and returns when it is ready. It is an error when
-// it runs already.
+// StartAPIServer starts the API server on the same port and data as before, and the controller manager anew: one that missed
+// the API server waits for up to half a minute before it asks again. It returns when the API server is ready. It is an error
+// when it runs already.
 func (c *ControlPlane) StartAPIServer(ctx context.Context) error {
 	if c.apiServer != nil {
 		return errors.New("start kube-apiserver: it runs already")
@@ -115,12 +108,21 @@ func (c *ControlPlane) StartAPIServer(ctx context.Context) error {
 	if c.apiServer, err = process.Start(c.programs["kube-apiserver"], c.dir, c.apiServerArgs()); err != nil {
 		return err
 	}
-	return c.await(ctx, c.apiServer, c.apiServerReady)
+	if err := c.await(ctx, c.apiServer, c.apiServerReady); err != nil {
+		return err
+	}
+	c.manager.Kill()
+	kubeconfig, err := c.Kubeconfig(ctx, controllerManager)
+	if err != nil {
+		return err
+	}
+	c.manager, err = process.Start(c.programs["kube-controller-manager"], c.dir, managerArgs(kubeconfig))
+	return err
 }
 
 // StopAPIServer ends the API server as an orderly restart does: it takes its endpoint out of the Service "kubernetes", which a
 // watching proxy still sees, and a second later it is gone and connections are refused. etcd and the controller manager keep
-// running; the controller manager reconnects a second or two after the API server is back. Stopping a stopped one does nothing.
+// running. Stopping a stopped one does nothing.
 func (c *ControlPlane) StopAPIServer() {
 	c.apiServer.Stop(stopGrace)
 	c.apiServer = nil

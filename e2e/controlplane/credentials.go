@@ -88,6 +88,7 @@ func (c *ControlPlane) RESTConfig(ctx context.Context, user string) (*rest.Confi
 		BearerToken:     token,
 		TLSClientConfig: rest.TLSClientConfig{CAData: c.secrets.ca},
 		QPS:             -1,
+		WarningHandler:  rest.NoWarnings{}, // tests use deprecated fields as long as users do
 	}, nil
 }
 

@@ -27,7 +27,9 @@ func TestProgramsDieWithTheTest(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		fmt.Fprintln(os.Stdout, p.cmd.Process.Pid) //nolint:forbidigo // read by the parent
+		if _, err := fmt.Fprintln(os.Stdout, p.cmd.Process.Pid); err != nil { // the parent reads it
+			t.Fatal(err)
+		}
 		<-p.done
 		return
 	}
