@@ -21,7 +21,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 
-	"github.com/hnsproxy/hnsproxy/e2e/controlplane"
+	"github.com/hnsproxy/hnsproxy/e2e/harness"
 	"github.com/hnsproxy/hnsproxy/e2e/kubelet"
 )
 
@@ -36,7 +36,6 @@ type endpoint struct {
 // become endpoints in slices of the real controller, with each state a Pod can have, also after the API server was away, and
 // slices of a deleted Service go away.
 func TestEndpointSlicesAppear(t *testing.T) {
-	plane := controlplane.New(t)
 	namespace := plane.Namespace(t)
 	ctx := t.Context()
 	kubelets := kubelet.New(plane.Admin)
@@ -61,6 +60,7 @@ func TestEndpointSlicesAppear(t *testing.T) {
 	awaitEndpoints(t, plane.Admin, namespace, []endpoint{first, second})
 
 	plane.StopAPIServer()
+	t.Cleanup(func() { _ = plane.StartAPIServer(context.Background()) }) // an error when the test has done it
 	if _, err := plane.Admin.CoreV1().Nodes().List(ctx, metav1.ListOptions{}); err == nil {
 		t.Fatal("a stopped API server answered")
 	}
@@ -79,12 +79,10 @@ func TestEndpointSlicesAppear(t *testing.T) {
 // TestShippedRBAC shows that deploy/rbac.yaml lets hnsproxy's identity do what it needs and nothing else, and that its token
 // outlives a crash of the API server.
 func TestShippedRBAC(t *testing.T) {
-	plane := controlplane.New(t)
 	namespace := plane.Namespace(t)
 	ctx := t.Context()
 	createService(t, plane.Admin, namespace)
-	must(t, plane.ApplyFile(ctx, "../deploy/rbac.yaml"))
-	config, err := plane.RESTConfig(ctx, controlplane.ServiceAccount("kube-system", "hnsproxy"))
+	config, err := plane.RESTConfig(ctx, harness.User())
 	must(t, err)
 	if !strings.HasPrefix(config.Host, "https://127.0.0.1:") {
 		t.Fatalf("the API server is at %s, want TLS on loopback", config.Host)
@@ -129,6 +127,7 @@ func TestShippedRBAC(t *testing.T) {
 	}
 
 	plane.KillAPIServer()
+	t.Cleanup(func() { _ = plane.StartAPIServer(context.Background()) }) // an error when the test has done it
 	if _, err := client.CoreV1().Services("").List(ctx, list); err == nil {
 		t.Error("a killed API server answered")
 	}
@@ -153,6 +152,7 @@ func addNodes(t *testing.T, kubelets *kubelet.Kubelet) {
 	} {
 		_, err := kubelets.AddNode(t.Context(), node)
 		must(t, err)
+		t.Cleanup(func() { must(t, kubelets.RemoveNode(context.Background(), node.Name)) })
 	}
 }
 

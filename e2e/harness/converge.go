@@ -1,0 +1,147 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package harness
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/util/wait"
+
+	"github.com/hnsproxy/hnsproxy/hnslb"
+)
+
+const (
+	pollInterval = 10 * time.Millisecond
+	// patience is for the slowest step there is: a client that has backed off while the API server was away.
+	patience = 60 * time.Second
+)
+
+// Eventually waits until done is true. When it does not become so the test ends with what was waited for and a report.
+func (w *World) Eventually(what string, done func() bool) {
+	w.tb.Helper()
+	w.await(what, func(context.Context) error {
+		if done() {
+			return nil
+		}
+		return errors.New("it did not happen")
+	})
+}
+
+// Converge waits until the EndpointSlices say what the Pods are, HNS holds exactly what the oracle derives from them, and
+// hnsproxy has nothing left to do.
+func (w *World) Converge() {
+	w.tb.Helper()
+	w.await("converge", w.differs)
+}
+
+// await polls until check returns nil.
+func (w *World) await(what string, check func(context.Context) error) {
+	w.tb.Helper()
+	var last error
+	err := wait.PollUntilContextTimeout(w.tb.Context(), pollInterval, patience, true, func(ctx context.Context) (bool, error) {
+		now := check(ctx)
+		if ctx.Err() == nil {
+			last = now // else it may say no more than that the time is up
+		}
+		return now == nil, nil
+	})
+	if err != nil {
+		w.tb.Fatalf("%s: %v: %v\n%s", what, err, last, w.report())
+	}
+}
+
+// differs tells in how far HNS is not as it must be.
+func (w *World) differs(ctx context.Context) error {
+	want, err := w.Wanted(ctx)
+	if err != nil {
+		return err
+	}
+	if diff := cmp.Diff(want, w.Held()); diff != "" {
+		return fmt.Errorf("HNS differs (-wanted +held):\n%s", diff)
+	}
+	if w.proxy == nil || !w.proxy.idle() {
+		return errors.New("HNS is as it must be, but hnsproxy is not idle")
+	}
+	return nil
+}
+
+// Wanted returns what HNS must hold by the objects of the API server. It is an error while the EndpointSlices lag behind.
+func (w *World) Wanted(ctx context.Context) ([]string, error) {
+	now, err := read(ctx, w.Plane.Admin)
+	if err != nil {
+		return nil, err
+	}
+	if lag := now.lag(); lag != "" {
+		return nil, errors.New(lag)
+	}
+	o := &oracle{snapshot: now, overlay: w.setup.Overlay, dsr: w.setup.DSR, affinity: w.setup.Profile.Version.Major >= 12, locals: map[string]bool{}}
+	for i := range now.nodes {
+		if now.nodes[i].Name == w.Node {
+			o.node = &now.nodes[i]
+		}
+	}
+	if o.node == nil {
+		return nil, fmt.Errorf("there is no Node %s", w.Node)
+	}
+	var lines []string
+	for _, pod := range w.network.endpoints() {
+		lines = append(lines, endpointLine(joined(pod), "", false))
+		for _, ip := range pod {
+			o.locals[ip.String()] = true
+		}
+	}
+	if w.setup.Overlay {
+		lines = append(lines, endpointLine(SourceVIP, "", false))
+	}
+	lines = append(lines, o.lines()...)
+	slices.Sort(lines)
+	return lines, nil
+}
+
+// Held returns what HNS holds: a line for each load balancer and endpoint, in order.
+func (w *World) Held() []string { return Held(w.HNS.State()) }
+
+// Writes returns how many writes HNS was asked for since World.HNS.ResetCounts.
+func (w *World) Writes() int {
+	writes := 0
+	for verb, count := range w.HNS.Counts() {
+		if verb.IsWrite() {
+			writes += count
+		}
+	}
+	return writes
+}
+
+// NeverDark ends the test if a frontend that served somebody ceased to, since World.HNS.ResetDark, for any time at all.
+func (w *World) NeverDark() {
+	w.tb.Helper()
+	if key, dark, ok := w.HNS.WorstDark(); ok {
+		w.tb.Errorf("%s was dark %d times, for %v at worst", key, dark.Times, dark.Longest)
+	}
+	for key, since := range w.HNS.StillDark() {
+		w.tb.Errorf("%s has been dark for %v", key, since)
+	}
+}
+
+// report is what a person needs to see of a test that failed.
+func (w *World) report() string {
+	if w.proxy == nil {
+		return "hnsproxy was not started\n" + w.HNS.Dump()
+	}
+	text := fmt.Sprintf("== HNS\n%s== calls of HNS\n%v\n", w.HNS.Dump(), w.HNS.Counts())
+	if errs := w.HNS.Errors(); len(errs) > 0 {
+		text += fmt.Sprintf("of which failed %v\n", errs)
+	}
+	return text + fmt.Sprintf("== hnsproxy's frontends\n%s\n== hnsproxy logged last\n%s\n", w.proxy.Table(), w.proxy.Log.Tail(40))
+}
+
+// ReadCalls are the calls of HNS with which hnsproxy starts: who HNS is, its network, and one list of each kind.
+func ReadCalls() map[hnslb.Verb]int {
+	return map[hnslb.Verb]int{hnslb.VerbFeatures: 1, hnslb.VerbNetwork: 1, hnslb.VerbEndpoints: 1, hnslb.VerbLoadBalancers: 1}
+}
