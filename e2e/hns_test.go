@@ -1,0 +1,73 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"testing"
+	"time"
+
+	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/app"
+	"github.com/hnsproxy/hnsproxy/e2e/harness"
+	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+)
+
+// TestHNSRestarts restarts HNS under hnsproxy, with and without loss, makes its network anew, and deletes objects behind
+// hnsproxy's back. Each time HNS comes to hold again what it must.
+func TestHNSRestarts(t *testing.T) {
+	for _, setup := range harness.Setups() {
+		t.Run(setup.String(), func(t *testing.T) {
+			w := harness.New(t, plane, setup)
+			group := w.Group("web", 4)
+			remote := w.Group("remote", 2, w.Peer)
+			w.Service("web")
+			w.Service("remote")
+			w.StartProxy(oftenAudited)
+			w.Converge()
+
+			t.Log("nothing is lost")
+			w.HNS.ResetCounts()
+			w.RestartHNS(emulator.RestartOptions{})
+			w.Eventually("list HNS", func() bool { return w.HNS.Counts()[hnslb.VerbLoadBalancers] >= 1 })
+			w.Converge()
+			if writes := w.Writes(); writes > 0 {
+				t.Errorf("%d writes after a restart of HNS that lost nothing", writes)
+			}
+			for _, lost := range []emulator.RestartOptions{
+				{LoseLoadBalancers: true}, {LoseEndpoints: true}, {LoseLoadBalancers: true, LoseEndpoints: true},
+			} {
+				t.Logf("lost is %+v", lost)
+				w.RestartHNS(lost)
+				w.Converge()
+			}
+
+			t.Log("HNS is away while Pods change")
+			w.HNS.ResetCounts()
+			w.HNS.Stop()
+			w.Must(remote.Scale(t.Context(), 4))
+			w.Eventually("miss HNS", func() bool { return w.HNS.Errors()[hnslb.VerbNetwork] >= 2 })
+			w.HNS.Start(emulator.RestartOptions{})
+			w.Converge()
+
+			t.Log("the network is made anew")
+			w.ReplaceNetwork()
+			w.Must(group.ReplaceOldest(t.Context()))
+			w.Converge()
+
+			t.Log("objects are deleted behind hnsproxy's back")
+			state := w.HNS.State()
+			w.Must(w.HNS.DeleteBehind(state.LoadBalancers[0].ID))
+			for _, e := range state.Endpoints {
+				if e.Remote {
+					w.Must(w.HNS.DeleteBehind(e.ID))
+					break
+				}
+			}
+			w.Converge()
+		})
+	}
+}
+
+// oftenAudited makes hnsproxy compare HNS every second instead of every 30, so that a test need not wait for it.
+func oftenAudited(o *app.Options) { o.SyncPeriod = time.Second }
