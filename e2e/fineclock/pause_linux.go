@@ -14,6 +14,6 @@ const slack = 50 * time.Microsecond
 func pause(d time.Duration) {
 	left := syscall.NsecToTimespec(int64(max(d-slack, time.Microsecond)))
 	// A signal cuts it short and says how much is left.
-	for syscall.Nanosleep(&left, &left) == syscall.EINTR { //nolint:errorlint // a system call's number
+	for syscall.Nanosleep(&left, &left) == syscall.EINTR {
 	}
 }
