@@ -82,6 +82,9 @@ func compare(ctx context.Context, o options, notes io.Writer) (Report, error) {
 
 // store writes the report as compare-DATE.txt and compare-DATE.json.
 func store(r Report, dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("store the report: %w", err)
+	}
 	for suffix, write := range map[string]func(io.Writer) error{".txt": r.writeText, ".json": r.writeJSON} {
 		path := filepath.Join(dir, "compare-"+r.Date+suffix)
 		f, err := os.Create(path)

@@ -92,7 +92,7 @@ func TestStore(t *testing.T) {
 			{Program: "hnsproxy", Services: 7, Latency: idle},
 		},
 	}
-	dir := t.TempDir()
+	dir := filepath.Join(t.TempDir(), "results")
 	if err := store(report, dir); err != nil {
 		t.Fatal(err)
 	}
