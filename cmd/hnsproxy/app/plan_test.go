@@ -108,6 +108,23 @@ func TestPlanBadObjects(t *testing.T) {
 	}
 }
 
+// TestPlanSelects: what another proxy serves is none of ours, and --bind-address says what
+// is this node's.
+func TestPlanSelects(t *testing.T) {
+	dir := example(t)
+	edit(t, dir, "iis.yaml", "  namespace: default\n", "  namespace: default\n  labels: {service.kubernetes.io/service-proxy-name: mesh}\n")
+	out, _, err := execute(t, "plan", "--objects", dir, "--hostname-override=win-node-1", "--bind-address=10.0.0.10")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(out, "default/iis") {
+		t.Errorf("a Service of another proxy is planned:\n%s", out)
+	}
+	if !strings.Contains(out, "10.0.0.10* :6443") {
+		t.Errorf("--bind-address is not taken for this node's:\n%s", out)
+	}
+}
+
 // TestPlanFromState: a plan starts from what HNS holds, and changes nothing of it. The pod
 // 10.244.1.41 has no endpoint in there, so nobody may serve its Service.
 func TestPlanFromState(t *testing.T) {

@@ -220,6 +220,14 @@ func TestExample(t *testing.T) {
 		t.Errorf("a mistake in a file took a Service away: %q", got)
 	}
 
+	edit(t, dir, "kubernetes.yaml", "kubernetes.io/service-name: kubernetes", "kubernetes.io/service-name: nobody")
+	edit(t, dir, "windows-exporter.yaml", "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice", "apiVersion: v1\nkind: ConfigMap")
+	r.eventually("slices that moved or went serve no more", func() bool {
+		got := r.frontends()
+		return slices.Contains(got, "default/kubernetes clusterip 10.96.0.1:443/TCP blocked none NoEndpoints") &&
+			slices.Contains(got, "monitoring/windows-exporter clusterip 10.96.12.40:9182/TCP blocked none NoEndpoints")
+	})
+
 	if err := os.Remove(filepath.Join(dir, "win-webserver.yaml")); err != nil {
 		t.Fatal(err)
 	}
@@ -355,6 +363,25 @@ func TestOverlay(t *testing.T) {
 	without.eventually("block", func() bool {
 		return slices.Contains(without.frontends(), "kube-system/kube-dns clusterip 10.96.0.10:53/UDP blocked none SourceVIPMissing")
 	})
+}
+
+// TestZone: the Node object says in which zone the proxy is, and a change of it arrives.
+func TestZone(t *testing.T) {
+	t.Parallel()
+	dir := example(t)
+	for _, zone := range []string{"zone-1", "zone-2"} {
+		edit(t, dir, "kube-dns.yaml", "nodeName: linux-1", "hints: {forZones: [{name: "+zone+"}]}")
+	}
+	edit(t, dir, "nodes.yaml", "kubernetes.io/os: windows\n    topology.kubernetes.io/zone: zone-a", "kubernetes.io/os: windows\n    topology.kubernetes.io/zone: zone-1")
+	r := start(t, func(o *Options, _ *Deps) { o.Objects = []string{dir} })
+	dns := func(backend string) func() bool {
+		return func() bool {
+			return slices.Contains(r.frontends(), "kube-system/kube-dns clusterip 10.96.0.10:53/UDP programmed "+backend+" :53")
+		}
+	}
+	r.eventually("choose the endpoint of our zone", dns("10.244.0.5"))
+	edit(t, dir, "nodes.yaml", "topology.kubernetes.io/zone: zone-1", "topology.kubernetes.io/zone: zone-2")
+	r.eventually("follow the Node to another zone", dns("10.244.0.6"))
 }
 
 // TestBindAddress: it outranks the Node object, so a backend on that address is this

@@ -1,0 +1,83 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/metrics"
+	"github.com/hnsproxy/hnsproxy/proxier"
+	"github.com/hnsproxy/hnsproxy/proxier/desired"
+	"github.com/hnsproxy/hnsproxy/proxier/services"
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/utils/clock"
+)
+
+// TestWithoutLocal counts Services, not frontends, and those of policy Local alone.
+func TestWithoutLocal(t *testing.T) {
+	t.Parallel()
+	none := desired.Note{Reason: desired.NoEndpoints}
+	frontend := func(name, vip string, local bool, note desired.Note) proxier.FrontendStatus {
+		r := row(name, vip, proxier.Blocked, note)
+		r.Frontend.Local, r.Frontend.Blocked = local, note
+		return r
+	}
+	got := map[hnslb.Family][2]int{}
+	for f, n := range withoutLocal([]proxier.FrontendStatus{
+		frontend("a", "10.96.0.1", true, none),
+		frontend("a", "", true, none),
+		frontend("b", "", true, none),
+		frontend("c", "", false, none),
+		frontend("d", "10.96.0.4", true, desired.Note{Reason: desired.Conflict}),
+		frontend("e", "10.96.0.5", true, desired.Note{}),
+		frontend("f", "fd00::1", true, none),
+		frontend("f", "fd00::2", true, none),
+	}) {
+		got[f] = [2]int{n.internal.Len(), n.external.Len()}
+	}
+	if diff := cmp.Diff(map[hnslb.Family][2]int{hnslb.IPv4: {1, 2}, hnslb.IPv6: {1, 0}}, got); diff != "" {
+		t.Errorf("internal and external (-want +got):\n%s", diff)
+	}
+}
+
+// TestPendingIsNotStuck: a change that was counted after the loop had taken it does not
+// stay pending.
+func TestPendingIsNotStuck(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o := NewOptions()
+		e, err := newEmulator(o.Emulated, clock.RealClock{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := e.AddNetwork(demoNetwork("net", "L2Bridge", nil)); err != nil {
+			t.Fatal(err)
+		}
+		reg := prometheus.NewRegistry()
+		m := metrics.New(reg)
+		p := proxier.New(proxier.Config{Driver: e, Network: "net", Node: services.Node{Name: "me"}, AuditPeriod: time.Hour, Metrics: m, Clock: clock.RealClock{}})
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- p.Run(ctx) }()
+		synctest.Wait()
+		m.ServiceChange()
+		page := httptest.NewRecorder()
+		scrape{p, m}.before(metrics.Handler(reg, nil)).ServeHTTP(page, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
+		if !strings.Contains(page.Body.String(), "\nkubeproxy_sync_proxy_rules_service_changes_pending 0\n") {
+			t.Error("an idle proxy shows a pending change")
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
