@@ -1,6 +1,6 @@
 # hnsproxy: every target is one line or one script. `make` prints this list.
 .DEFAULT_GOAL := help
-.PHONY: help build run unit test e2e windows winunit lint fuzz stress golden bench clean
+.PHONY: help build run unit test e2e windows winunit lint fuzz stress golden bench compare clean
 
 GO       ?= go
 FUZZTIME ?= 15s
@@ -55,6 +55,12 @@ golden: ## rewrite the expected parts of scenarios and golden files; read the di
 
 bench: ## the benchmarks; compare two runs with benchstat
 	$(GO) test -run '^$$' -bench . -benchmem -count 3 ./benchmarks
+
+compare: ## hnsproxy.exe beside kube-proxy.exe under Wine: the same churn, one table (over half an hour)
+	hack/control-plane.sh
+	hack/control-plane.sh kube-proxy.exe
+	hack/winlab.sh
+	cd e2e && $(GO) run ./compare --date $$(date +%F) --out ../benchmarks/results
 
 clean: ## remove what make built, and the state of make run
 	rm -rf bin .state
