@@ -61,7 +61,8 @@ func (f *follower) run(ctx context.Context, c clock.WithTicker) error {
 func (f *follower) look(last bool) error {
 	rows, calls := f.rows(), f.calls()
 	// Reads go on for ever, so they alone are no news.
-	now := drawTable(statusRows(rows), look{}) + fmt.Sprint(writesOf(calls)) + strings.Join(f.notices(), "\n")
+	all := statusRows(rows)
+	now := drawTable(all, look{}) + drawReasons(all) + fmt.Sprint(writesOf(calls)) + strings.Join(f.notices(), "\n")
 	settled := now == f.seen || last
 	f.seen = now
 	if now == f.shown || len(rows) == 0 && f.shown == "" && !last {

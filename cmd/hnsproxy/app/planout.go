@@ -42,19 +42,11 @@ func (p *planned) text() string {
 	fmt.Fprintf(&b, "Node %s, network %s (%s), HNS %s; from %s.\n\n",
 		p.opts.Hostname, p.network.Name, p.network.Type, p.features.Version, p.hns)
 	rows := make([]tableRow, 0, len(p.Frontends))
-	local := false
 	for _, f := range p.Frontends {
 		rows = append(rows, tableRow{f.Frontend, string(f.Action), text.Reset, f.Note})
-		for _, backend := range f.Backends {
-			local = local || backend.Local
-		}
 	}
 	if len(rows) > 0 {
-		b.WriteString(drawTable(rows, look{state: "action"}))
-		if local {
-			b.WriteString(localLegend)
-		}
-		b.WriteString("\n")
+		b.WriteString(drawTable(rows, look{state: "action"}) + drawLegend(rows) + "\n")
 	}
 	fmt.Fprintf(&b, "%d frontends, %d steps:\n", len(p.Frontends), len(p.Steps))
 	for i, s := range p.Steps {

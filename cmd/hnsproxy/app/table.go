@@ -6,6 +6,7 @@ package app
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -17,8 +18,12 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 )
 
-// shownBackends is how many backends of one frontend a table shows by address.
-const shownBackends = 3
+const (
+	// shownBackends is how many backends of one frontend a table shows by address.
+	shownBackends = 3
+	// shownReasons is how many reasons are explained below a table.
+	shownReasons = 10
+)
 
 // localLegend explains the star.
 const localLegend = "* is an endpoint of this node.\n"
@@ -66,7 +71,7 @@ func drawTable(rows []tableRow, l look) string {
 	t.Style().Size.WidthMax = l.width
 	t.SuppressEmptyColumns()
 	t.SuppressTrailingSpaces()
-	t.AppendHeader(table.Row{"service", "kind", "vip:port", "proto", cmp.Or(l.state, "state"), "backends", "flags", "why"})
+	t.AppendHeader(table.Row{"service", "kind", "vip:port", "proto", cmp.Or(l.state, "state"), "why", "backends", "flags"})
 	shown := rows
 	if l.height > 0 && len(shown) > l.height {
 		shown = shown[:l.height]
@@ -78,7 +83,7 @@ func drawTable(rows []tableRow, l look) string {
 		}
 		t.AppendRow(table.Row{
 			f.Service.String(), f.Kind.String(), addressText(f.Key), f.Key.Protocol.String(), state,
-			backendsText(f), plan.FlagNames(f.LoadBalancer()), noteText(r.note),
+			string(r.note.Reason), backendsText(f), plan.FlagNames(f.LoadBalancer()),
 		})
 	}
 	out := t.Render() + "\n"
@@ -115,25 +120,39 @@ func backendsText(f *desired.Frontend) string {
 	return out + " :" + strconv.Itoa(int(f.InternalPort))
 }
 
-func noteText(n desired.Note) string {
-	switch {
-	case n.Reason == "":
-		return ""
-	case n.Message == "":
-		return string(n.Reason)
+// drawReasons explains the reasons of a table, each text once: they are too long for a
+// column, and often many frontends share one.
+func drawReasons(rows []tableRow) string {
+	var lines []string
+	for _, r := range rows {
+		if line := fmt.Sprintf("%s: %s\n", r.note.Reason, r.note.Message); r.note.Message != "" && !slices.Contains(lines, line) {
+			lines = append(lines, line)
+		}
 	}
-	return string(n.Reason) + ": " + n.Message
+	if more := len(lines) - shownReasons; more > 0 {
+		lines = append(lines[:shownReasons:shownReasons], fmt.Sprintf("... and %d more reasons\n", more))
+	}
+	if len(lines) > 0 {
+		lines = append([]string{"\n"}, lines...)
+	}
+	return strings.Join(lines, "")
 }
 
-// drawFooter sums up states and calls of HNS.
+// drawLegend explains what stands in a table.
+func drawLegend(rows []tableRow) string {
+	for _, r := range rows {
+		if slices.ContainsFunc(r.frontend.Backends, func(b desired.Backend) bool { return b.Local }) {
+			return localLegend + drawReasons(rows)
+		}
+	}
+	return drawReasons(rows)
+}
+
+// drawFooter explains the table of frontends, and sums up states and calls of HNS.
 func drawFooter(rows []proxier.FrontendStatus, calls map[hnslb.Verb]int) string {
 	counts := map[proxier.FrontendState]int{}
-	local := false
 	for _, r := range rows {
 		counts[r.State]++
-		for _, b := range r.Frontend.Backends {
-			local = local || b.Local
-		}
 	}
 	var states []string
 	for _, s := range proxier.FrontendStates() {
@@ -151,11 +170,7 @@ func drawFooter(rows []proxier.FrontendStatus, calls map[hnslb.Verb]int) string 
 			reads = append(reads, fmt.Sprintf("%s %d", v, n))
 		}
 	}
-	out := ""
-	if local {
-		out = localLegend
-	}
-	out += fmt.Sprintf("\n%d frontends: %s\nHNS calls so far: %d writes", len(rows), strings.Join(states, ", "), writesOf(calls))
+	out := drawLegend(statusRows(rows)) + fmt.Sprintf("\n%d frontends: %s\nHNS calls so far: %d writes", len(rows), strings.Join(states, ", "), writesOf(calls))
 	if len(writes) > 0 {
 		out += " (" + strings.Join(writes, ", ") + ")"
 	}

@@ -52,10 +52,10 @@ func sampleRows() []proxier.FrontendStatus {
 
 func TestDrawTable(t *testing.T) {
 	t.Parallel()
-	const want = `SERVICE    KIND       VIP:PORT      PROTO  STATE       BACKENDS                                              WHY
-shop/many  clusterip  10.96.0.5:80  TCP    programmed  10.244.1.1*, 10.244.1.2, 10.244.1.3 and 2 more :8080
-shop/node  nodeport   node:80       TCP    failing     10.244.1.1 :8080                                      port-in-use: somebody listens
-shop/six   clusterip  [fd00::5]:80  TCP    blocked     none                                                  NoEndpoints
+	const want = `SERVICE    KIND       VIP:PORT      PROTO  STATE       WHY          BACKENDS
+shop/many  clusterip  10.96.0.5:80  TCP    programmed               10.244.1.1*, 10.244.1.2, 10.244.1.3 and 2 more :8080
+shop/node  nodeport   node:80       TCP    failing     port-in-use  10.244.1.1 :8080
+shop/six   clusterip  [fd00::5]:80  TCP    blocked     NoEndpoints  none
 `
 	if diff := cmp.Diff(want, drawTable(statusRows(sampleRows()), look{})); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
@@ -76,6 +76,8 @@ func TestDrawFooter(t *testing.T) {
 	t.Parallel()
 	const want = `* is an endpoint of this node.
 
+port-in-use: somebody listens
+
 3 frontends: 1 programmed, 1 blocked, 1 failing
 HNS calls so far: 3 writes (CreateEndpoint 2, DeleteLoadBalancer 1)
                   reads: Network 4
@@ -83,6 +85,19 @@ HNS calls so far: 3 writes (CreateEndpoint 2, DeleteLoadBalancer 1)
 	calls := map[hnslb.Verb]int{hnslb.VerbCreateEndpoint: 2, hnslb.VerbDeleteLoadBalancer: 1, hnslb.VerbNetwork: 4, hnslb.VerbUpdateLoadBalancer: 0}
 	if diff := cmp.Diff(want, drawFooter(sampleRows(), calls)); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// TestDrawReasons: each text once, and not too many.
+func TestDrawReasons(t *testing.T) {
+	t.Parallel()
+	var rows []proxier.FrontendStatus
+	for i := range 3 * shownReasons {
+		rows = append(rows, row("s", "", proxier.Blocked, desired.Note{Reason: "Why", Message: fmt.Sprint(i / 2)}))
+	}
+	lines := strings.Split(strings.TrimSpace(drawReasons(statusRows(rows))), "\n")
+	if len(lines) != shownReasons+1 || lines[0] != "Why: 0" || lines[1] != "Why: 1" || lines[shownReasons] != "... and 5 more reasons" {
+		t.Errorf("reasons %q", lines)
 	}
 }
 
