@@ -5,16 +5,19 @@ package bulk
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
@@ -227,8 +230,22 @@ func frontends(service *corev1.Service) []hnslb.FrontendKey {
 	return keys
 }
 
-// Find returns a Service that something else keeps, such as default/kubernetes. It is an error when it has not one slice.
+// Find returns a Service that something else keeps, such as default/kubernetes, which an API server that has just started may
+// not have made yet. It is an error when it has not one slice within half a minute.
 func Find(ctx context.Context, client kubernetes.Interface, namespace, name string) (*Service, error) {
+	var found *Service
+	var last error
+	err := wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, 30*time.Second, true, func(ctx context.Context) (bool, error) {
+		found, last = find(ctx, client, namespace, name)
+		return last == nil, nil
+	})
+	if err != nil {
+		return nil, errors.Join(last, err)
+	}
+	return found, nil
+}
+
+func find(ctx context.Context, client kubernetes.Interface, namespace, name string) (*Service, error) {
 	object, err := client.CoreV1().Services(namespace).Get(ctx, name, metav1.GetOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("find Service %s/%s: %w", namespace, name, err)
