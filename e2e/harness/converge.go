@@ -34,7 +34,8 @@ func (w *World) Eventually(what string, done func() bool) {
 }
 
 // Converge waits until the EndpointSlices say what the Pods are, HNS holds exactly what the oracle derives from them, and
-// hnsproxy has nothing left to do.
+// hnsproxy has nothing left to do. It cannot tell a change that hnsproxy has not seen yet from one that makes no difference to
+// HNS: after such a change call Fence before.
 func (w *World) Converge() {
 	w.tb.Helper()
 	w.await("converge", w.differs)
