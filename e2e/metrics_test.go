@@ -102,8 +102,7 @@ func TestHealth(t *testing.T) {
 	w.Eventually("follow the Node's deletion", healthz(503))
 }
 
-// TestRequests holds hnsproxy to the requests that it needs, in a test in which it does all that it can do. None may be
-// refused, which every other test holds as well.
+// TestRequests holds hnsproxy to the requests that it needs. That none is refused every other test holds as well.
 func TestRequests(t *testing.T) {
 	w := harness.New(t, plane, harness.Setups()[0])
 	w.Group("web", 3)
