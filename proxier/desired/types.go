@@ -30,29 +30,6 @@ func (k Kind) String() string {
 	return [...]string{"clusterip", "nodeport", "externalip", "ingressip"}[k]
 }
 
-// Reason says in one word why a frontend is not, or not fully, in force.
-type Reason string
-
-// Reasons that follow from what Kubernetes says and what this HNS can do.
-const (
-	// NoEndpoints: no endpoint may serve this frontend now.
-	NoEndpoints Reason = "NoEndpoints"
-	// NoProtocol: HNS balances TCP and UDP only.
-	NoProtocol Reason = "ProtocolUnsupported"
-	// NoIPv6: this HNS or network has no IPv6.
-	NoIPv6 Reason = "IPv6Unsupported"
-	// NoSourceVIP: an overlay needs a source VIP, and none is known.
-	NoSourceVIP Reason = "SourceVIPMissing"
-	// Conflict: an older Service holds the frontend.
-	Conflict Reason = "FrontendConflict"
-	// NoAffinity: HNS before 12.0 has no session affinity.
-	NoAffinity Reason = "SessionAffinityUnsupported"
-	// NoLocalPolicy: policy Local needs DSR, which this HNS lacks.
-	NoLocalPolicy Reason = "LocalPolicyUnsupported"
-	// MixedPorts: HNS has one internal port per load balancer, the endpoints have several.
-	MixedPorts Reason = "MixedTargetPorts"
-)
-
 // Note is a reason with its words for people.
 type Note struct {
 	Reason  Reason

@@ -1,0 +1,133 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package desired
+
+import (
+	"time"
+
+	"github.com/hnsproxy/hnsproxy/hnslb"
+)
+
+// Reason says in one word why a frontend is not, or not fully, in force. It is the reason
+// of the Event, the metric label and the word in tables, so a name stays once released.
+type Reason string
+
+// Reasons that follow from what Kubernetes says and what this HNS can do.
+const (
+	// NoEndpoints: no endpoint may serve this frontend now.
+	NoEndpoints Reason = "NoEndpoints"
+	// NoProtocol: HNS balances TCP and UDP only.
+	NoProtocol Reason = "ProtocolUnsupported"
+	// NoIPv6: this HNS or network has no IPv6.
+	NoIPv6 Reason = "IPv6Unsupported"
+	// NoSourceVIP: an overlay needs a source VIP, and none is known.
+	NoSourceVIP Reason = "SourceVIPMissing"
+	// Conflict: an older Service holds the frontend.
+	Conflict Reason = "FrontendConflict"
+	// NoAffinity: HNS before 12.0 has no session affinity.
+	NoAffinity Reason = "SessionAffinityUnsupported"
+	// NoLocalPolicy: policy Local needs DSR, which this HNS lacks.
+	NoLocalPolicy Reason = "LocalPolicyUnsupported"
+	// MixedPorts: HNS has one internal port per load balancer, the endpoints have several.
+	MixedPorts Reason = "MixedTargetPorts"
+)
+
+// Reasons that follow from what HNS holds and how it answers.
+const (
+	// ForeignHolder: somebody else's load balancer holds the frontend.
+	ForeignHolder Reason = "HeldByForeignLoadBalancer"
+	// LocalMissing: HNS has the endpoint of none of the pods that should serve it (law 10).
+	LocalMissing Reason = "LocalEndpointMissing"
+	// LocalAwaited: in force, but for pods of this node whose endpoint HNS does not have.
+	LocalAwaited Reason = "LocalEndpointAwaited"
+	// EndpointReplaced: in force, but for an address at which another kind of endpoint is.
+	EndpointReplaced Reason = "EndpointReplaced"
+	// EndpointFailing: HNS refuses the endpoints of some backends.
+	EndpointFailing Reason = "EndpointFailing"
+)
+
+// Reasons of a frontend that HNS refuses, one for each class of error.
+const (
+	HNSNotFound      Reason = "HNSObjectNotFound"
+	HNSPortInUse     Reason = "HNSPortInUse"
+	HNSAlreadyExists Reason = "HNSObjectExists"
+	HNSUnavailable   Reason = "HNSUnavailable"
+	HNSUnsupported   Reason = "HNSUnsupported"
+	HNSInvalid       Reason = "HNSInvalidValue"
+	HNSTimeout       Reason = "HNSTimeout"
+	HNSError         Reason = "HNSError"
+)
+
+// FailureReason returns the reason of a frontend for which HNS returned an error of a class.
+func FailureReason(c hnslb.Class) Reason {
+	switch c {
+	case hnslb.NotFound:
+		return HNSNotFound
+	case hnslb.PortInUse:
+		return HNSPortInUse
+	case hnslb.AlreadyExists:
+		return HNSAlreadyExists
+	case hnslb.Unavailable:
+		return HNSUnavailable
+	case hnslb.Unsupported:
+		return HNSUnsupported
+	case hnslb.Invalid:
+		return HNSInvalid
+	case hnslb.Timeout:
+		return HNSTimeout
+	case hnslb.Other:
+	}
+	return HNSError
+}
+
+// Telling is how users are told of a Reason (law 13).
+type Telling struct {
+	// Warning: it breaks traffic or security. Else things are only different.
+	Warning bool
+	// After is how long it has to last. What passes by itself is told to nobody.
+	After time.Duration
+	// Remark is what users should know beside the message.
+	Remark string
+}
+
+// How long something lasts that passes by itself.
+const (
+	// retried is time for half a dozen tries of a failing object.
+	retried = 10 * time.Second
+	// arriving is time for the pods of a new Deployment, and their endpoints, to come.
+	arriving = 30 * time.Second
+)
+
+// Tellings has the Telling of every Reason.
+func Tellings() map[Reason]Telling {
+	const (
+		warning = true
+		normal  = false
+	)
+	return map[Reason]Telling{
+		NoEndpoints:   {normal, arriving, "connections to it time out on Windows rather than being refused"},
+		NoProtocol:    {warning, 0, ""},
+		NoIPv6:        {warning, 0, ""},
+		NoSourceVIP:   {warning, 0, ""},
+		Conflict:      {warning, 0, ""},
+		NoAffinity:    {warning, 0, ""},
+		NoLocalPolicy: {warning, 0, ""},
+		MixedPorts:    {warning, 0, ""},
+
+		ForeignHolder:    {warning, retried, ""},
+		LocalMissing:     {warning, arriving, "the network plugin makes the HNS endpoints of pods"},
+		LocalAwaited:     {normal, arriving, "the network plugin makes the HNS endpoints of pods"},
+		EndpointReplaced: {normal, arriving, ""},
+		EndpointFailing:  {warning, retried, ""},
+
+		HNSNotFound:      {warning, retried, ""},
+		HNSPortInUse:     {warning, retried, ""},
+		HNSAlreadyExists: {warning, retried, ""},
+		HNSUnavailable:   {warning, retried, "is the HNS service running?"},
+		HNSUnsupported:   {warning, retried, ""},
+		HNSInvalid:       {warning, retried, ""},
+		HNSTimeout:       {warning, retried, "is the HNS service stuck?"},
+		HNSError:         {warning, retried, ""},
+	}
+}
