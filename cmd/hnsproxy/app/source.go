@@ -25,17 +25,12 @@ type listWatches struct {
 
 // The selectors are those of kube-proxy 1.36: no Services that another proxy serves, no
 // headless ones, and no Node but this one.
-const (
-	notOthers    = "!service.kubernetes.io/service-proxy-name"
-	withSelector = notOthers + ",!" + corev1.IsHeadlessService
-)
-
 func selectServices(l *metav1.ListOptions) {
-	l.LabelSelector = notOthers
+	l.LabelSelector = services.ServiceSelector
 	l.FieldSelector = fields.OneTermNotEqualSelector("spec.clusterIP", corev1.ClusterIPNone).String()
 }
 
-func selectSlices(l *metav1.ListOptions) { l.LabelSelector = withSelector }
+func selectSlices(l *metav1.ListOptions) { l.LabelSelector = services.SliceSelector }
 
 func selectNode(name string) func(*metav1.ListOptions) {
 	return func(l *metav1.ListOptions) {
@@ -75,7 +70,7 @@ func logFileError(logger klog.Logger, err error) {
 // readObjects reads files once, for what proxies of this kind serve.
 func readObjects(ctx context.Context, paths []string, stdin io.Reader) (objects.Objects, []error) {
 	out, errs := objects.Read(ctx, objects.Options{Paths: paths, Stdin: stdin, Validate: services.Validate})
-	served, err := labels.Parse(withSelector)
+	served, err := labels.Parse(services.SliceSelector)
 	if err != nil {
 		return out, append(errs, fmt.Errorf("select objects: %w", err))
 	}
