@@ -83,6 +83,9 @@ func convertService(s *corev1.Service) (*Service, field.ErrorList) {
 		out.Families = append(out.Families, hnslb.FamilyOf(ip))
 	}
 	out.IngressIPs = ingressIPs(s, &errs)
+	if out.ExternalLocal && s.Spec.Type == corev1.ServiceTypeLoadBalancer {
+		out.HealthCheckNodePort = convertNumber(spec.Child("healthCheckNodePort"), s.Spec.HealthCheckNodePort, 0, &errs)
+	}
 	for i := range s.Spec.Ports {
 		out.Ports = append(out.Ports, convertPort(spec.Child("ports").Index(i), &s.Spec.Ports[i], &errs))
 	}

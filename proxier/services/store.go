@@ -24,7 +24,9 @@ type Store struct {
 	started time.Time
 	changed chan struct{}
 
-	mu      sync.Mutex
+	mu sync.Mutex
+	// follow hears of each change at once; nil for nobody.
+	follow  func(Input)
 	entries map[Name]*entry
 	dirty   sets.Set[Name]
 }
@@ -58,6 +60,15 @@ func NewStore(node string, started time.Time) *Store {
 		entries: map[Name]*entry{},
 		dirty:   sets.New[Name](),
 	}
+}
+
+// Follow makes f hear of each Service that becomes dirty, at once and in the order of the
+// changes, without the triggers. f runs under the lock of the store: it must return soon
+// and not call the store. Follow must be called before the store is filled.
+func (s *Store) Follow(f func(Input)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.follow = f
 }
 
 // Changed gets a value when something became dirty since the last value was read.
@@ -175,17 +186,25 @@ func (s *Store) Take() []Input {
 	defer s.mu.Unlock()
 	out := make([]Input, 0, len(s.dirty))
 	for name := range s.dirty {
-		in := Input{Name: name}
+		in := s.input(name)
 		if e := s.entries[name]; e != nil {
-			in.Service, in.Triggers = e.service, e.triggers
-			in.Slices = slices.SortedFunc(maps.Values(e.slices), func(a, b *Slice) int { return cmp.Compare(a.Name, b.Name) })
-			e.triggers = nil
+			in.Triggers, e.triggers = e.triggers, nil
 		}
 		out = append(out, in)
 	}
 	clear(s.dirty)
 	slices.SortFunc(out, func(a, b Input) int { return CompareNames(a.Name, b.Name) })
 	return out
+}
+
+// input is called with the lock held.
+func (s *Store) input(name Name) Input {
+	in := Input{Name: name}
+	if e := s.entries[name]; e != nil {
+		in.Service = e.service
+		in.Slices = slices.SortedFunc(maps.Values(e.slices), func(a, b *Slice) int { return cmp.Compare(a.Name, b.Name) })
+	}
+	return in
 }
 
 // CompareNames orders by namespace, then name.
@@ -210,6 +229,9 @@ func (s *Store) prune(name Name, e *entry) {
 
 func (s *Store) markDirty(name Name) {
 	s.dirty.Insert(name)
+	if s.follow != nil {
+		s.follow(s.input(name))
+	}
 	select {
 	case s.changed <- struct{}{}:
 	default:

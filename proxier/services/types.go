@@ -37,6 +37,9 @@ type Service struct {
 	ClientIPAffinity bool
 	// PreserveDestination is the annotation preserve-destination: "true".
 	PreserveDestination bool
+	// HealthCheckNodePort is where a load balancer asks whether this node has endpoints of
+	// the Service; 0 unless the type is LoadBalancer and the external policy is Local.
+	HealthCheckNodePort uint16
 }
 
 // Port is one port of a Service.
@@ -58,7 +61,7 @@ func (s *Service) Equal(o *Service) bool {
 		slices.Equal(s.IngressIPs, o.IngressIPs) && slices.Equal(s.Families, o.Families) &&
 		slices.Equal(s.Ports, o.Ports) && s.InternalLocal == o.InternalLocal &&
 		s.ExternalLocal == o.ExternalLocal && s.ClientIPAffinity == o.ClientIPAffinity &&
-		s.PreserveDestination == o.PreserveDestination
+		s.PreserveDestination == o.PreserveDestination && s.HealthCheckNodePort == o.HealthCheckNodePort
 }
 
 // Slice is one EndpointSlice. It is immutable once stored.
