@@ -113,6 +113,7 @@ func (c *computation) frontend(key hnslb.FrontendKey, p services.Port, x face, c
 		Kind:         x.kind,
 		Service:      c.svc.Name,
 		Port:         p.Name,
+		UID:          c.svc.UID,
 		Created:      c.svc.Created,
 		Critical:     critical(c.svc.Name, p),
 		MappingFlags: x.mapping,

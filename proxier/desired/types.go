@@ -42,7 +42,9 @@ type Frontend struct {
 	Kind    Kind
 	Service services.Name
 	// Port is the name of the Service's port.
-	Port    string
+	Port string
+	// UID is that of the Service.
+	UID     types.UID
 	Created time.Time
 	// Critical frontends come first: cluster DNS and the API server.
 	Critical bool
@@ -103,7 +105,7 @@ func (f *Frontend) Equal(o *Frontend) bool {
 
 // sameOrigin compares what a frontend stands for.
 func (f *Frontend) sameOrigin(o *Frontend) bool {
-	return f.Key == o.Key && f.Kind == o.Kind && f.Service == o.Service && f.Port == o.Port &&
+	return f.Key == o.Key && f.Kind == o.Kind && f.Service == o.Service && f.UID == o.UID && f.Port == o.Port &&
 		f.Created.Equal(o.Created) && f.Critical == o.Critical && f.Local == o.Local
 }
 

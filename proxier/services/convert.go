@@ -67,6 +67,7 @@ func convertService(s *corev1.Service) (*Service, field.ErrorList) {
 	spec := field.NewPath("spec")
 	out := &Service{
 		Name:                Name{Namespace: s.Namespace, Name: s.Name},
+		UID:                 s.UID,
 		Created:             s.CreationTimestamp.Time,
 		ExternalIPs:         parseIPs(spec.Child("externalIPs"), s.Spec.ExternalIPs, &errs),
 		InternalLocal:       local(s.Spec.InternalTrafficPolicy),

@@ -18,6 +18,8 @@ type Name = types.NamespacedName
 // Service is a Service as far as a proxy cares. It is immutable once stored.
 type Service struct {
 	Name Name
+	// UID tells a Service from an earlier one of that name; Events need it.
+	UID types.UID
 	// Created orders Services that claim one frontend: the older one wins (law 12).
 	Created time.Time
 
@@ -56,7 +58,7 @@ func (s *Service) Equal(o *Service) bool {
 	if s == nil || o == nil {
 		return s == o
 	}
-	return s.Name == o.Name && s.Created.Equal(o.Created) &&
+	return s.Name == o.Name && s.UID == o.UID && s.Created.Equal(o.Created) &&
 		slices.Equal(s.ClusterIPs, o.ClusterIPs) && slices.Equal(s.ExternalIPs, o.ExternalIPs) &&
 		slices.Equal(s.IngressIPs, o.IngressIPs) && slices.Equal(s.Families, o.Families) &&
 		slices.Equal(s.Ports, o.Ports) && s.InternalLocal == o.InternalLocal &&
