@@ -28,10 +28,14 @@ type Options struct {
 	// SourceVIP is the source address of balanced traffic (--source-vip), per family;
 	// the zero Addr when not given.
 	SourceVIP netip.Addr
+	// NodePortAddresses say on which addresses of the node its node ports answer
+	// (--nodeport-addresses).
+	NodePortAddresses NodePortAddresses
 }
 
 // NewEnv gathers what frontends depend on.
 func NewEnv(node services.Node, network hnslb.Network, features hnslb.Features, o Options) *Env {
+	o.NodePortAddresses = o.NodePortAddresses.For(node)
 	return &Env{node: node, network: network, features: features, options: o, routes: newRoutes(network)}
 }
 
