@@ -82,6 +82,12 @@ func (o *Options) addNodeFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.SourceVIP, "source-vip", o.SourceVIP, "Source `IP` of balanced traffic. An overlay network needs one: "+
 		"an address of this node's pod subnet that the network plugin keeps free.")
 	fs.BoolVar(&o.EnableDSR, "enable-dsr", o.EnableDSR, "Use direct server return for cluster IPs.")
+	fs.StringSliceVar(&o.NodePortAddresses, "nodeport-addresses", o.NodePortAddresses, "`CIDR,...` of node addresses on which node ports, "+
+		"and health-check node ports, answer; or the word primary, for the addresses of the Node object. All by default.")
+	fs.BoolVar(&o.ForwardHealthCheckVIP, "forward-healthcheck-vip", o.ForwardHealthCheckVIP, "Let health checks that a load balancer sends "+
+		"to its own address, rather than to the node's, reach the health-check node port.")
+	fs.StringVar(&o.RootEndpoint, "root-hnsendpoint-name", o.RootEndpoint, "`NAME` of the HNS endpoint of the node itself, to which "+
+		"--forward-healthcheck-vip forwards.")
 	fs.Var(cliflag.NewMapStringBool(&o.FeatureGates), "feature-gates", "`NAME=BOOL,...` switches feature gates:\n"+gateHelp())
 }
 

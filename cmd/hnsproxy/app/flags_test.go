@@ -27,6 +27,7 @@ func TestUpstreamDefaults(t *testing.T) {
 		"config-sync-period":        "15m0s",
 		"enable-dsr":                "false",
 		"feature-gates":             "",
+		"forward-healthcheck-vip":   "false",
 		"healthz-bind-address":      "0.0.0.0:10256",
 		"hostname-override":         "",
 		"iptables-min-sync-period":  "1s",
@@ -44,8 +45,10 @@ func TestUpstreamDefaults(t *testing.T) {
 		"master":                    "",
 		"metrics-bind-address":      "127.0.0.1:10249",
 		"network-name":              "",
+		"nodeport-addresses":        "[]",
 		"profiling":                 "false",
 		"proxy-mode":                "",
+		"root-hnsendpoint-name":     "cbr0",
 		"source-vip":                "",
 		"v":                         "0",
 		"version":                   "false",
@@ -111,6 +114,10 @@ func TestParse(t *testing.T) {
 			[]string{"--feature-gates=", "--hostname-override=", "--kubeconfig=", "--source-vip=", "--iptables-sync-period=", "--kube-api-qps=", "--enable-dsr=", "--bind-address="},
 			func(*Options) {},
 		},
+		{"addresses of node ports", nil, []string{"--nodeport-addresses=10.0.0.0/8,fd00::/16", "--nodeport-addresses=192.168.0.1/32"}, func(o *Options) {
+			o.NodePortAddresses = []string{"10.0.0.0/8", "fd00::/16", "192.168.0.1/32"}
+		}},
+		{"no addresses of node ports", nil, []string{"--nodeport-addresses="}, func(*Options) {}},
 		{"an empty address serves nothing", nil, []string{"--metrics-bind-address=", "--healthz-bind-address="}, func(o *Options) {
 			o.MetricsBindAddress, o.HealthzBindAddress = "", ""
 		}},
@@ -180,6 +187,12 @@ func TestValidate(t *testing.T) {
 		{ok + "--source-vip=10.0.0", []string{"--source-vip=10.0.0: is no IP address"}},
 		{ok + "--source-vip=0.0.0.0", []string{"--source-vip=0.0.0.0"}},
 		{ok + "--bind-address=node-1", []string{"--bind-address=node-1"}},
+		{ok + "--nodeport-addresses=primary", nil},
+		{ok + "--nodeport-addresses=10.0.0.0/8,::/0 --forward-healthcheck-vip", nil},
+		{ok + "--nodeport-addresses=primary,10.0.0.0/8", []string{"--nodeport-addresses=primary,10.0.0.0/8: \"primary\" cannot be joined with ranges"}},
+		{ok + "--nodeport-addresses=10.0.0.4", []string{"\"10.0.0.4\" is no CIDR; write ranges like"}},
+		{ok + "--forward-healthcheck-vip --root-hnsendpoint-name=", []string{"--root-hnsendpoint-name=: is needed with --forward-healthcheck-vip"}},
+		{ok + "--root-hnsendpoint-name=", nil},
 		{ok + "--metrics-bind-address=localhost:1", []string{"--metrics-bind-address=localhost:1"}},
 		{ok + "--healthz-bind-address=0.0.0.0:99999", []string{"--healthz-bind-address=0.0.0.0:99999"}},
 		{ok + "--iptables-sync-period=0", []string{"--iptables-sync-period=0s: must be greater than 0"}},

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hnsproxy/hnsproxy/proxier/desired"
 	"github.com/hnsproxy/hnsproxy/proxier/services"
 	"k8s.io/apimachinery/pkg/runtime"
 )
@@ -58,7 +59,13 @@ type Options struct {
 	Network   string
 	SourceVIP string
 	EnableDSR bool
-	ProxyMode string
+	// NodePortAddresses are CIDRs, or the one word "primary"; none means all addresses.
+	NodePortAddresses []string
+	// ForwardHealthCheckVIP forwards health checks of load balancer addresses to the HNS
+	// endpoint of the node that is named RootEndpoint.
+	ForwardHealthCheckVIP bool
+	RootEndpoint          string
+	ProxyMode             string
 	// FeatureGates as given; see newFeatureGate for those that exist.
 	FeatureGates map[string]bool
 
@@ -108,6 +115,7 @@ func NewOptions() *Options {
 		Burst:              10,
 		BindAddress:        "0.0.0.0",
 		FeatureGates:       map[string]bool{},
+		RootEndpoint:       "cbr0",
 		ConfigSyncPeriod:   15 * time.Minute,
 		SyncPeriod:         30 * time.Second,
 		MinSyncPeriod:      time.Second,
@@ -178,6 +186,13 @@ func (o *Options) node() services.Node {
 		n.IPs = []netip.Addr{ip.Unmap()}
 	}
 	return n
+}
+
+// desired is what frontends depend on of the options. Validate has complained about what
+// does not parse.
+func (o *Options) desired() desired.Options {
+	addresses, _ := desired.ParseNodePortAddresses(o.NodePortAddresses)
+	return desired.Options{DSR: o.EnableDSR, SourceVIP: o.sourceVIP(), NodePortAddresses: addresses}
 }
 
 // sourceVIP is the parsed --source-vip, the zero Addr when there is none.

@@ -122,7 +122,7 @@ func makePlan(ctx context.Context, o *Options, stdin io.Reader) (*planned, error
 		return nil, err
 	}
 	p.network, p.features, p.hns = hns.network, hns.features, hns.text
-	env := desired.NewEnv(node, hns.network, hns.features, desired.Options{DSR: o.EnableDSR, SourceVIP: o.sourceVIP()})
+	env := desired.NewEnv(node, hns.network, hns.features, o.desired())
 	p.Preview = preview.Make(preview.Input{
 		Services:      store.Take(),
 		Env:           env,

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/proxier/desired"
 )
 
 // Problem is one thing that is wrong with the command line.
@@ -68,6 +69,7 @@ func (v *validation) all() {
 	v.sources()
 	v.mode()
 	v.node()
+	v.nodePorts()
 	v.periods()
 	v.servers()
 	_, gates := v.o.featureGate()
@@ -138,6 +140,18 @@ func (v *validation) node() {
 			v.add("source-vip", o.SourceVIP, "is no IP address of an endpoint",
 				"give the address that the network plugin reserves on this node, or leave it out")
 		}
+	}
+}
+
+func (v *validation) nodePorts() {
+	o := v.o
+	if _, err := desired.ParseNodePortAddresses(o.NodePortAddresses); err != nil {
+		v.add("nodeport-addresses", strings.Join(o.NodePortAddresses, ","), strings.ReplaceAll(err.Error(), "\n", "; "),
+			"write ranges like 10.0.0.0/8,fd00::/16, or the one word primary")
+	}
+	if o.ForwardHealthCheckVIP && o.RootEndpoint == "" {
+		v.add("root-hnsendpoint-name", "", "is needed with --forward-healthcheck-vip",
+			"give the name of the HNS endpoint of this node; Get-HnsEndpoint lists them")
 	}
 }
 
