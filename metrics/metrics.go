@@ -5,6 +5,7 @@ package metrics
 
 import (
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
@@ -28,9 +29,16 @@ type Metrics struct {
 	hnsCalls         *prometheus.CounterVec
 	hnsCallDuration  *prometheus.HistogramVec
 	frontends        *prometheus.GaugeVec
+	limited          *prometheus.GaugeVec
+	events           *prometheus.CounterVec
+	eventsDelayed    prometheus.Gauge
 	drift            *prometheus.CounterVec
 	remoteEndpoints  prometheus.Gauge
 	pending          prometheus.Gauge
+
+	limitsMu sync.Mutex
+	// limits are those that have a series.
+	limits map[Limit]bool
 }
 
 // LBType says what a load balancer stands for, in the words of the lb_type label
@@ -148,6 +156,53 @@ func (m *Metrics) Frontends(c FrontendCounts) {
 	m.frontends.WithLabelValues("blocked").Set(float64(c.Blocked))
 	m.frontends.WithLabelValues("failing").Set(float64(c.Failing))
 }
+
+// Limit is something that keeps frontends from being in force as their Services ask.
+type Limit struct {
+	State  LimitState
+	Reason string
+}
+
+// LimitState says how much of a frontend a Limit takes.
+type LimitState string
+
+// The states of limited frontends.
+const (
+	// LimitBlocked: it is not served until something else changes.
+	LimitBlocked LimitState = "blocked"
+	// LimitFailing: HNS refuses it, or some of its endpoints.
+	LimitFailing LimitState = "failing"
+	// LimitDegraded: what is served of it is not all, or not what was asked for.
+	LimitDegraded LimitState = "degraded"
+)
+
+// FrontendsLimited says how many frontends each Limit concerns now. One that concerned some
+// before and is not in counts concerns none. A frontend may have several.
+func (m *Metrics) FrontendsLimited(counts map[Limit]int) {
+	m.limitsMu.Lock()
+	defer m.limitsMu.Unlock()
+	for l := range m.limits {
+		if counts[l] == 0 {
+			m.limited.WithLabelValues(string(l.State), l.Reason).Set(0)
+		}
+	}
+	for l, n := range counts {
+		m.limits[l] = true
+		m.limited.WithLabelValues(string(l.State), l.Reason).Set(float64(n))
+	}
+}
+
+// EventSent counts an Event that the API server was asked to store, and how that ended.
+func (m *Metrics) EventSent(err error) {
+	result := resultOK
+	if err != nil {
+		result = "error"
+	}
+	m.events.WithLabelValues(result).Inc()
+}
+
+// EventsDelayed says how many Events wait for the rate limit now.
+func (m *Metrics) EventsDelayed(n int) { m.eventsDelayed.Set(float64(n)) }
 
 // RemoteEndpoints says how many remote endpoints of ours HNS holds now.
 func (m *Metrics) RemoteEndpoints(n int) { m.remoteEndpoints.Set(float64(n)) }

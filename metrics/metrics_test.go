@@ -39,6 +39,10 @@ func exercise(m *metrics.Metrics) {
 	}
 	m.DriftFound(metrics.Frontend, 2)
 	m.Frontends(metrics.FrontendCounts{Programmed: 4, Pending: 3, Blocked: 2, Failing: 1})
+	m.FrontendsLimited(map[metrics.Limit]int{{metrics.LimitBlocked, "NoEndpoints"}: 5, {metrics.LimitDegraded, "MixedTargetPorts"}: 6})
+	m.EventSent(nil)
+	m.EventSent(os.ErrDeadlineExceeded)
+	m.EventsDelayed(9)
 	m.RemoteEndpoints(7)
 	m.Pending(8)
 }
@@ -162,6 +166,23 @@ func TestChangesTaken(t *testing.T) {
 		"kubeproxy_sync_proxy_rules_service_changes_pending{} 0\n",
 		"kubeproxy_sync_proxy_rules_endpoint_changes_total{} 2\n",
 		"kubeproxy_sync_proxy_rules_endpoint_changes_pending{} 1\n",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, got)
+		}
+	}
+}
+
+// TestFrontendsLimited: a limit that is gone shows 0, for alerts that end.
+func TestFrontendsLimited(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	m := metrics.New(reg)
+	m.FrontendsLimited(map[metrics.Limit]int{{metrics.LimitBlocked, "NoEndpoints"}: 5, {metrics.LimitFailing, "HNSPortInUse"}: 1})
+	m.FrontendsLimited(map[metrics.Limit]int{{metrics.LimitBlocked, "NoEndpoints"}: 3})
+	got := series(t, reg)
+	for _, want := range []string{
+		"hnsproxy_frontends_limited{reason=NoEndpoints,state=blocked} 3\n",
+		"hnsproxy_frontends_limited{reason=HNSPortInUse,state=failing} 0\n",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in\n%s", want, got)

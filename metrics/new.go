@@ -33,6 +33,11 @@ func New(reg prometheus.Registerer) *Metrics {
 		lbFailures: f.failures(),
 		frontends: f.gauges(ours+"frontends",
 			"Frontends by state: programmed, pending, blocked or failing.", "state"),
+		limited: f.gauges(ours+"frontends_limited",
+			"Frontends that are not in force as their Services ask, by state and reason.", "state", "reason"),
+		limits:        map[Limit]bool{},
+		events:        f.counters(ours+"events_total", "Events sent to the API server, by result: ok or error.", "result"),
+		eventsDelayed: f.gauge(ours+"events_delayed", "Events that wait for the rate limit."),
 		drift: f.counters(ours+"drift_total",
 			"HNS objects found different from what was remembered, by kind of object.", "object"),
 		remoteEndpoints: f.gauge(ours+"remote_endpoints", "Remote endpoints that this proxy holds in HNS."),
@@ -85,6 +90,9 @@ func (m *Metrics) zero() {
 	m.DriftFound(Frontend, 0)
 	m.DriftFound(Endpoint, 0)
 	m.Frontends(FrontendCounts{})
+	for _, result := range []string{resultOK, "error"} {
+		m.events.WithLabelValues(result)
+	}
 }
 
 // syncBuckets are upstream's: 1 ms doubled up to 16.384 s.
