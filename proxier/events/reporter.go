@@ -1,0 +1,282 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package events
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/proxier/desired"
+	"github.com/hnsproxy/hnsproxy/proxier/services"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/flowcontrol"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+)
+
+const (
+	// gather is how long the first frontend that a cause concerns waits for others of its
+	// Service, so that one Event names them all.
+	gather = time.Second
+	// burst Events are sent at once, then one per refill. A Service that is scaled to zero
+	// concerns every node, so a large cluster must not be written to at the speed at which
+	// proxies start.
+	burst  = 25
+	refill = 5 * time.Second
+)
+
+// Event is what a user is told about a Service.
+type Event struct {
+	Service services.Name
+	UID     types.UID
+	// Warning: it breaks traffic or security. Else things are only different.
+	Warning bool
+	Reason  desired.Reason
+	// Message names the frontends. It has at most 1,024 bytes, as the API asks.
+	Message string
+}
+
+// Type is the type of the Event in the API.
+func (e Event) Type() string {
+	if e.Warning {
+		return "Warning"
+	}
+	return "Normal"
+}
+
+// Config is what a Reporter is made of.
+type Config struct {
+	// Send hands an Event on and must not block; nil when there is nobody to send to, so
+	// that causes are logged only.
+	Send func(Event)
+	// Delayed hears how many Events wait for the rate limit; nil for nobody.
+	Delayed func(int)
+	Logger  klog.Logger
+	Clock   clock.Clock
+}
+
+// Reporter knows what there is to tell, and tells it. It is safe for concurrent use.
+type Reporter struct {
+	cfg    Config
+	bucket flowcontrol.PassiveRateLimiter
+	wakeup chan struct{}
+
+	mu       sync.Mutex
+	subjects map[services.Name]*subject
+	// pending are the causes that are not told yet.
+	pending map[*cause]bool
+}
+
+// subject is a Service about which there is something to tell.
+type subject struct {
+	uid    types.UID
+	causes map[desired.Reason]*cause
+}
+
+// cause is one Reason of one Service.
+type cause struct {
+	service services.Name
+	uid     types.UID
+	reason  desired.Reason
+	telling desired.Telling
+	// messages of the frontends that it concerns.
+	messages map[hnslb.FrontendKey]string
+	due      time.Time
+	logged   bool
+}
+
+// New makes a Reporter. It tells nothing before Run.
+func New(cfg Config) *Reporter {
+	return &Reporter{
+		cfg:      cfg,
+		bucket:   flowcontrol.NewTokenBucketPassiveRateLimiterWithClock(float32(1/refill.Seconds()), burst, cfg.Clock),
+		wakeup:   make(chan struct{}, 1),
+		subjects: map[services.Name]*subject{},
+		pending:  map[*cause]bool{},
+	}
+}
+
+// Set says what is true of a frontend: why it is not in force, the zero Note if it is, and
+// its limits. While it is being worked on, final is false: what was true before stays so
+// until the outcome is known.
+func (r *Reporter) Set(f *desired.Frontend, why desired.Note, final bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.subjects[f.Service]
+	if s != nil && s.uid != f.UID {
+		// Another Service of the same name: its users have been told nothing.
+		r.forget(f.Service, s, func(*cause) bool { return true })
+		s = nil
+	}
+	notes := notesOf(f, why)
+	if s == nil && len(notes) == 0 {
+		return
+	}
+	if s == nil {
+		s = &subject{f.UID, map[desired.Reason]*cause{}}
+		r.subjects[f.Service] = s
+	}
+	for _, n := range notes {
+		r.note(s, f, n)
+	}
+	if final {
+		r.forget(f.Service, s, func(c *cause) bool {
+			if !slices.ContainsFunc(notes, func(n desired.Note) bool { return n.Reason == c.reason }) {
+				delete(c.messages, f.Key)
+			}
+			return len(c.messages) == 0
+		})
+	}
+}
+
+// Remove says that a Service has a frontend no more.
+func (r *Reporter) Remove(service services.Name, key hnslb.FrontendKey) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if s := r.subjects[service]; s != nil {
+		r.forget(service, s, func(c *cause) bool {
+			delete(c.messages, key)
+			return len(c.messages) == 0
+		})
+	}
+}
+
+// notesOf are the notes of a frontend that users are told.
+func notesOf(f *desired.Frontend, why desired.Note) []desired.Note {
+	// Under policy Local a node without endpoints drops packets on every system.
+	if why.Reason == "" || why.Reason == desired.NoEndpoints && f.Local {
+		return f.Limits
+	}
+	return append(slices.Clip(f.Limits), why)
+}
+
+func (r *Reporter) note(s *subject, f *desired.Frontend, n desired.Note) {
+	c := s.causes[n.Reason]
+	if c == nil {
+		c = &cause{service: f.Service, uid: f.UID, reason: n.Reason, telling: desired.Tellings()[n.Reason],
+			messages: map[hnslb.FrontendKey]string{}}
+		c.due = r.cfg.Clock.Now().Add(max(c.telling.After, gather))
+		s.causes[n.Reason] = c
+		r.pending[c] = true
+		select {
+		case r.wakeup <- struct{}{}:
+		default:
+		}
+	}
+	c.messages[f.Key] = n.Message
+}
+
+// forget drops the causes that are gone.
+func (r *Reporter) forget(name services.Name, s *subject, gone func(*cause) bool) {
+	for reason, c := range s.causes {
+		if gone(c) {
+			delete(s.causes, reason)
+			delete(r.pending, c)
+		}
+	}
+	if len(s.causes) == 0 {
+		delete(r.subjects, name)
+	}
+}
+
+// Run tells what there is to tell, until ctx ends.
+func (r *Reporter) Run(ctx context.Context) {
+	for r.wait(ctx, r.flush()) {
+	}
+}
+
+// wait returns at a time, or some time after something new came. It is false when ctx
+// ended. The zero time never comes.
+func (r *Reporter) wait(ctx context.Context, until time.Time) bool {
+	var expired <-chan time.Time
+	if !until.IsZero() {
+		timer := r.cfg.Clock.NewTimer(until.Sub(r.cfg.Clock.Now()))
+		defer timer.Stop()
+		expired = timer.C()
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-expired:
+		return true
+	case <-r.wakeup:
+	}
+	// What is new is not due before, and many new causes are looked at together.
+	timer := r.cfg.Clock.NewTimer(gather)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C():
+		return true
+	}
+}
+
+// flush tells what is due, and returns when it is to be called again; the zero time when
+// nothing is pending.
+func (r *Reporter) flush() time.Time {
+	lines, sent, delayed, next := r.take(r.cfg.Clock.Now())
+	for _, e := range lines {
+		r.cfg.Logger.Info("Service is not served as it asks for", "service", e.Service.String(), "type", e.Type(),
+			"reason", e.Reason, "message", e.Message)
+	}
+	for _, e := range sent {
+		r.cfg.Send(e)
+	}
+	if r.cfg.Delayed != nil {
+		r.cfg.Delayed(delayed)
+	}
+	return next
+}
+
+// take returns what to log and what to send now, how many Events the rate limit delays,
+// and when something is due again.
+func (r *Reporter) take(now time.Time) (lines, sent []Event, delayed int, next time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var due []*cause
+	for c := range r.pending {
+		if !now.Before(c.due) {
+			due = append(due, c)
+		} else if next.IsZero() || c.due.Before(next) {
+			next = c.due
+		}
+	}
+	slices.SortFunc(due, compareCauses)
+	for i, c := range due {
+		if !c.logged {
+			c.logged = true
+			lines = append(lines, c.event())
+		}
+		switch {
+		case r.cfg.Send == nil:
+		case delayed == 0 && r.bucket.TryAccept():
+			sent = append(sent, c.event())
+		default:
+			delayed = max(delayed, len(due)-i)
+			continue
+		}
+		delete(r.pending, c)
+	}
+	if again := now.Add(refill); delayed > 0 && (next.IsZero() || again.Before(next)) {
+		next = again
+	}
+	return lines, sent, delayed, next
+}
+
+// compareCauses puts warnings first, then what is due for longest.
+func compareCauses(a, b *cause) int {
+	rank := func(c *cause) int {
+		if c.telling.Warning {
+			return 0
+		}
+		return 1
+	}
+	return cmp.Or(cmp.Compare(rank(a), rank(b)), a.due.Compare(b.due),
+		services.CompareNames(a.service, b.service), cmp.Compare(a.reason, b.reason))
+}

@@ -1,0 +1,79 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package events
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/hnsproxy/hnsproxy/hnslb"
+)
+
+const (
+	// noteLimit is the longest note of an Event that the API takes, in bytes.
+	noteLimit = 1024
+	// shown is how many frontends are named with one message, and how many messages.
+	shown = 5
+)
+
+func (c *cause) event() Event {
+	return Event{Service: c.service, UID: c.uid, Warning: c.telling.Warning, Reason: c.reason, Message: c.text()}
+}
+
+// text names the frontends with their messages, each message once:
+// "10.96.0.5:80/TCP, node port 30080/TCP: what is wrong; remark".
+func (c *cause) text() string {
+	keys := slices.SortedFunc(maps.Keys(c.messages), hnslb.FrontendKey.Compare)
+	var order []string
+	frontends := map[string][]string{}
+	for _, k := range keys {
+		m := c.messages[k]
+		if frontends[m] == nil {
+			order = append(order, m)
+		}
+		frontends[m] = append(frontends[m], place(k))
+	}
+	for i, m := range order {
+		order[i] = enumerate(frontends[m], ", ") + ": " + m
+	}
+	text := enumerate(order, "; ")
+	if c.telling.Remark != "" {
+		text += "; " + c.telling.Remark
+	}
+	return cut(text, noteLimit)
+}
+
+// place is a frontend in the words of users.
+func place(k hnslb.FrontendKey) string {
+	switch {
+	case !k.NodePort():
+		return k.String()
+	case k.Family == hnslb.IPv6:
+		return fmt.Sprintf("IPv6 node port %d/%s", k.Port, k.Protocol)
+	}
+	return fmt.Sprintf("node port %d/%s", k.Port, k.Protocol)
+}
+
+func enumerate(words []string, between string) string {
+	if more := len(words) - shown; more > 0 {
+		return strings.Join(words[:shown], between) + fmt.Sprintf(" and %d more", more)
+	}
+	return strings.Join(words, between)
+}
+
+// cut shortens a text to at most that many bytes, in front of a character.
+func cut(text string, limit int) string {
+	const dots = "..."
+	if len(text) <= limit {
+		return text
+	}
+	end := limit - len(dots)
+	for end > 0 && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end] + dots
+}
