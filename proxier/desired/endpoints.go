@@ -98,7 +98,7 @@ func every(cs []candidate, is func(candidate) bool) bool {
 
 // candidates returns the endpoints of one Service port and family, in order of address
 // and port, each once. While a pod's address moves from slice to slice, or to another
-// pod, the API may show it twice: the one in the better state counts.
+// pod, the API may show it twice: the one of the higher rank counts.
 func candidates(in services.Input, p services.Port, f hnslb.Family, node services.Node) []candidate {
 	var out []candidate
 	for _, s := range in.Slices {
@@ -121,14 +121,19 @@ func candidates(in services.Input, p services.Port, f hnslb.Family, node service
 	return slices.CompactFunc(out, func(a, b candidate) bool { return a.IP == b.IP && a.port == b.port })
 }
 
-// rank orders the states of one address: ready, then draining, then neither; local first.
+// rank orders the states of one address: not terminating before terminating, since a pod
+// network may give a pod's address to another while it still terminates, and then packets
+// reach the other; among equals ready, then draining, then neither; local first.
 func (c candidate) rank() int {
 	rank := 0
+	if !c.Terminating {
+		rank = 8
+	}
 	switch {
 	case c.Ready:
-		rank = 4
+		rank += 4
 	case c.Serving && c.Terminating:
-		rank = 2
+		rank += 2
 	}
 	if c.local {
 		rank++

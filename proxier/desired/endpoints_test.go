@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/proxier/services"
 )
 
@@ -89,6 +90,46 @@ func TestChoose(t *testing.T) {
 			t.Errorf("got %s", got)
 		}
 	})
+}
+
+// TestCandidates: of one address that slices show in several states, one counts, whichever
+// slice comes first.
+func TestCandidates(t *testing.T) {
+	for _, tc := range []struct{ name, a, b string }{
+		{"ready before not ready", "a:R", "a:"},
+		{"draining before going down", "a:S+T", "a:T"},
+		{"this node before others", "a:R+L", "a:R"},
+		{"ready before this node", "a:R", "a:L"},
+		{"a pod that starts on the address of one that drains", "a:", "a:S+T"},
+		{"the same, both published while not ready", "a:R", "a:R+T+L"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			want := parseCandidates(t, tc.a)[0]
+			for _, order := range [][]string{{tc.a, tc.b}, {tc.b, tc.a}} {
+				got := candidates(slicesOf(t, order), services.Port{Protocol: hnslb.TCP}, hnslb.IPv4, services.Node{Name: "n1"})
+				if len(got) != 1 || got[0].Ready != want.Ready || got[0].Terminating != want.Terminating || got[0].local != want.local {
+					t.Errorf("of %v counts %+v", order, got)
+				}
+			}
+		})
+	}
+}
+
+// slicesOf makes a slice of each text of parseCandidates; local ones are on node n1.
+func slicesOf(t *testing.T, texts []string) services.Input {
+	t.Helper()
+	var in services.Input
+	for _, text := range texts {
+		s := &services.Slice{Family: hnslb.IPv4, Ports: []services.SlicePort{{Protocol: hnslb.TCP, Port: 80}}}
+		for _, c := range parseCandidates(t, text) {
+			if c.local {
+				c.Node = "n1"
+			}
+			s.Endpoints = append(s.Endpoints, c.Endpoint)
+		}
+		in.Slices = append(in.Slices, s)
+	}
+	return in
 }
 
 func TestHinted(t *testing.T) {
