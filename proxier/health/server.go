@@ -77,13 +77,7 @@ func (s Server) serveOnce(ctx context.Context) error {
 	if s.Listening != nil {
 		s.Listening(listener.Addr())
 	}
-	server := &http.Server{
-		Handler:           s.Handler,
-		ReadHeaderTimeout: headerPeriod,
-		// What a probe or a scrape does wrong is not worth an error in the log.
-		ErrorLog:    klog.NewStandardLogger("INFO"),
-		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
-	}
+	server := newHTTPServer(ctx, s.Handler)
 	stopped := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(stopped)
@@ -96,6 +90,17 @@ func (s Server) serveOnce(ctx context.Context) error {
 	}
 	_ = server.Close() // Accepting broke; its error is the one that counts.
 	return err
+}
+
+// newHTTPServer makes the server of one port. Requests under way outlive ctx.
+func newHTTPServer(ctx context.Context, h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: headerPeriod,
+		// What a probe or a scrape does wrong is not worth an error in the log.
+		ErrorLog:    klog.NewStandardLogger("INFO"),
+		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+	}
 }
 
 // shutdown lets running requests end, but not for ever.
