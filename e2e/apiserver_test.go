@@ -18,22 +18,17 @@ import (
 // TestAPIServerAway takes the API server away, orderly and by a crash. Meanwhile HNS is left alone and traffic goes on; what
 // changed before hnsproxy was connected again is picked up.
 func TestAPIServerAway(t *testing.T) {
-	for _, test := range []struct {
-		crash bool
-		setup harness.Setup
-	}{
-		{false, harness.Setup{Profile: emulator.WS2025()}},
-		{true, harness.Setup{Profile: emulator.WS2022(), Overlay: true}},
-	} {
-		t.Run(fmt.Sprintf("crash=%t", test.crash), func(t *testing.T) {
-			w := harness.New(t, plane, test.setup)
+	for _, setup := range bothWays(harness.Setup{Profile: emulator.WS2025()}, harness.Setup{Profile: emulator.WS2022(), Overlay: true}) {
+		crash := setup.Overlay
+		t.Run(fmt.Sprintf("crash=%t/%s", crash, setup), func(t *testing.T) {
+			w := harness.New(t, plane, setup)
 			group, packets := busyService(w)
 			w.Service("gone", func(s *corev1.Service) { s.Spec.Selector = map[string]string{"app": "web"} })
 			proxy := w.StartProxy()
 			w.Converge()
 
-			w.StopAPIServer(test.crash)
-			if !test.crash {
+			w.StopAPIServer(crash)
+			if !crash {
 				// Before it ended it took its endpoint out of the Service "kubernetes".
 				w.Eventually("see the API server leave", func() bool { return !strings.Contains(w.HNS.Dump(), "loadbalancer 10.96.0.1 ") })
 			}

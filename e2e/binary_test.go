@@ -21,8 +21,8 @@ import (
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
 )
 
-// program is hnsproxy's binary with its HNS in a file.
-type program struct {
+// binary is hnsproxy's binary with its HNS in a file.
+type binary struct {
 	w     *harness.World
 	path  string
 	state string
@@ -85,10 +85,10 @@ func TestBinaryRefusesABadCommandLine(t *testing.T) {
 }
 
 // build builds the program. Each start of it has a log of its own directory.
-func build(t *testing.T, w *harness.World) *program {
+func build(t *testing.T, w *harness.World) *binary {
 	t.Helper()
 	dir := t.TempDir()
-	p := &program{w: w, path: filepath.Join(dir, "hnsproxy"), state: filepath.Join(dir, "hns.json")}
+	p := &binary{w: w, path: filepath.Join(dir, "hnsproxy"), state: filepath.Join(dir, "hns.json")}
 	command := exec.Command("go", "build", "-o", p.path, "./cmd/hnsproxy")
 	command.Dir = ".."
 	if output, err := command.CombinedOutput(); err != nil {
@@ -98,7 +98,7 @@ func build(t *testing.T, w *harness.World) *program {
 }
 
 // start starts the program. Its log is emptied before.
-func (p *program) start(t *testing.T) *process.Process {
+func (p *binary) start(t *testing.T) *process.Process {
 	t.Helper()
 	dir := filepath.Dir(p.path)
 	if err := os.RemoveAll(process.LogPath(dir, "hnsproxy")); err != nil {
@@ -126,7 +126,7 @@ func (p *program) start(t *testing.T) *process.Process {
 }
 
 // address returns where the program serves, from its log.
-func (p *program) address(t *testing.T, server string) string {
+func (p *binary) address(t *testing.T, server string) string {
 	t.Helper()
 	log := process.Tail(process.LogPath(filepath.Dir(p.path), "hnsproxy"), 1000)
 	match := regexp.MustCompile(`"Serving" what="` + server + `" address="([^"]+)"`).FindStringSubmatch(log)
@@ -137,7 +137,7 @@ func (p *program) address(t *testing.T, server string) string {
 }
 
 // awaitHNS waits until the file holds what HNS must.
-func (p *program) awaitHNS(t *testing.T) {
+func (p *binary) awaitHNS(t *testing.T) {
 	t.Helper()
 	p.w.Eventually("program the HNS of the file", func() bool {
 		want, err := p.w.Wanted(t.Context())
@@ -146,7 +146,7 @@ func (p *program) awaitHNS(t *testing.T) {
 }
 
 // held returns what the file holds. The file may be missing.
-func (p *program) held(t *testing.T) []string {
+func (p *binary) held(t *testing.T) []string {
 	t.Helper()
 	file, err := os.Open(p.state)
 	if os.IsNotExist(err) {

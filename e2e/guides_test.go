@@ -26,7 +26,7 @@ const (
 // TestGuides sets up what the guides for Windows clusters do, and makes each of their checks: the Services win-webserver
 // (LoadBalancer) and iis (NodePort), a Pod of a DaemonSet on each Windows node, and cluster DNS on Linux.
 func TestGuides(t *testing.T) {
-	for _, setup := range harness.Setups() {
+	for _, setup := range bothWays(harness.Setups()...) {
 		t.Run(setup.String(), func(t *testing.T) {
 			w := harness.New(t, plane, setup)
 			web, iis, daemons, dns := guideObjects(t, w)
@@ -54,8 +54,8 @@ func TestGuides(t *testing.T) {
 			w.Reaches(harness.TCP(harness.FromInternet(), balancerIP, 80), webs...)
 			t.Log("node IP and port, from the master, from the internet and from the node itself")
 			for _, from := range clients() {
-				w.Reaches(harness.TCP(from, harness.NodeIP, webPort), webs...)
-				w.Reaches(harness.TCP(from, harness.NodeIP, iisPort), iiss...)
+				w.Reaches(harness.TCP(from, w.NodeIP, webPort), webs...)
+				w.Reaches(harness.TCP(from, w.NodeIP, iisPort), iiss...)
 			}
 			t.Log("names, by UDP and by TCP")
 			w.Reaches(harness.UDP(fromPod, dnsIP, 53), dnss...)
@@ -65,7 +65,7 @@ func TestGuides(t *testing.T) {
 			t.Log("nobody else")
 			w.Lost(harness.UDP(fromPod, webIP, 80))
 			w.Lost(harness.TCP(fromPod, webIP, 81))
-			w.Lost(harness.TCP(harness.FromInternet(), harness.NodeIP, 80))
+			w.Lost(harness.TCP(harness.FromInternet(), w.NodeIP, 80))
 		})
 	}
 }

@@ -7,7 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/app"
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/hnsproxy/hnsproxy/e2e/harness"
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
@@ -16,24 +17,28 @@ import (
 // TestHNSRestarts restarts HNS under hnsproxy, with and without loss, makes its network anew, and deletes objects behind
 // hnsproxy's back. Each time HNS comes to hold again what it must.
 func TestHNSRestarts(t *testing.T) {
-	for _, setup := range harness.Setups() {
+	for _, setup := range bothWays(harness.Setups()...) {
+		setup.SyncPeriod = time.Second // so that no test need wait half a minute
 		t.Run(setup.String(), func(t *testing.T) {
 			w := harness.New(t, plane, setup)
 			group := w.Group("web", 4)
 			remote := w.Group("remote", 2, w.Peer)
 			w.Service("web")
 			w.Service("remote")
-			w.StartProxy(oftenAudited)
+			w.Service("gone", func(s *corev1.Service) { s.Spec.Selector = map[string]string{"app": "web"} })
+			w.StartProxy()
 			w.Converge()
 
 			t.Log("nothing is lost")
 			w.HNS.ResetCounts()
+			w.HNS.ResetDark()
 			w.RestartHNS(emulator.RestartOptions{})
 			w.Eventually("list HNS", func() bool { return w.HNS.Counts()[hnslb.VerbLoadBalancers] >= 1 })
 			w.Converge()
 			if writes := w.Writes(); writes > 0 {
 				t.Errorf("%d writes after a restart of HNS that lost nothing", writes)
 			}
+			w.NeverDark()
 			for _, lost := range []emulator.RestartOptions{
 				{LoseLoadBalancers: true}, {LoseEndpoints: true}, {LoseLoadBalancers: true, LoseEndpoints: true},
 			} {
@@ -42,10 +47,13 @@ func TestHNSRestarts(t *testing.T) {
 				w.Converge()
 			}
 
-			t.Log("HNS is away while Pods change")
+			t.Log("HNS is away while Pods and Services change")
 			w.HNS.ResetCounts()
 			w.HNS.Stop()
 			w.Must(remote.Scale(t.Context(), 4))
+			w.Service("new", func(s *corev1.Service) { s.Spec.Selector = map[string]string{"app": "remote"} })
+			w.DeleteService("gone")
+			w.UpdateService("web", port(8000, 8080))
 			w.Eventually("miss HNS", func() bool { return w.HNS.Errors()[hnslb.VerbNetwork] >= 2 })
 			w.HNS.Start(emulator.RestartOptions{})
 			w.Converge()
@@ -68,6 +76,3 @@ func TestHNSRestarts(t *testing.T) {
 		})
 	}
 }
-
-// oftenAudited makes hnsproxy compare HNS every second instead of every 30, so that a test need not wait for it.
-func oftenAudited(o *app.Options) { o.SyncPeriod = time.Second }

@@ -61,12 +61,8 @@ func kindsSteps() []kindsStep {
 func TestServiceKinds(t *testing.T) {
 	setups := append(harness.Setups(), harness.Setup{Profile: emulator.WS2022(), DSR: true},
 		harness.Setup{Profile: emulator.WS2019(), Overlay: true, DSR: true})
-	for i, setup := range setups {
-		name := setup.String()
-		if i >= 4 {
-			name += "-dsr"
-		}
-		t.Run(name, func(t *testing.T) {
+	for _, setup := range bothWays(setups...) {
+		t.Run(setup.String(), func(t *testing.T) {
 			w := harness.New(t, plane, setup)
 			w.Group("web", 4)
 			w.StartProxy()
@@ -115,7 +111,7 @@ func count(lines []string, six bool) int {
 // TestBackendsElsewhere has backends that are no Pods of a node's range: on the host's network of other nodes, and on a
 // virtual node with an address from nowhere. On an overlay only the node's own address gets their answers.
 func TestBackendsElsewhere(t *testing.T) {
-	for _, setup := range harness.Setups() {
+	for _, setup := range bothWays(harness.Setups()...) {
 		t.Run(setup.String(), func(t *testing.T) {
 			w := harness.New(t, plane, setup)
 			virtual := w.Namespace + "-virtual"
@@ -136,7 +132,7 @@ func TestBackendsElsewhere(t *testing.T) {
 				w.Must(err)
 				w.Converge()
 				verdicts := w.Reaches(harness.TCP(client, w.Get(pod.Name).Spec.ClusterIP, 80), at(object, 8080))
-				if want := harness.NodeIP; setup.Overlay && pod.Name != "here" && verdicts[0].SourceIP.String() != want {
+				if want := w.NodeIP; setup.Overlay && pod.Name != "here" && verdicts[0].SourceIP.String() != want {
 					t.Errorf("%s is asked from %s, want the node's own address %s", pod.Name, verdicts[0].SourceIP, want)
 				}
 			}

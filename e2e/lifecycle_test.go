@@ -18,7 +18,7 @@ import (
 // TestServiceLifecycle creates, scales, rolls, changes and deletes a Service. After each step HNS holds exactly what it must,
 // and at the end what it held at the beginning.
 func TestServiceLifecycle(t *testing.T) {
-	for _, setup := range harness.Setups() {
+	for _, setup := range bothWays(harness.Setups()...) {
 		t.Run(setup.String(), func(t *testing.T) {
 			w := harness.New(t, plane, setup)
 			w.StartProxy()
@@ -80,7 +80,14 @@ func TestServiceLifecycle(t *testing.T) {
 // TestOneServiceAtATime shows that a change costs what changed: a Pod more on another node takes two calls for a Service with
 // one frontend, and two when it goes, whatever else there is. What no proxy cares for takes none.
 func TestOneServiceAtATime(t *testing.T) {
-	w := harness.New(t, plane, harness.Setup{Profile: emulator.WS2025(), Overlay: true})
+	for _, setup := range bothWays(harness.Setup{Profile: emulator.WS2025(), Overlay: true}) {
+		t.Run(setup.String(), func(t *testing.T) { oneServiceAtATime(t, setup) })
+	}
+}
+
+func oneServiceAtATime(t *testing.T, setup harness.Setup) {
+	t.Helper()
+	w := harness.New(t, plane, setup)
 	for _, name := range []string{"one", "two", "three"} {
 		w.Group(name, 4)
 		w.Service(name)

@@ -7,14 +7,44 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
+	"sync"
 	"testing"
 
 	"github.com/hnsproxy/hnsproxy/e2e/controlplane"
 	"github.com/hnsproxy/hnsproxy/e2e/harness"
+	"github.com/hnsproxy/hnsproxy/e2e/program"
+	"github.com/hnsproxy/hnsproxy/e2e/winlab"
 )
 
 // plane is the control plane of all tests of this package. They run one after the other, and each leaves it as it was.
 var plane *controlplane.ControlPlane
+
+// exeDir is where hnsproxy.exe is built.
+var exeDir string
+
+// hnsproxyExe makes the Windows lab and hnsproxy.exe, once.
+var hnsproxyExe = sync.OnceValues(func() (program.Program, error) {
+	ctx := context.Background()
+	if err := winlab.Prepare(ctx); err != nil {
+		return program.Program{}, err
+	}
+	return program.Hnsproxy(ctx, exeDir)
+})
+
+// asExe are these machines with hnsproxy.exe under Wine.
+func asExe(setups ...harness.Setup) []harness.Setup {
+	setups = slices.Clone(setups)
+	for i := range setups {
+		setups[i].Exe = hnsproxyExe
+	}
+	return setups
+}
+
+// bothWays are these machines with hnsproxy in this process, and again with hnsproxy.exe under Wine.
+func bothWays(setups ...harness.Setup) []harness.Setup {
+	return slices.Concat(setups, asExe(setups...))
+}
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
@@ -24,6 +54,7 @@ func run(m *testing.M) int {
 		return fail(err)
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // a leftover in the directory for leftovers
+	exeDir = dir
 	if plane, err = controlplane.Start(context.Background(), dir); err != nil {
 		return fail(err)
 	}

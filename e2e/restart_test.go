@@ -5,7 +5,6 @@ package e2e
 
 import (
 	"context"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -18,7 +17,7 @@ import (
 
 // TestRestartOfAnUnchangedNode restarts hnsproxy: it lists HNS once, writes nothing, and nothing is ever dark.
 func TestRestartOfAnUnchangedNode(t *testing.T) {
-	for _, setup := range harness.Setups() {
+	for _, setup := range bothWays(harness.Setups()...) {
 		t.Run(setup.String(), func(t *testing.T) {
 			w := harness.New(t, plane, setup)
 			_, packets := busyService(w)
@@ -32,7 +31,7 @@ func TestRestartOfAnUnchangedNode(t *testing.T) {
 			first.Stop()
 			second := w.StartProxy()
 			w.Converge()
-			if diff := cmp.Diff(harness.ReadCalls(), w.HNS.Counts()); diff != "" {
+			if diff := cmp.Diff(w.ReadCalls(), w.HNS.Counts()); diff != "" {
 				t.Errorf("calls of HNS (-want +got):\n%s", diff)
 			}
 			if diff := cmp.Diff(before, w.HNS.Dump()); diff != "" {
@@ -49,39 +48,47 @@ func TestRestartOfAnUnchangedNode(t *testing.T) {
 	}
 }
 
-// TestRestartsInTheMiddleOfARoll restarts hnsproxy while each Pod is being replaced, once with the new Pod in force, once
-// without. Nothing is lost where HNS changes load balancers in place.
+// TestRestartsInTheMiddleOfARoll stops and kills hnsproxy while each Pod is being replaced, and starts it again. Where HNS
+// changes load balancers in place nothing is lost; elsewhere only what a load balancer that is made anew costs.
 func TestRestartsInTheMiddleOfARoll(t *testing.T) {
-	for _, overlay := range []bool{false, true} {
-		setup := harness.Setup{Profile: emulator.WS2025(), Overlay: overlay, Latency: emulator.WS2022Latency()}
-		t.Run(setup.String(), func(t *testing.T) {
-			w := harness.New(t, plane, setup)
-			group, packets := busyService(w)
-			proxy := w.StartProxy()
-			w.Converge()
-			group.Grace = func(ctx context.Context, pod *corev1.Pod) error {
-				proxy.Stop()
-				proxy = w.StartProxy()
-				return w.Drained(ctx, pod)
-			}
-			w.HNS.ResetDark()
-			traffic := w.Traffic(packets...)
-			for range group.Pods() {
-				w.Must(group.ReplaceOldest(t.Context()))
-			}
-			w.Converge()
-			w.NeverDark()
-			if _, lost := traffic.Stop(); len(lost) > 0 {
-				t.Errorf("%d packets were lost:\n%s", len(lost), strings.Join(lost[:min(10, len(lost))], "\n"))
-			}
-		})
+	for end, setups := range map[string][]harness.Setup{
+		"stopped": bothWays(harness.Setup{Profile: emulator.WS2025()}, harness.Setup{Profile: emulator.WS2025(), Overlay: true}),
+		"killed":  asExe(harness.Setups()...),
+	} {
+		for _, setup := range setups {
+			setup.Latency = emulator.WS2022Latency()
+			t.Run(end+"/"+setup.String(), func(t *testing.T) {
+				w := harness.New(t, plane, setup)
+				group, packets := busyService(w)
+				proxy := w.StartProxy()
+				w.Converge()
+				group.Grace = func(ctx context.Context, pod *corev1.Pod) error {
+					if end == "killed" {
+						proxy.Kill()
+					} else {
+						proxy.Stop()
+					}
+					proxy = w.StartProxy()
+					return w.Drained(ctx, pod)
+				}
+				w.HNS.ResetDark()
+				w.HNS.ResetCounts()
+				traffic := w.Traffic(packets...)
+				for range group.Pods() {
+					w.Must(group.ReplaceOldest(t.Context()))
+				}
+				w.Converge()
+				_, lost := traffic.Stop()
+				nothingLost(t, w, setup, lost)
+			})
+		}
 	}
 }
 
 // TestChangesWhileStopped changes and deletes Services while hnsproxy does not run. What is left over goes after it is back,
 // and not before it has read both Services and EndpointSlices.
 func TestChangesWhileStopped(t *testing.T) {
-	for _, setup := range harness.Setups() {
+	for _, setup := range bothWays(harness.Setups()...) {
 		t.Run(setup.String(), func(t *testing.T) {
 			w := harness.New(t, plane, setup)
 			gone, kept := w.Group("gone", 2), w.Group("kept", 3)
@@ -123,7 +130,14 @@ func TestChangesWhileStopped(t *testing.T) {
 // TestStopBetweenDeletionAndCreation asks hnsproxy to end while it makes a load balancer anew, since this HNS cannot change one
 // in place. It ends after the creation: the Service is not dark until somebody starts hnsproxy again.
 func TestStopBetweenDeletionAndCreation(t *testing.T) {
-	w := harness.New(t, plane, harness.Setup{Profile: emulator.WS2022(), Overlay: true})
+	for _, setup := range bothWays(harness.Setup{Profile: emulator.WS2022(), Overlay: true}) {
+		t.Run(setup.String(), func(t *testing.T) { stopBetweenDeletionAndCreation(t, setup) })
+	}
+}
+
+func stopBetweenDeletionAndCreation(t *testing.T, setup harness.Setup) {
+	t.Helper()
+	w := harness.New(t, plane, setup)
 	group := w.Group("web", 2, w.Node)
 	w.Service("web")
 	proxy := w.StartProxy()

@@ -142,7 +142,12 @@ func (w *World) report() string {
 	return text + fmt.Sprintf("== hnsproxy's frontends\n%s\n== hnsproxy logged last\n%s\n", w.proxy.Table(), w.proxy.Log.Tail(40))
 }
 
-// ReadCalls are the calls of HNS with which hnsproxy starts: who HNS is, its network, and one list of each kind.
-func ReadCalls() map[hnslb.Verb]int {
-	return map[hnslb.Verb]int{hnslb.VerbFeatures: 1, hnslb.VerbNetwork: 1, hnslb.VerbEndpoints: 1, hnslb.VerbLoadBalancers: 1}
+// ReadCalls are the calls of HNS with which hnsproxy starts: who HNS is, its network, and one list of each kind. hnsproxy.exe has
+// two lists of load balancers to begin with: package hcn asks through V1 and V2 and compares.
+func (w *World) ReadCalls() map[hnslb.Verb]int {
+	calls := map[hnslb.Verb]int{hnslb.VerbFeatures: 1, hnslb.VerbNetwork: 1, hnslb.VerbEndpoints: 1, hnslb.VerbLoadBalancers: 1}
+	if w.setup.Exe != nil {
+		calls[hnslb.VerbLoadBalancers]++
+	}
+	return calls
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
 )
 
-// balancerLine prints a load balancer: "10.96.0.10:53/UDP to 10.244.0.2,10.244.1.2* port 53 VIPExternal source=10.0.0.4".
+// balancerLine prints a load balancer: "10.96.0.10:53/UDP to 10.244.0.2,10.244.1.2* port 53 VIPExternal source=198.18.0.4".
 // Backends are in order, a star marks local ones.
 func balancerLine(frontend string, target int32, backends, notes []string) string {
 	notes = keep(notes, func(n string) bool { return n != "" })
@@ -22,7 +22,7 @@ func balancerLine(frontend string, target int32, backends, notes []string) strin
 	return strings.Join(append([]string{text}, notes...), " ")
 }
 
-// endpointLine prints an endpoint: "endpoint 10.244.2.2 remote via 10.0.0.5".
+// endpointLine prints an endpoint: "endpoint 10.244.2.2 remote via 198.18.0.5".
 func endpointLine(ips, provider string, remote bool) string {
 	text := "endpoint " + ips
 	if !remote {

@@ -36,11 +36,11 @@ func newNetwork(hns *emulator.Emulator, node string) *network {
 	return &network{hns: hns, node: node, live: map[netip.Addr]bool{}, local: map[string][]netip.Addr{}}
 }
 
-// create makes the HNS network, with a route to each other node on an overlay.
-func (n *network) create(setup Setup) error {
+// create makes the HNS network on a host with that management IP and MAC, with a route to each other node on an overlay.
+func (n *network) create(setup Setup, host emulator.NetworkSpec) error {
 	spec := emulator.NetworkSpec{
 		Name: networkName, Type: setup.networkType(),
-		ManagementIP: netip.MustParseAddr(NodeIP), Subnets: prefixes("10.244.1.0/24"),
+		ManagementIP: host.ManagementIP, HostMAC: host.HostMAC, Subnets: prefixes("10.244.1.0/24"),
 	}
 	if setup.Overlay {
 		spec.Remotes = []hnslb.RemoteSubnet{

@@ -4,65 +4,60 @@
 package harness
 
 import (
-	"context"
-	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"os"
-	"strings"
 	"sync"
 	"testing"
 
-	"k8s.io/klog/v2"
-	"k8s.io/klog/v2/textlogger"
-
 	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/app"
 	"github.com/hnsproxy/hnsproxy/e2e/controlplane"
-	"github.com/hnsproxy/hnsproxy/proxier"
 )
 
 // User returns the ServiceAccount of deploy/rbac.yaml, with which hnsproxy runs.
 func User() string { return controlplane.ServiceAccount("kube-system", "hnsproxy") }
 
-// Proxy is a hnsproxy that runs in this process.
+// Proxy is a hnsproxy that was started: in this process, or hnsproxy.exe under Wine.
 type Proxy struct {
+	instance
 	// Log is what it has logged.
 	Log *Log
-	// Stop ends it in good order and returns when it has ended. Stopping twice does nothing.
-	Stop func()
 
-	tb      testing.TB
-	ctx     context.Context // ends when hnsproxy is to end
-	mu      sync.Mutex
-	proxier *proxier.Proxier
-	addrs   map[string]string
+	tb    testing.TB
+	ended sync.Once
 }
 
-// StartProxy starts hnsproxy on World.Node with the options of kube-proxy's defaults, changed as told. It returns at once.
-// The test's end stops it. One at a time may run.
-func (w *World) StartProxy(changes ...func(*app.Options)) *Proxy {
+// instance is one way to run hnsproxy. Its methods may be called from several goroutines.
+type instance interface {
+	// Synced tells whether the first lists of all kinds were read, so that HNS is being written.
+	Synced() bool
+	// Stopping tells whether hnsproxy knows that it is to end.
+	Stopping() bool
+	// Table is how far the frontends are, for people.
+	Table() string
+
+	// idle tells whether hnsproxy has nothing to do right now.
+	idle() bool
+	// address returns where one of the two servers is, "" when it does not serve yet.
+	address(server string) string
+	// stop ends hnsproxy in good order, and tells how it ended.
+	stop() error
+	// kill ends it as a crash does.
+	kill() error
+	// leaks tells what it has left open in HNS, though nothing is on its way.
+	leaks() error
+}
+
+// StartProxy starts hnsproxy on World.Node with the options of kube-proxy's defaults. It returns at once. The test's end stops
+// it. One at a time may run.
+func (w *World) StartProxy() *Proxy {
 	w.tb.Helper()
-	p := &Proxy{Log: &Log{}, tb: w.tb, addrs: map[string]string{}}
-	o := w.options()
-	for _, change := range changes {
-		change(o)
+	p := &Proxy{tb: w.tb}
+	if w.setup.Exe == nil {
+		p.instance, p.Log = w.startHere()
+	} else {
+		p.instance, p.Log = w.startExe()
 	}
-	w.Must(o.Complete(app.Host{Getenv: os.Getenv, Hostname: os.Hostname}))
-	logger := textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(p.Log), textlogger.Verbosity(2)))
-	ctx, cancel := context.WithCancel(klog.NewContext(context.Background(), logger))
-	p.ctx = ctx
-	ended := make(chan error, 1)
-	go func() {
-		ended <- app.Run(ctx, *o, app.Deps{Driver: w.HNS, Out: io.Discard, OnStart: p.started, OnListen: p.listening})
-	}()
-	p.Stop = sync.OnceFunc(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			p.tb.Errorf("hnsproxy ended with an error: %v\n%s", err, p.Log.Tail(20))
-		}
-	})
-	w.tb.Cleanup(p.Stop)
+	w.tb.Cleanup(func() { p.end(p.leaks, p.stop) })
 	w.proxy = p
 	return p
 }
@@ -75,64 +70,44 @@ func (w *World) options() *app.Options {
 	o.Kubeconfig, o.Hostname, o.Network = kubeconfig, w.Node, networkName
 	o.HealthzBindAddress, o.MetricsBindAddress, o.BindAddressHardFail = "127.0.0.1:0", "127.0.0.1:0", true
 	o.EnableDSR = w.setup.DSR
+	if w.setup.SyncPeriod > 0 {
+		o.SyncPeriod = w.setup.SyncPeriod
+	}
 	if w.setup.Overlay {
 		o.SourceVIP = SourceVIP
 	}
 	return o
 }
 
-func (p *Proxy) started(s app.Started) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.proxier = s.Proxier
+// Stop ends hnsproxy in good order and returns when it has ended. Stopping one that has ended does nothing.
+func (p *Proxy) Stop() {
+	p.tb.Helper()
+	p.end(p.stop)
 }
 
-func (p *Proxy) listening(name string, addr net.Addr) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.addrs[name] = addr.String()
+// Kill ends hnsproxy as a crash does, whatever it is at, and returns when it is gone. Calls that HNS has got it carries out all
+// the same, as Windows does. Only hnsproxy.exe can be killed.
+func (p *Proxy) Kill() {
+	p.tb.Helper()
+	p.end(p.kill)
 }
 
-// Stopping tells whether Stop was called.
-func (p *Proxy) Stopping() bool { return p.ctx.Err() != nil }
-
-// running returns the proxy proper, nil before the first lists are there.
-func (p *Proxy) running() *proxier.Proxier {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.proxier
-}
-
-// Synced tells whether the first lists of all kinds were read, so that HNS is being written.
-func (p *Proxy) Synced() bool { return p.running() != nil }
-
-// idle tells whether hnsproxy has nothing to do right now.
-func (p *Proxy) idle() bool {
-	r := p.running()
-	return r != nil && r.Idle()
-}
-
-// Table is the status of all frontends for people.
-func (p *Proxy) Table() string {
-	r := p.running()
-	if r == nil {
-		return "(not synced)"
-	}
-	var lines []string
-	for _, s := range r.Table().Rows() {
-		f := s.Frontend
-		lines = append(lines, fmt.Sprintf("%s %s %s %s %s %s", f.Service, f.Kind, f.Key, s.State, s.Reason, s.Message))
-	}
-	return strings.Join(lines, "\n")
+// end does what ends hnsproxy, once.
+func (p *Proxy) end(steps ...func() error) {
+	p.tb.Helper()
+	p.ended.Do(func() {
+		for _, step := range steps {
+			if err := step(); err != nil {
+				p.tb.Errorf("hnsproxy ended with an error: %v\n%s", err, p.Log.Tail(20))
+			}
+		}
+	})
 }
 
 // Get asks one of hnsproxy's two servers, "healthz" or "metrics".
 func (p *Proxy) Get(server, path string) (code int, body string) {
 	p.tb.Helper()
-	p.mu.Lock()
-	addr := p.addrs[server]
-	p.mu.Unlock()
-	code, body, err := Get("http://" + addr + path)
+	code, body, err := Get("http://" + p.address(server) + path)
 	if err != nil {
 		p.tb.Fatal(err)
 	}

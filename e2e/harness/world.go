@@ -8,11 +8,14 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/hnsproxy/hnsproxy/e2e/controlplane"
 	"github.com/hnsproxy/hnsproxy/e2e/kubelet"
+	"github.com/hnsproxy/hnsproxy/e2e/program"
+	"github.com/hnsproxy/hnsproxy/e2e/winlab"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
 )
 
@@ -25,10 +28,23 @@ type Setup struct {
 	DSR bool
 	// Latency of HNS; the zero value answers at once.
 	Latency emulator.Latency
+	// SyncPeriod is how often HNS is compared with what it must hold; the zero value is the default.
+	SyncPeriod time.Duration
+	// Exe makes hnsproxy.exe, which then runs under Wine. Without it hnsproxy runs in this process.
+	Exe func() (program.Program, error)
 }
 
-// String is a name for a subtest: "l2bridge-ws2022".
-func (s Setup) String() string { return strings.ToLower(s.networkType()) + "-" + s.Profile.Name }
+// String is a name for a subtest: "l2bridge-ws2022", "overlay-ws2025-dsr-exe".
+func (s Setup) String() string {
+	name := strings.ToLower(s.networkType()) + "-" + s.Profile.Name
+	if s.DSR {
+		name += "-dsr"
+	}
+	if s.Exe != nil {
+		name += "-exe"
+	}
+	return name
+}
 
 func (s Setup) networkType() string {
 	if s.Overlay {
@@ -54,12 +70,13 @@ const (
 	FarZone  = "zone-b" // of World.Peer
 )
 
-// Addresses of the nodes. The third byte of a pod subnet tells its node.
+// Addresses of the nodes, of ranges that no machine has (RFC 2544, RFC 4193). The third byte of a pod subnet tells its node.
 const (
-	NodeIP   = "10.0.0.4"
+	// nodeIPv4 is World.NodeIP of a hnsproxy in this process.
+	nodeIPv4 = "198.18.0.4"
 	NodeIPv6 = "fd00:10::4"
-	PeerIP   = "10.0.0.5"
-	LinuxIP  = "10.0.0.10"
+	PeerIP   = "198.18.0.5"
+	LinuxIP  = "198.18.0.10"
 	// SourceVIP is the address that the network plugin keeps free on World.Node for an overlay.
 	SourceVIP = "10.244.1.254"
 )
@@ -76,12 +93,15 @@ type World struct {
 	HNS *emulator.Emulator
 	// Node is the name of that node, Peer of another Windows node, Linux of the one with the control plane.
 	Node, Peer, Linux string
+	// NodeIP is the node's IPv4 address. hnsproxy.exe looks for the interface that has it, so it runs on an address of this machine.
+	NodeIP string
 
 	tb      testing.TB
 	setup   Setup
 	network *network
 	proxy   *Proxy
-	down    bool // the API server
+	down    bool            // the API server
+	program program.Program // of Setup.Exe
 	// asked is how many requests of hnsproxy are of earlier tests; refusable that this one must expect refusals.
 	asked     int
 	refusable bool
@@ -102,7 +122,12 @@ func New(tb testing.TB, plane *controlplane.ControlPlane, setup Setup) *World {
 	}
 	w.Node, w.Peer, w.Linux = w.Namespace+"-win-1", w.Namespace+"-win-2", w.Namespace+"-linux"
 	w.network = newNetwork(w.HNS, w.Node)
-	w.Must(w.network.create(setup))
+	host := emulator.NetworkSpec{ManagementIP: netip.MustParseAddr(nodeIPv4)}
+	if setup.Exe != nil {
+		host = w.prepareExe()
+	}
+	w.NodeIP = host.ManagementIP.String()
+	w.Must(w.network.create(setup, host))
 	for _, node := range w.nodes() {
 		w.AddNode(node)
 	}
@@ -118,10 +143,21 @@ func New(tb testing.TB, plane *controlplane.ControlPlane, setup Setup) *World {
 	return w
 }
 
+// prepareExe makes hnsproxy.exe and describes the host that it runs on.
+func (w *World) prepareExe() emulator.NetworkSpec {
+	w.tb.Helper()
+	var err error
+	w.program, err = w.setup.Exe()
+	w.Must(err)
+	host, err := winlab.Network(networkName, w.setup.networkType())
+	w.Must(err)
+	return host
+}
+
 // nodes describes the nodes. Pods are of both families where the network can carry both.
 func (w *World) nodes() []kubelet.Node {
 	nodes := []kubelet.Node{
-		{Name: w.Node, Zone: NearZone, OS: "windows", InternalIPs: addrs(NodeIP, NodeIPv6), PodCIDRs: prefixes("10.244.1.0/24", "fd00:244:1::/64")},
+		{Name: w.Node, Zone: NearZone, OS: "windows", InternalIPs: addrs(w.NodeIP, NodeIPv6), PodCIDRs: prefixes("10.244.1.0/24", "fd00:244:1::/64")},
 		{Name: w.Peer, Zone: FarZone, OS: "windows", InternalIPs: addrs(PeerIP, "fd00:10::5"), PodCIDRs: prefixes("10.244.2.0/24", "fd00:244:2::/64")},
 		{Name: w.Linux, Zone: NearZone, InternalIPs: addrs(LinuxIP, "fd00:10::10"), PodCIDRs: prefixes("10.244.0.0/24", "fd00:244::/64")},
 	}

@@ -66,12 +66,23 @@ func (p Program) Start(ctx context.Context, h Host) (*Running, error) {
 	if h.SourceVIP != "" {
 		args = append(args, "--source-vip="+h.SourceVIP)
 	}
-	cmd, err := h.HNS.Command(ctx, p.Path, args...)
+	r, err := p.Launch(ctx, h.HNS, h.Dir, args...)
+	if err != nil {
+		return nil, err
+	}
+	r.metrics = "http://" + ports[1] + "/metrics"
+	return r, nil
+}
+
+// Launch starts the program with these flags and no others. Its log is a new file in dir. Where it serves metrics is not known,
+// so that Syncs is of no use.
+func (p Program) Launch(ctx context.Context, hns *winlab.Service, dir string, args ...string) (*Running, error) {
+	cmd, err := hns.Command(ctx, p.Path, args...)
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", p.Name, err)
 	}
-	r := &Running{Started: time.Now(), metrics: "http://" + ports[1] + "/metrics", hns: h.HNS}
-	r.logPath = filepath.Join(h.Dir, fmt.Sprintf("%s-%s.log", p.Name, r.Started.Format("150405.000")))
+	r := &Running{Started: time.Now(), hns: hns}
+	r.logPath = filepath.Join(dir, fmt.Sprintf("%s-%s.log", p.Name, r.Started.Format("150405.000")))
 	if r.Process, err = process.StartCommand(cmd, p.Name, r.logPath); err != nil {
 		return nil, err
 	}
