@@ -24,6 +24,9 @@ func Compute(in services.Input, env *Env) []*Frontend {
 			c.port(p, f)
 		}
 	}
+	for _, f := range c.svc.Families {
+		c.healthChecks(f)
+	}
 	return c.out
 }
 
@@ -55,18 +58,22 @@ func (c *computation) port(p services.Port, f hnslb.Family) {
 		eps = choose(candidates(c.in, p, f, c.env.node), c.env.node)
 	}
 	for _, x := range c.faces(p, f) {
-		key := hnslb.FrontendKey{Family: f, VIP: x.vip, Protocol: p.Protocol, Port: x.port}
-		if c.seen[key] {
-			// One address may be both external IP and ingress IP of a Service.
-			continue
-		}
-		c.seen[key] = true
 		cs := eps.cluster
 		if x.local {
 			cs = eps.local
 		}
-		c.out = append(c.out, c.frontend(key, p, x, cs))
+		c.add(p, f, x, cs)
 	}
+}
+
+// add adds one frontend, once: an address may be both external IP and ingress IP.
+func (c *computation) add(p services.Port, f hnslb.Family, x face, cs []candidate) {
+	key := hnslb.FrontendKey{Family: f, VIP: x.vip, Protocol: p.Protocol, Port: x.port}
+	if c.seen[key] {
+		return
+	}
+	c.seen[key] = true
+	c.out = append(c.out, c.frontend(key, p, x, cs))
 }
 
 // faces lists the faces of one Service port in one family.
@@ -133,7 +140,7 @@ func (c *computation) frontend(key hnslb.FrontendKey, p services.Port, x face, c
 		out.limit(MixedPorts, "HNS has one target port per load balancer: %d endpoints with another target port than %d are left out",
 			left, out.InternalPort)
 	}
-	if c.svc.ClientIPAffinity {
+	if c.svc.ClientIPAffinity && x.kind != HealthCheck {
 		if c.env.features.SessionAffinity {
 			out.Distribution = hnslb.SourceIP
 		} else {
@@ -162,6 +169,9 @@ func (c *computation) blocked(f *Frontend) Note {
 		return Note{NoIPv6, "Windows overlay networks carry IPv4 only (KEP-5100); use an L2Bridge network for dual stack"}
 	case f.Key.Family == hnslb.IPv6 && !c.env.features.IPv6:
 		return Note{NoIPv6, fmt.Sprintf("HNS %s has no IPv6 load balancing (needs 11.10)", c.env.features.Version)}
+	case len(f.Backends) == 0 && f.Kind == HealthCheck:
+		return Note{NoRootEndpoint, fmt.Sprintf("HNS network %s has no %s endpoint of the node named %q: health checks sent to %s "+
+			"reach nobody; --root-hnsendpoint-name names the endpoint", c.env.network.Name, f.Key.Family, c.env.options.RootEndpoint, f.Key.VIP)}
 	case len(f.Backends) == 0:
 		return Note{NoEndpoints, "no endpoint may serve it now"}
 	case c.env.network.IsOverlay() && !f.SourceVIP.IsValid():

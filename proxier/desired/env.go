@@ -19,6 +19,7 @@ type Env struct {
 	features hnslb.Features
 	options  Options
 	routes   routes
+	root     Root
 }
 
 // Options are the operator's choices.
@@ -28,6 +29,9 @@ type Options struct {
 	// SourceVIP is the source address of balanced traffic (--source-vip), per family;
 	// the zero Addr when not given.
 	SourceVIP netip.Addr
+	// RootEndpoint names the HNS endpoint of the node itself, to which health checks of
+	// ingress IPs are forwarded (--root-hnsendpoint-name); empty forwards none.
+	RootEndpoint string
 	// NodePortAddresses say on which addresses of the node its node ports answer
 	// (--nodeport-addresses).
 	NodePortAddresses NodePortAddresses
@@ -41,7 +45,7 @@ func NewEnv(node services.Node, network hnslb.Network, features hnslb.Features, 
 
 // Same tells whether both give every frontend and endpoint the same value.
 func (e *Env) Same(o *Env) bool {
-	return e.node.SameTopology(o.node) && e.features == o.features && e.options == o.options &&
+	return e.node.SameTopology(o.node) && e.features == o.features && e.options == o.options && e.root == o.root &&
 		e.network.ID == o.network.ID && e.network.Type == o.network.Type &&
 		e.network.ManagementIP == o.network.ManagementIP && e.network.HostMAC == o.network.HostMAC &&
 		slices.Equal(e.network.Subnets, o.network.Subnets) && slices.Equal(e.network.Remotes, o.network.Remotes)

@@ -31,6 +31,8 @@ const (
 	NoLocalPolicy Reason = "LocalPolicyUnsupported"
 	// MixedPorts: HNS has one internal port per load balancer, the endpoints have several.
 	MixedPorts Reason = "MixedTargetPorts"
+	// NoRootEndpoint: HNS lacks the endpoint that health checks are forwarded to.
+	NoRootEndpoint Reason = "RootEndpointMissing"
 )
 
 // Reasons that follow from what HNS holds and how it answers.
@@ -114,6 +116,8 @@ func Tellings() map[Reason]Telling {
 		NoAffinity:    {warning, 0, ""},
 		NoLocalPolicy: {warning, 0, ""},
 		MixedPorts:    {warning, 0, ""},
+
+		NoRootEndpoint: {warning, arriving, "the network plugin makes that endpoint"},
 
 		ForeignHolder:    {warning, retried, ""},
 		LocalMissing:     {warning, arriving, "the network plugin makes the HNS endpoints of pods"},

@@ -23,11 +23,13 @@ const (
 	NodePort
 	ExternalIP
 	IngressIP
+	// HealthCheck leads from an ingress IP to the health-check node port of this node.
+	HealthCheck
 )
 
 // String returns the name that tables and the lb_type metric label use.
 func (k Kind) String() string {
-	return [...]string{"clusterip", "nodeport", "externalip", "ingressip"}[k]
+	return [...]string{"clusterip", "nodeport", "externalip", "ingressip", "healthcheck"}[k]
 }
 
 // Note is a reason with its words for people.

@@ -163,7 +163,7 @@ func (w *portWorker) wanted(name services.Name) map[netip.AddrPort]hnslb.Family 
 	return out
 }
 
-func (w *portWorker) checksOf(name services.Name) []desired.HealthCheck {
+func (w *portWorker) checksOf(name services.Name) []desired.HealthCheckPort {
 	w.ports.mu.Lock()
 	defer w.ports.mu.Unlock()
 	return w.ports.checks[name]

@@ -52,7 +52,7 @@ type NodePorts struct {
 	wakeup chan struct{}
 
 	mu     sync.Mutex
-	checks map[services.Name][]desired.HealthCheck
+	checks map[services.Name][]desired.HealthCheckPort
 	// changed are Services whose ports, not only counts, changed.
 	changed sets.Set[services.Name]
 	// broken are Services of which a listener ended by itself, and why.
@@ -73,7 +73,7 @@ func NewNodePorts(cfg NodePortsConfig) *NodePorts {
 	return &NodePorts{
 		cfg:     cfg,
 		wakeup:  make(chan struct{}, 1),
-		checks:  map[services.Name][]desired.HealthCheck{},
+		checks:  map[services.Name][]desired.HealthCheckPort{},
 		changed: sets.New[services.Name](),
 		broken:  map[services.Name]error{},
 	}
@@ -82,11 +82,11 @@ func NewNodePorts(cfg NodePortsConfig) *NodePorts {
 // Follow makes the ports those of the Services in a store, seen from the node of that name.
 // It must be called before the store is filled.
 func (n *NodePorts) Follow(store *services.Store, node string) {
-	store.Follow(func(in services.Input) { n.set(in.Name, desired.HealthChecks(in, node)) })
+	store.Follow(func(in services.Input) { n.set(in.Name, desired.HealthCheckPorts(in, node)) })
 }
 
 // set takes the checks of one Service; none forgets it.
-func (n *NodePorts) set(name services.Name, checks []desired.HealthCheck) {
+func (n *NodePorts) set(name services.Name, checks []desired.HealthCheckPort) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	old := n.checks[name]
@@ -95,7 +95,7 @@ func (n *NodePorts) set(name services.Name, checks []desired.HealthCheck) {
 	} else {
 		n.checks[name] = checks
 	}
-	same := func(a, b desired.HealthCheck) bool { return a.Family == b.Family && a.Port == b.Port }
+	same := func(a, b desired.HealthCheckPort) bool { return a.Family == b.Family && a.Port == b.Port }
 	if !slices.EqualFunc(old, checks, same) {
 		n.changed.Insert(name)
 		n.wake()
