@@ -6,7 +6,7 @@
 //
 //	services.Store --dirty Services--> desired.State --changed frontends--> queue
 //	                                                                          |
-//	observed.View <----------- apply.Run <---------- plan.Frontend <---------+
+//	observed.View <---------- apply.Batch <--------- plan.Frontend <---------+
 //
 // A round takes the Services that changed, computes their frontends, and carries out the
 // most urgent part of the queue, a few steps at a time, so that what changes meanwhile is

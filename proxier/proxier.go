@@ -36,9 +36,6 @@ type Config struct {
 	// Gather is how long changes are collected between two rounds. An idle proxy does
 	// not wait.
 	Gather time.Duration
-	// Width is how many endpoints of a frontend are created at once; less than one counts
-	// as one.
-	Width int
 	// Metrics may not be nil.
 	Metrics *metrics.Metrics
 	// Health hears of queued and finished work; nil for nobody.

@@ -63,24 +63,31 @@ func (q *queue) add(t task, c plan.Class) {
 
 // pop takes the next task.
 func (q *queue) pop() (task, bool) {
+	t, c, ok := q.peek()
+	if ok {
+		q.pops++
+		q.lines[c] = q.lines[c][1:]
+		delete(q.class, t)
+	}
+	return t, ok
+}
+
+// peek returns the task that pop would take, and its class.
+func (q *queue) peek() (task, plan.Class, bool) {
 	best := -1
-	q.pops++
 	for c := range q.lines {
 		q.trim(c)
 		if len(q.lines[c]) == 0 {
 			continue
 		}
-		if best < 0 || q.pops%fairness == 0 && q.lines[c][0].seq < q.lines[best][0].seq {
+		if best < 0 || q.pops%fairness == fairness-1 && q.lines[c][0].seq < q.lines[best][0].seq {
 			best = c
 		}
 	}
 	if best < 0 {
-		return task{}, false
+		return task{}, 0, false
 	}
-	t := q.lines[best][0].task
-	q.lines[best] = q.lines[best][1:]
-	delete(q.class, t)
-	return t, true
+	return q.lines[best][0].task, plan.Class(best), true
 }
 
 // trim drops entries at the head of a line whose task was popped or moved meanwhile.

@@ -16,12 +16,17 @@ import (
 	"github.com/hnsproxy/hnsproxy/proxier/services"
 )
 
-// A batch is small, so that what becomes urgent meanwhile waits for at most this many
+// A batch is small, so that what becomes urgent meanwhile waits for about this many
 // writes, and large enough that taking changes costs nothing beside it.
 const (
 	batchSteps = 16
 	batchTasks = 256
 )
+
+// width lets one call wait in HNS while another writes: HNS writes one at a time, but
+// around each write hcsshim makes four calls that write nothing. More would only keep the
+// network plugin's calls waiting behind ours.
+const width = 2
 
 // compute takes the Services that changed and queues the frontends that differ by it.
 func (p *Proxier) compute() {
@@ -150,29 +155,53 @@ func (p *Proxier) outlive(ctx context.Context) (longer context.Context, release 
 }
 
 // batch carries out the most urgent tasks and returns the families that it touched. Once
-// ctx has ended it begins no other task, but ends the one under way: between the deletion
+// ctx has ended it begins no other task, but ends those under way: between the deletion
 // of a load balancer and the creation after it the VIP serves nobody, and stopping there
 // would leave it so until the next start (law 8).
 func (p *Proxier) batch(ctx context.Context) map[hnslb.Family]bool {
 	working, release := p.outlive(ctx)
 	defer release()
-	steps, families := 0, map[hnslb.Family]bool{}
-	for range batchTasks {
-		t, ok := p.queue.pop()
-		if !ok || ctx.Err() != nil {
+	families := map[hnslb.Family]bool{}
+	target := apply.Target{Driver: p.cfg.Driver, View: p.view, Width: width}
+	for left := batchSteps; left > 0 && ctx.Err() == nil; {
+		tasks, units := p.next(left)
+		if len(tasks) == 0 {
 			break
 		}
-		families[familyOf(t)] = true
-		u := p.plan(t)
-		r := apply.Run(working, p.cfg.Driver, p.view, u, p.cfg.Width)
-		p.writes += r.Steps
-		p.settle(t, u, r)
+		unknown := false
+		for i, r := range apply.Batch(working, target, units, ctx.Done()) {
+			families[familyOf(tasks[i])] = true
+			p.writes += r.Steps
+			p.settle(tasks[i], units[i], r)
+			left -= len(units[i].Steps)
+			unknown = unknown || r.Unknown
+		}
 		p.releaseFreed()
-		if steps += len(u.Steps); steps >= batchSteps || r.Unknown {
+		if unknown {
 			break
 		}
 	}
 	return families
+}
+
+// next takes the next task with its plan, and those of the same class behind it whose
+// calls may be mixed with its own. Other classes wait: a deletion may make room for what
+// is planned after it.
+func (p *Proxier) next(steps int) (tasks []task, units []plan.Unit) {
+	t, class, ok := p.queue.peek()
+	for c := class; ok && c == class && len(tasks) < batchTasks && steps > 0; t, c, ok = p.queue.peek() {
+		u := p.plan(t)
+		alone := u.Adjacent()
+		if alone && len(tasks) > 0 {
+			break
+		}
+		p.queue.pop()
+		tasks, units = append(tasks, t), append(units, u)
+		if steps -= len(u.Steps); alone {
+			break
+		}
+	}
+	return tasks, units
 }
 
 // releaseFreed queues the endpoints that no load balancer names any more and that have to

@@ -25,21 +25,27 @@ func (p *Proxier) settle(t task, u plan.Unit, r apply.Result) {
 		p.doubt(r)
 	}
 	for ip, err := range r.Endpoints {
-		p.failed(endpointTask(ip), err)
+		// Another unit of the batch may have needed the same one.
+		if !p.backoff.Waits(endpointTask(ip), p.cfg.Clock.Now()) {
+			p.failed(endpointTask(ip), err)
+		}
 	}
 	for _, s := range u.Steps {
 		if s.Op != plan.CreateEndpoint || p.backoff.Len() == 0 {
 			continue
 		}
-		if ip := s.Endpoint.IPs[0]; r.Endpoints[ip] == nil && r.Err == nil {
+		if ip := s.Endpoint.IPs[0]; r.Endpoints[ip] == nil && r.Err == nil && !r.Unfinished {
 			p.backoff.Succeeded(endpointTask(ip))
 		}
 	}
-	if t.isEndpoint() {
+	switch {
+	case r.Unfinished && r.Err == nil:
+		// HNS is listed next, and what is not as it should be is queued again.
+	case t.isEndpoint():
 		p.settleEndpoint(t, r)
-		return
+	default:
+		p.settleFrontend(t, u, r)
 	}
-	p.settleFrontend(t, u, r)
 }
 
 // doubt is called after a call of unknown outcome.

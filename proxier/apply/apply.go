@@ -9,6 +9,9 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/proxier/observed"
@@ -33,90 +36,173 @@ type Result struct {
 	// Unknown tells that a call may have taken effect although it failed: HNS has to be
 	// listed before more is decided.
 	Unknown bool
+	// Unfinished tells that steps were not begun: a call for another unit had an unknown
+	// outcome, or the batch was stopped.
+	Unfinished bool
 }
 
-// Run carries out one unit in order. The view must not be used by others meanwhile.
-//
-// Up to width endpoints that stand side by side in the unit are created at once; less than
-// one counts as one. HNS carries out one write at a time, but with a second one waiting it
-// need not wait for what surrounds a write.
+// Target is what units are carried out on.
+type Target struct {
+	Driver hnslb.Driver
+	// View must not be used by others during a batch.
+	View *observed.View
+	// Width is how many calls are made at once; less than one counts as one. HNS carries
+	// out one write at a time, but with another one waiting it need not wait for the calls
+	// that write nothing, which surround each write.
+	Width int
+}
+
+// Batch carries out units, the steps of each in order, and returns what came of them.
+// Units in which two calls must be adjacent run alone, after the others (law 8). Once stop
+// is closed no other unit is begun; those under way are ended.
 //
 // A failed endpoint does not stop the making of others, but the load balancer that was
 // planned with it is left as it is: without it there may be nothing to change, or nobody
-// to name. Anything else that fails stops the unit. Deleting what is gone already is a
-// success.
-func Run(ctx context.Context, d hnslb.Driver, v *observed.View, u plan.Unit, width int) Result {
-	r := Result{}
-	for steps := u.Steps; len(steps) > 0; {
+// to name. Anything else that fails stops the unit, and an unknown outcome the batch.
+// Deleting what is gone already is a success.
+func Batch(ctx context.Context, t Target, units []plan.Unit, stop <-chan struct{}) []Result {
+	width := max(t.Width, 1)
+	w := &worker{driver: t.Driver, view: t.View, width: width, stop: stop,
+		slots: make(chan struct{}, width), making: map[netip.Addr]*making{}}
+	results := make([]Result, len(units))
+	var group errgroup.Group
+	group.SetLimit(width)
+	for i, u := range units {
+		if !u.Adjacent() {
+			group.Go(func() error {
+				w.run(ctx, u, &results[i])
+				return nil
+			})
+		}
+	}
+	_ = group.Wait() // what failed is in the results
+	for i, u := range units {
+		if u.Adjacent() {
+			w.run(ctx, u, &results[i])
+		}
+	}
+	return results
+}
+
+// worker carries out the units of one batch.
+type worker struct {
+	driver hnslb.Driver
+	width  int
+	stop   <-chan struct{}
+	// slots has room for the calls that may be made at once.
+	slots chan struct{}
+
+	mu   sync.Mutex // guards all below, and what results say of endpoints
+	view *observed.View
+	// making are the endpoints that this batch has begun to make.
+	making map[netip.Addr]*making
+	// doubt tells that a call had an unknown outcome: no other is begun.
+	doubt bool
+}
+
+// call makes one call of the driver when there is room for it; then, with mu held, note
+// takes note of what came of it. It does nothing, and is false, in doubt.
+func (w *worker) call(do func(), note func()) bool {
+	w.slots <- struct{}{}
+	defer func() { <-w.slots }()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.doubt {
+		return false
+	}
+	w.mu.Unlock()
+	do()
+	w.mu.Lock()
+	note()
+	return true
+}
+
+func (w *worker) run(ctx context.Context, u plan.Unit, r *Result) {
+	select {
+	case <-w.stop:
+		r.Unfinished = true
+	default:
+	}
+	for steps := u.Steps; len(steps) > 0 && !r.stopped(); {
 		if creates := leadingCreates(steps); len(creates) > 0 {
-			r.create(ctx, d, v, creates, width)
-			if r.Err != nil {
-				return r
-			}
+			w.create(ctx, creates, r)
 			steps = steps[len(creates):]
 			continue
 		}
 		if len(r.Endpoints) > 0 {
-			return r
+			return
 		}
-		s := steps[0]
+		w.step(ctx, steps[0], r)
 		steps = steps[1:]
-		if err := step(ctx, d, v, s); err != nil {
-			r.Unknown = reread(v, s, err)
-			r.Err, r.Op = err, s.Op
-			return r
-		}
-		r.Steps++
 	}
-	return r
 }
 
-func step(ctx context.Context, d hnslb.Driver, v *observed.View, s plan.Step) error {
+func (r *Result) stopped() bool { return r.Err != nil || r.Unfinished }
+
+// step carries out one step that is not the creation of an endpoint.
+func (w *worker) step(ctx context.Context, s plan.Step, r *Result) {
+	lb, err := w.compose(s)
+	if err != nil {
+		r.Err, r.Op = err, s.Op
+		return
+	}
+	var held hnslb.LoadBalancer
+	begun := w.call(func() { held, err = w.write(ctx, s, lb) }, func() {
+		if err == nil {
+			w.remember(s, lb, held)
+			r.Steps++
+			return
+		}
+		r.Err, r.Op = err, s.Op
+		r.Unknown = w.reread(s, err)
+	})
+	r.Unfinished = !begun
+}
+
+// write makes the call of a step.
+func (w *worker) write(ctx context.Context, s plan.Step, lb hnslb.LoadBalancer) (hnslb.LoadBalancer, error) {
 	switch s.Op {
 	case plan.DeleteEndpoint:
-		return forget(d.DeleteEndpoint(ctx, s.ID), func() { v.RemoveEndpoint(s.ID) })
-	case plan.CreateLoadBalancer:
-		lb, err := compose(v, s)
-		if err != nil {
-			return err
-		}
-		held, err := d.CreateLoadBalancer(ctx, lb)
-		if err == nil {
-			v.PutLoadBalancer(lb, held)
-		}
-		return err
-	case plan.UpdateLoadBalancer:
-		return update(ctx, d, v, s)
+		return lb, gone(w.driver.DeleteEndpoint(ctx, s.ID))
 	case plan.DeleteLoadBalancer:
-		return forget(d.DeleteLoadBalancer(ctx, s.ID), func() { v.RemoveLoadBalancer(s.ID, s.Key) })
+		return lb, gone(w.driver.DeleteLoadBalancer(ctx, s.ID))
+	case plan.CreateLoadBalancer:
+		return w.driver.CreateLoadBalancer(ctx, lb)
+	case plan.UpdateLoadBalancer:
+		held, err := w.driver.UpdateLoadBalancer(ctx, lb)
+		if err == nil && !sameEndpoints(held.Endpoints, lb.Endpoints) {
+			// HNS is held to its word.
+			err = &hnslb.Error{Verb: hnslb.VerbUpdateLoadBalancer, Object: s.Key.String(), Class: hnslb.Unsupported, Err: ErrModifyLies}
+		}
+		return held, err
 	}
-	return fmt.Errorf("unknown step %d", s.Op)
+	return lb, fmt.Errorf("unknown step %d", s.Op)
 }
 
-// update changes a load balancer in place and holds HNS to its word.
-func update(ctx context.Context, d hnslb.Driver, v *observed.View, s plan.Step) error {
-	lb, err := compose(v, s)
-	if err != nil {
-		return err
+// remember takes a step that succeeded into the view (law 6). mu is held.
+func (w *worker) remember(s plan.Step, lb, held hnslb.LoadBalancer) {
+	switch s.Op {
+	case plan.DeleteEndpoint:
+		w.view.RemoveEndpoint(s.ID)
+	case plan.DeleteLoadBalancer:
+		w.view.RemoveLoadBalancer(s.ID, s.Key)
+	default:
+		w.view.PutLoadBalancer(lb, held)
 	}
-	lb.ID = s.ID
-	held, err := d.UpdateLoadBalancer(ctx, lb)
-	if err != nil {
-		return err
-	}
-	if !sameEndpoints(held.Endpoints, lb.Endpoints) {
-		return &hnslb.Error{Verb: hnslb.VerbUpdateLoadBalancer, Object: s.Key.String(), Class: hnslb.Unsupported, Err: ErrModifyLies}
-	}
-	v.PutLoadBalancer(lb, held)
-	return nil
 }
 
-// compose names the endpoints of the step by their HNS IDs. Endpoints that failed a
-// moment ago are left out; an empty list is never sent (law 12).
-func compose(v *observed.View, s plan.Step) (hnslb.LoadBalancer, error) {
+// compose returns the load balancer that a step writes, if it writes one. It names the
+// endpoints by their HNS IDs; an empty list is never sent (law 12).
+func (w *worker) compose(s plan.Step) (hnslb.LoadBalancer, error) {
+	if s.Frontend == nil {
+		return hnslb.LoadBalancer{}, nil
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	lb := s.Frontend.LoadBalancer()
+	lb.ID = s.ID
 	for _, ip := range s.Backends {
-		if e := v.Endpoint(ip); e != nil {
+		if e := w.view.Endpoint(ip); e != nil {
 			lb.Endpoints = append(lb.Endpoints, e.ID)
 		}
 	}
@@ -133,18 +219,17 @@ func sameEndpoints(a, b []hnslb.ID) bool {
 	return slices.Equal(a, b)
 }
 
-// forget runs done after a deletion that worked, or that came too late.
-func forget(err error, done func()) error {
-	if err == nil || hnslb.ErrorClass(err) == hnslb.NotFound {
-		done()
+// gone makes a success of a deletion that came too late.
+func gone(err error) error {
+	if hnslb.ErrorClass(err) == hnslb.NotFound {
 		return nil
 	}
 	return err
 }
 
 // reread marks the view stale when the error says that it is not what HNS holds, and
-// tells whether it did.
-func reread(v *observed.View, s plan.Step, err error) bool {
+// tells whether it did. mu is held.
+func (w *worker) reread(s plan.Step, err error) bool {
 	stale := hnslb.OutcomeUnknown(err)
 	switch hnslb.ErrorClass(err) {
 	case hnslb.NotFound, hnslb.AlreadyExists, hnslb.PortInUse:
@@ -152,7 +237,8 @@ func reread(v *observed.View, s plan.Step, err error) bool {
 		stale = stale || s.Op != plan.DeleteEndpoint
 	}
 	if stale {
-		v.MarkStale()
+		w.view.MarkStale()
+		w.doubt = true
 	}
 	return stale
 }

@@ -6,12 +6,10 @@ package apply
 import (
 	"context"
 	"net/netip"
-	"sync"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
-	"github.com/hnsproxy/hnsproxy/proxier/observed"
 	"github.com/hnsproxy/hnsproxy/proxier/plan"
 )
 
@@ -25,44 +23,78 @@ func leadingCreates(steps []plan.Step) []plan.Step {
 	return steps
 }
 
-// create makes endpoints, up to width at once. After an unknown outcome it begins no more.
-func (r *Result) create(ctx context.Context, d hnslb.Driver, v *observed.View, steps []plan.Step, width int) {
-	var mu sync.Mutex // guards r and v
+// making is one endpoint that a batch has begun to make, for whichever units need it.
+type making struct {
+	done    chan struct{}
+	err     error
+	unknown bool
+	// unfinished: it was not begun after all.
+	unfinished bool
+}
+
+// create makes the endpoints of one unit.
+func (w *worker) create(ctx context.Context, steps []plan.Step, r *Result) {
 	var group errgroup.Group
-	group.SetLimit(max(width, 1))
+	group.SetLimit(w.width)
 	for _, s := range steps {
 		group.Go(func() error {
-			mu.Lock()
-			defer mu.Unlock()
-			if r.Err != nil {
-				return nil
+			m, first := w.begin(s)
+			if first {
+				w.make(ctx, s, m)
 			}
-			if v.Endpoint(s.Endpoint.IPs[0]) != nil {
-				r.Steps++ // made for another frontend of the same batch
-				return nil
-			}
-			mu.Unlock()
-			e, err := d.CreateEndpoint(ctx, s.Endpoint)
-			mu.Lock()
-			r.created(v, s, e, err)
+			<-m.done
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			r.made(s, m)
 			return nil
 		})
 	}
 	_ = group.Wait() // what failed is in r
 }
 
-// created takes note of what came of the creation of an endpoint.
-func (r *Result) created(v *observed.View, s plan.Step, e hnslb.Endpoint, err error) {
-	if err == nil {
-		v.PutEndpoint(e)
+// begin returns the making of an endpoint, and whether it is the caller who has to do it.
+func (w *worker) begin(s plan.Step) (m *making, first bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	ip := s.Endpoint.IPs[0]
+	if m := w.making[ip]; m != nil {
+		return m, false
+	}
+	m = &making{done: make(chan struct{})}
+	w.making[ip] = m
+	if w.view.Endpoint(ip) != nil {
+		close(m.done)
+		return m, false
+	}
+	return m, true
+}
+
+func (w *worker) make(ctx context.Context, s plan.Step, m *making) {
+	defer close(m.done)
+	var e hnslb.Endpoint
+	m.unfinished = !w.call(func() { e, m.err = w.driver.CreateEndpoint(ctx, s.Endpoint) }, func() {
+		if m.err == nil {
+			w.view.PutEndpoint(e)
+			return
+		}
+		m.unknown = w.reread(s, m.err)
+	})
+}
+
+// made takes note of what came of the making of an endpoint.
+func (r *Result) made(s plan.Step, m *making) {
+	switch {
+	case m.unfinished:
+		r.Unfinished = true
+	case m.err == nil:
 		r.Steps++
-		return
-	}
-	if r.Endpoints == nil {
-		r.Endpoints = map[netip.Addr]error{}
-	}
-	r.Endpoints[s.Endpoint.IPs[0]] = err
-	if reread(v, s, err) {
-		r.Unknown, r.Err, r.Op = true, err, s.Op
+	default:
+		if r.Endpoints == nil {
+			r.Endpoints = map[netip.Addr]error{}
+		}
+		r.Endpoints[s.Endpoint.IPs[0]] = m.err
+		if m.unknown {
+			r.Unknown, r.Err, r.Op = true, m.err, s.Op
+		}
 	}
 }

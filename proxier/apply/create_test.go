@@ -111,7 +111,7 @@ func TestWidth(t *testing.T) {
 				u.Steps = append(u.Steps, last)
 
 				start := time.Now()
-				r := apply.Run(t.Context(), hns, view, u, c.width)
+				r := apply.Batch(t.Context(), apply.Target{Driver: hns, View: view, Width: c.width}, []plan.Unit{u}, nil)[0]
 				took := time.Since(start)
 				var failed []netip.Addr
 				for ip := range r.Endpoints {

@@ -13,9 +13,6 @@ import (
 	"github.com/hnsproxy/hnsproxy/proxier/observed"
 )
 
-// ForeignHolder is the reason of a frontend that somebody else's load balancer holds.
-const ForeignHolder desired.Reason = "HeldByForeignLoadBalancer"
-
 // Op is what a step does.
 type Op uint8
 
@@ -57,6 +54,14 @@ type Unit struct {
 	Evict []netip.Addr
 }
 
+// Adjacent tells whether calls of the unit must follow one another in HNS without others
+// between them: after a load balancer was deleted its VIP is dark until it is created
+// (law 8).
+func (u Unit) Adjacent() bool {
+	deletes := slices.ContainsFunc(u.Steps, func(s Step) bool { return s.Op == DeleteLoadBalancer })
+	return deletes && slices.ContainsFunc(u.Steps, func(s Step) bool { return s.Op == CreateLoadBalancer })
+}
+
 // Input is what plans are made from. Nothing of it is changed.
 type Input struct {
 	State *desired.State
@@ -80,7 +85,7 @@ func Frontend(in Input, key hnslb.FrontendKey) Unit {
 	switch {
 	case lb != nil && !lb.Ours:
 		if f.Programmable() {
-			u.Blocked = desired.Note{Reason: ForeignHolder, Message: fmt.Sprintf(
+			u.Blocked = desired.Note{Reason: desired.ForeignHolder, Message: fmt.Sprintf(
 				"load balancer %s, which is not ours, holds %s; delete it or change the Service", lb.ID, key)}
 		}
 	case !f.Programmable():

@@ -6,6 +6,7 @@ package proxiertest
 import (
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 )
@@ -23,8 +24,10 @@ type knowledge struct {
 	refused, vacated map[netip.Addr]int
 
 	endpointsListed, balancersListed bool
-	// doubt names the call whose outcome is unknown, until both lists were read again.
-	doubt string
+	// doubt names the call whose outcome is unknown, until both lists were read again;
+	// doubted is when that came out.
+	doubt   string
+	doubted time.Time
 
 	modify, modifyFailed bool
 }

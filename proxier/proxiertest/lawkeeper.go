@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/netip"
 	"sync"
+	"time"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 )
@@ -94,8 +95,8 @@ func (k *LawKeeper) write(v hnslb.Verb, object string) {
 	switch {
 	case !k.known.listed():
 		k.breach(7, v, object, "HNS was not listed before")
-	case k.known.doubt != "":
-		// A load balancer is made of endpoint IDs and an endpoint is deleted because no
+	case k.known.doubt != "" && time.Now().After(k.known.doubted):
+		// A call of the same instant was on its way already. A load balancer is made of endpoint IDs and an endpoint is deleted because no
 		// load balancer names it: every write rests on both lists.
 		k.breach(6, v, object, "the outcome of %s is unknown and HNS was not listed since", k.known.doubt)
 	}
@@ -104,7 +105,7 @@ func (k *LawKeeper) write(v hnslb.Verb, object string) {
 // after takes note of how a write ended.
 func (k *LawKeeper) after(v hnslb.Verb, object string, err error) {
 	if hnslb.OutcomeUnknown(err) {
-		k.known.doubt = string(v) + " " + object
+		k.known.doubt, k.known.doubted = string(v)+" "+object, time.Now()
 		k.known.endpointsListed, k.known.balancersListed = false, false
 	}
 }

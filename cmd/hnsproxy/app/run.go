@@ -135,7 +135,6 @@ func (p *program) build(ctx context.Context) error {
 		Options:     desired.Options{DSR: o.EnableDSR, SourceVIP: o.sourceVIP()},
 		AuditPeriod: o.SyncPeriod,
 		Gather:      o.gather(),
-		Width:       createWidth,
 		Metrics:     p.metrics,
 		Health:      p.health,
 		Logger:      p.logger,
@@ -144,10 +143,6 @@ func (p *program) build(ctx context.Context) error {
 	})
 	return p.connect(ctx, gate)
 }
-
-// createWidth lets one endpoint wait in HNS while another is written: HNS writes one at a
-// time, but around each write hcsshim makes four calls that write nothing.
-const createWidth = 2
 
 // driver returns the HNS to program, bare.
 func (p *program) driver() (hnslb.Driver, error) {

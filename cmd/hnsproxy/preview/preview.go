@@ -51,7 +51,7 @@ type Input struct {
 type Frontend struct {
 	*desired.Frontend
 	Action Action
-	// Note says why it is blocked or waits, or what Windows cannot do for it.
+	// Note says why it is blocked or waits. What Windows cannot do for it is in its Limits.
 	Note desired.Note
 }
 
@@ -214,12 +214,11 @@ func (m *maker) verdict(f *desired.Frontend) (Action, desired.Note) {
 	case u.Blocked.Reason != "":
 		return Block, u.Blocked
 	case len(u.Waiting) > 0:
+		reason := desired.LocalAwaited
 		if m.in.View.LoadBalancer(f.Key) == nil {
-			action = Wait
+			action, reason = Wait, desired.LocalMissing
 		}
-		return action, desired.Note{Reason: "LocalEndpointMissing", Message: fmt.Sprintf("HNS has no endpoint yet for %v", u.Waiting)}
-	case len(f.Limits) > 0:
-		return action, f.Limits[0]
+		return action, desired.Note{Reason: reason, Message: fmt.Sprintf("HNS has no endpoint yet for %v", u.Waiting)}
 	}
 	return action, desired.Note{}
 }

@@ -81,7 +81,7 @@ func (h *host) carryOut(t tester, in preview.Input, p preview.Preview) {
 	view.SetNetwork(in.Env.Network())
 	view.Replace(in.Endpoints, in.LoadBalancers)
 	for _, s := range p.Steps {
-		if r := apply.Run(t.Context(), h, view, plan.Unit{Steps: []plan.Step{s}}, 1); r.Err != nil || r.Steps != 1 || len(r.Endpoints) > 0 {
+		if r := apply.Batch(t.Context(), apply.Target{Driver: h, View: view}, []plan.Unit{{Steps: []plan.Step{s}}}, nil)[0]; r.Err != nil || r.Steps != 1 || len(r.Endpoints) > 0 {
 			t.Fatalf("step %q fails: %v, %v", s, r.Err, r.Endpoints)
 		}
 	}
