@@ -14,6 +14,7 @@ import (
 	"github.com/hnsproxy/hnsproxy/metrics"
 	"github.com/hnsproxy/hnsproxy/proxier/apply"
 	"github.com/hnsproxy/hnsproxy/proxier/desired"
+	"github.com/hnsproxy/hnsproxy/proxier/events"
 	"github.com/hnsproxy/hnsproxy/proxier/observed"
 	"github.com/hnsproxy/hnsproxy/proxier/plan"
 	"github.com/hnsproxy/hnsproxy/proxier/services"
@@ -40,8 +41,9 @@ type Config struct {
 	Metrics *metrics.Metrics
 	// Health hears of queued and finished work; nil for nobody.
 	Health Health
-	// Notify hears when a frontend is newly blocked or limited; nil for nobody.
-	Notify func(f *desired.Frontend, n desired.Note)
+	// Tell hands Events to the API server and must not block; nil when there is none, so
+	// that what users should know is only logged.
+	Tell   func(events.Event)
 	Logger klog.Logger
 	Clock  clock.Clock
 	// Seed decides the jitter of retries.
@@ -62,6 +64,7 @@ type Proxier struct {
 	cfg    Config
 	store  *services.Store
 	table  *Table
+	events *events.Reporter
 	wakeup chan struct{}
 
 	mu          sync.Mutex
@@ -106,6 +109,7 @@ func New(cfg Config) *Proxier {
 		locals:   newLocals(),
 	}
 	p.hns.backoff = apply.NewBackoff[string](cfg.Seed)
+	p.events = events.New(events.Config{Send: cfg.Tell, Delayed: cfg.Metrics.EventsDelayed, Logger: cfg.Logger, Clock: cfg.Clock})
 	return p
 }
 
@@ -120,6 +124,9 @@ func (p *Proxier) Table() *Table { return p.table }
 // do not name is a leftover, and is deleted (law 7).
 func (p *Proxier) Run(ctx context.Context) error {
 	p.cfg.Logger.Info("Starting", "node", p.cfg.Node.Name, "network", p.cfg.Network)
+	var telling sync.WaitGroup
+	defer telling.Wait()
+	telling.Go(func() { p.events.Run(ctx) })
 	for ctx.Err() == nil {
 		p.setIdle(false)
 		busy := p.round(ctx)

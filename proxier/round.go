@@ -49,6 +49,7 @@ func (p *Proxier) computeService(in plan.Input, input services.Input) {
 	for _, f := range before {
 		if !slices.ContainsFunc(after, func(o *desired.Frontend) bool { return o.Key == f.Key }) {
 			p.table.remove(f.Service, f.Key)
+			p.events.Remove(f.Service, f.Key)
 		}
 	}
 	for _, f := range after {

@@ -16,9 +16,6 @@ import (
 	"github.com/hnsproxy/hnsproxy/proxier/plan"
 )
 
-// localMissing is the reason of a frontend that waits for the network plugin (law 10).
-const localMissing desired.Reason = "LocalEndpointMissing"
-
 // settle takes note of what came of a task.
 func (p *Proxier) settle(t task, u plan.Unit, r apply.Result) {
 	if r.Unknown {
@@ -121,20 +118,16 @@ func (p *Proxier) verdict(f *desired.Frontend, u plan.Unit) (FrontendState, desi
 	case u.Blocked.Reason != "":
 		return Blocked, u.Blocked
 	case len(u.Held) > 0:
-		return Failing, desired.Note{Reason: "EndpointFailing", Message: "left out: " + p.texts(u.Held)}
+		return Failing, desired.Note{Reason: desired.EndpointFailing, Message: "left out: " + p.texts(u.Held)}
 	case len(u.Waiting) > 0 && missing >= len(f.Backends):
-		return Blocked, desired.Note{Reason: localMissing, Message: "HNS has no endpoint yet for " + addresses(u.Waiting)}
+		return Blocked, desired.Note{Reason: desired.LocalMissing, Message: "HNS has no endpoint yet for " + addresses(u.Waiting)}
 	case len(u.Waiting) > 0:
-		return Pending, desired.Note{Reason: localMissing, Message: "in force but for " + addresses(u.Waiting) +
+		return Pending, desired.Note{Reason: desired.LocalAwaited, Message: "in force but for " + addresses(u.Waiting) +
 			", for which HNS has no endpoint yet"}
 	case len(u.Evict) > 0:
-		return Pending, desired.Note{Reason: "EndpointReplaced", Message: "an endpoint of another kind makes room at " + addresses(u.Evict)}
+		return Pending, desired.Note{Reason: desired.EndpointReplaced, Message: "an endpoint of another kind makes room at " + addresses(u.Evict)}
 	}
-	var limits desired.Note
-	if len(f.Limits) > 0 {
-		limits = f.Limits[0]
-	}
-	return Programmed, limits
+	return Programmed, desired.Note{}
 }
 
 // frontendFailed takes note of a frontend that HNS refused.
@@ -149,7 +142,8 @@ func (p *Proxier) frontendFailed(t task, f *desired.Frontend, r apply.Result) {
 	kind := desired.ClusterIP
 	if f != nil {
 		kind = f.Kind
-		p.setStatus(f, Failing, desired.Note{Reason: desired.Reason(hnslb.ErrorClass(r.Err)), Message: sentence(r.Err) + remedy(r.Err, t.key)})
+		p.setStatus(f, Failing, desired.Note{
+			Reason: desired.FailureReason(hnslb.ErrorClass(r.Err)), Message: sentence(r.Err) + remedy(r.Err, t.key)})
 	}
 	p.cfg.Metrics.LoadBalancerFailed(verbOf(r.Op), t.key.Family, metrics.LBType(kind.String()), r.Err)
 }
@@ -189,16 +183,14 @@ func (p *Proxier) failed(t task, err error) {
 	p.cfg.Logger.V(2).Info("Will try again", "object", t.String(), "err", err, "at", due)
 }
 
-// setStatus publishes the status of a frontend, and says it aloud when it is new.
+// setStatus publishes the status of a frontend, and tells users what they should know.
 func (p *Proxier) setStatus(f *desired.Frontend, s FrontendState, n desired.Note) {
+	p.events.Set(f, n, s != Pending || n.Reason != "")
 	if !p.table.set(f, s, n, p.cfg.Clock.Now()) {
 		return
 	}
 	p.cfg.Logger.V(2).Info("Frontend", "frontend", f.Key.String(), "service", f.Service.String(), "kind", f.Kind.String(),
 		"state", s, "reason", n.Reason, "message", n.Message)
-	if p.cfg.Notify != nil && n.Reason != "" {
-		p.cfg.Notify(f, n)
-	}
 }
 
 // report publishes what follows for frontends from the desired state alone: lost to an

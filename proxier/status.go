@@ -38,11 +38,16 @@ func FrontendStates() []FrontendState {
 type FrontendStatus struct {
 	Frontend *desired.Frontend
 	State    FrontendState
-	// Reason and Message say why it is not simply programmed.
+	// Reason and Message say why it is in this state, if it is not simply programmed.
 	Reason  desired.Reason
 	Message string
 	// Since is when it came into this state for this reason.
 	Since time.Time
+}
+
+// Notes say all that keeps the frontend from being in force as its Service asks.
+func (s FrontendStatus) Notes() []desired.Note {
+	return s.Frontend.Notes(desired.Note{Reason: s.Reason, Message: s.Message})
 }
 
 // claim identifies a status: two Services may claim one frontend.

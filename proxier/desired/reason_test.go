@@ -7,7 +7,9 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -73,6 +75,31 @@ func TestEveryReasonIsTold(t *testing.T) {
 	slices.Sort(told)
 	if diff := cmp.Diff(constants(t, ".", "Reason"), told); diff != "" {
 		t.Errorf("Tellings and the constants differ (-constants +Tellings):\n%s", diff)
+	}
+}
+
+// TestReasonsStandTogether: no other package makes up a Reason, which would have no Telling.
+func TestReasonsStandTogether(t *testing.T) {
+	made := regexp.MustCompile(`desired\.Reason\b *(=|\()|Reason: *"|desired\.Note\{"`)
+	for _, root := range []string{"..", "../../cmd"} {
+		err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
+			if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			for i, line := range strings.Split(string(text), "\n") {
+				if made.MatchString(line) {
+					t.Errorf("%s:%d: make it a constant of package desired: %s", path, i+1, strings.TrimSpace(line))
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

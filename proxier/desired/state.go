@@ -166,7 +166,7 @@ func (s *State) Conflict(f *Frontend) (Note, bool) {
 	if w == nil || w.Service == f.Service {
 		return Note{}, false
 	}
-	return Note{Conflict, fmt.Sprintf("%s is held by the older Service %s", f.Key, w.Service)}, true
+	return Note{Conflict, fmt.Sprintf("held by the older Service %s", w.Service)}, true
 }
 
 // All yields every frontend of every Service, those that lost their key included, in no

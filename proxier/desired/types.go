@@ -100,6 +100,15 @@ func (f *Frontend) LoadBalancer() hnslb.LoadBalancer {
 	return lb
 }
 
+// Notes say all that keeps the frontend from being in force as its Service asks: why, unless
+// that is the zero Note, and its limits.
+func (f *Frontend) Notes(why Note) []Note {
+	if why.Reason == "" {
+		return f.Limits
+	}
+	return append([]Note{why}, f.Limits...)
+}
+
 // Equal compares all fields.
 func (f *Frontend) Equal(o *Frontend) bool {
 	return f.sameOrigin(o) && f.sameObjects(o) && f.Blocked == o.Blocked && slices.Equal(f.Limits, o.Limits)

@@ -113,7 +113,10 @@ func (r *Reporter) Set(f *desired.Frontend, why desired.Note, final bool) {
 		r.forget(f.Service, s, func(*cause) bool { return true })
 		s = nil
 	}
-	notes := notesOf(f, why)
+	if why.Reason == desired.NoEndpoints && f.Local {
+		why = desired.Note{} // under policy Local every system drops these packets
+	}
+	notes := f.Notes(why)
 	if s == nil && len(notes) == 0 {
 		return
 	}
@@ -144,15 +147,6 @@ func (r *Reporter) Remove(service services.Name, key hnslb.FrontendKey) {
 			return len(c.messages) == 0
 		})
 	}
-}
-
-// notesOf are the notes of a frontend that users are told.
-func notesOf(f *desired.Frontend, why desired.Note) []desired.Note {
-	// Under policy Local a node without endpoints drops packets on every system.
-	if why.Reason == "" || why.Reason == desired.NoEndpoints && f.Local {
-		return f.Limits
-	}
-	return append(slices.Clip(f.Limits), why)
 }
 
 func (r *Reporter) note(s *subject, f *desired.Frontend, n desired.Note) {

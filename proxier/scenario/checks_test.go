@@ -69,8 +69,10 @@ func checkStatus(w *world, section string) error {
 	var out strings.Builder
 	for _, r := range w.proxy.Table().Rows() {
 		line := fmt.Sprintf("%s %s", frontendText(r.Frontend), r.State)
-		if r.Reason != "" {
-			line += fmt.Sprintf(" %s: %s", r.Reason, r.Message)
+		between := " "
+		for _, n := range r.Notes() {
+			line += fmt.Sprintf("%s%s: %s", between, n.Reason, n.Message)
+			between = "; "
 		}
 		out.WriteString(withoutIDs(line) + "\n")
 	}
@@ -226,13 +228,13 @@ func checkDark(w *world, args []string) error {
 	return nil
 }
 
-// checkEvents compares what users were told since the last check, each once and sorted.
+// checkEvents compares the Events since the last check, sorted.
 func checkEvents(w *world, section string) error {
 	w.settle()
 	slices.Sort(w.events)
 	var out strings.Builder
-	for _, e := range slices.Compact(w.events) {
-		out.WriteString(e + "\n")
+	for _, e := range w.events {
+		out.WriteString(withoutIDs(e) + "\n")
 	}
 	w.events = nil
 	w.golden(section, out.String())

@@ -5,6 +5,7 @@ package scenario
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -24,6 +25,7 @@ import (
 	"github.com/hnsproxy/hnsproxy/metrics"
 	"github.com/hnsproxy/hnsproxy/proxier"
 	"github.com/hnsproxy/hnsproxy/proxier/desired"
+	"github.com/hnsproxy/hnsproxy/proxier/events"
 	"github.com/hnsproxy/hnsproxy/proxier/proxiertest"
 	"github.com/hnsproxy/hnsproxy/proxier/services"
 )
@@ -189,8 +191,8 @@ func (w *world) start() {
 		AuditPeriod: 30 * time.Second,
 		Gather:      gather,
 		Metrics:     metrics.New(prometheus.NewRegistry()),
-		Notify: func(f *desired.Frontend, n desired.Note) {
-			w.events = append(w.events, frontendText(f)+" "+string(n.Reason))
+		Tell: func(e events.Event) {
+			w.events = append(w.events, fmt.Sprintf("%s %s %s: %s", e.Service, e.Type(), e.Reason, e.Message))
 		},
 		Logger: w.logger(),
 		Clock:  &w.clock,

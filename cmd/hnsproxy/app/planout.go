@@ -43,7 +43,7 @@ func (p *planned) text() string {
 		p.opts.Hostname, p.network.Name, p.network.Type, p.features.Version, p.hns)
 	rows := make([]tableRow, 0, len(p.Frontends))
 	for _, f := range p.Frontends {
-		rows = append(rows, tableRow{f.Frontend, string(f.Action), text.Reset, f.Note})
+		rows = append(rows, tableRow{f.Frontend, string(f.Action), text.Reset, f.Notes(f.Note)})
 	}
 	if len(rows) > 0 {
 		b.WriteString(drawTable(rows, look{state: "action"}) + drawLegend(rows) + "\n")
@@ -77,16 +77,24 @@ type planFrontend struct {
 	Kind      string `json:"kind"`
 	Family    string `json:"family"`
 	// VIP is empty for a node port.
-	VIP        string         `json:"vip,omitempty"`
-	Port       uint16         `json:"port"`
-	Protocol   string         `json:"protocol"`
-	Action     preview.Action `json:"action"`
-	Reason     string         `json:"reason,omitempty"`
-	Message    string         `json:"message,omitempty"`
-	TargetPort uint16         `json:"targetPort,omitempty"`
-	SourceVIP  string         `json:"sourceVIP,omitempty"`
-	Flags      []string       `json:"flags,omitempty"`
-	Backends   []planBackend  `json:"backends"`
+	VIP      string         `json:"vip,omitempty"`
+	Port     uint16         `json:"port"`
+	Protocol string         `json:"protocol"`
+	Action   preview.Action `json:"action"`
+	// Reason and Message say why it is blocked or waits.
+	Reason  string `json:"reason,omitempty"`
+	Message string `json:"message,omitempty"`
+	// Limits are what Windows cannot do for it.
+	Limits     []planLimit   `json:"limits,omitempty"`
+	TargetPort uint16        `json:"targetPort,omitempty"`
+	SourceVIP  string        `json:"sourceVIP,omitempty"`
+	Flags      []string      `json:"flags,omitempty"`
+	Backends   []planBackend `json:"backends"`
+}
+
+type planLimit struct {
+	Reason  string `json:"reason"`
+	Message string `json:"message"`
 }
 
 type planBackend struct {
@@ -144,6 +152,9 @@ func frontendDocument(f preview.Frontend) planFrontend {
 	}
 	if flags := plan.FlagNames(f.LoadBalancer()); flags != "" {
 		out.Flags = strings.Split(flags, ",")
+	}
+	for _, l := range f.Limits {
+		out.Limits = append(out.Limits, planLimit{string(l.Reason), l.Message})
 	}
 	for _, b := range f.Backends {
 		out.Backends = append(out.Backends, planBackend{b.IP, b.Local})

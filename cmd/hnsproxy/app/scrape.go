@@ -38,7 +38,9 @@ func (s scrape) refresh() {
 		Blocked:    counts[proxier.Blocked],
 		Failing:    counts[proxier.Failing],
 	})
-	for family, n := range withoutLocal(s.proxier.Table().Rows()) {
+	rows := s.proxier.Table().Rows()
+	s.metrics.FrontendsLimited(limits(rows))
+	for family, n := range withoutLocal(rows) {
 		s.metrics.NoLocalEndpoints(family, n.internal.Len(), n.external.Len())
 	}
 	// A change is counted just after the store has it. When the loop took it in between,
@@ -46,6 +48,27 @@ func (s scrape) refresh() {
 	if s.proxier.Idle() {
 		s.metrics.ChangesTaken()
 	}
+}
+
+// limits counts the frontends that each reason concerns.
+func limits(rows []proxier.FrontendStatus) map[metrics.Limit]int {
+	out := map[metrics.Limit]int{}
+	for _, r := range rows {
+		state := metrics.LimitDegraded
+		switch r.State {
+		case proxier.Blocked:
+			state = metrics.LimitBlocked
+		case proxier.Failing:
+			state = metrics.LimitFailing
+		}
+		if r.Reason != "" {
+			out[metrics.Limit{State: state, Reason: string(r.Reason)}]++
+		}
+		for _, l := range r.Frontend.Limits {
+			out[metrics.Limit{State: metrics.LimitDegraded, Reason: string(l.Reason)}]++
+		}
+	}
+	return out
 }
 
 // localless are the Services that have policy Local and no endpoint here.

@@ -49,6 +49,36 @@ func TestWithoutLocal(t *testing.T) {
 	}
 }
 
+// TestLimits: a frontend counts once for the reason of its state and for each of its limits.
+func TestLimits(t *testing.T) {
+	t.Parallel()
+	limited := func(r proxier.FrontendStatus, limits ...desired.Reason) proxier.FrontendStatus {
+		for _, l := range limits {
+			r.Frontend.Limits = append(r.Frontend.Limits, desired.Note{Reason: l})
+		}
+		return r
+	}
+	because := func(r desired.Reason) desired.Note { return desired.Note{Reason: r} }
+	got := limits([]proxier.FrontendStatus{
+		row("fine", "10.96.0.1", proxier.Programmed, desired.Note{}),
+		row("working", "10.96.0.2", proxier.Pending, desired.Note{}),
+		limited(row("a", "10.96.0.3", proxier.Programmed, desired.Note{}), desired.MixedPorts, desired.NoAffinity),
+		limited(row("b", "10.96.0.4", proxier.Blocked, because(desired.NoEndpoints)), desired.NoAffinity),
+		row("c", "10.96.0.5", proxier.Failing, because(desired.HNSPortInUse)),
+		row("d", "10.96.0.6", proxier.Pending, because(desired.LocalAwaited)),
+	})
+	want := map[metrics.Limit]int{
+		{State: metrics.LimitDegraded, Reason: "MixedTargetPorts"}:           1,
+		{State: metrics.LimitDegraded, Reason: "SessionAffinityUnsupported"}: 2,
+		{State: metrics.LimitBlocked, Reason: "NoEndpoints"}:                 1,
+		{State: metrics.LimitFailing, Reason: "HNSPortInUse"}:                1,
+		{State: metrics.LimitDegraded, Reason: "LocalEndpointAwaited"}:       1,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
 // TestPendingIsNotStuck: a change that was counted after the loop had taken it does not
 // stay pending.
 func TestPendingIsNotStuck(t *testing.T) {

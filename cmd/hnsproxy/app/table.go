@@ -43,7 +43,17 @@ type tableRow struct {
 	frontend *desired.Frontend
 	state    string
 	colour   text.Color
-	note     desired.Note
+	// notes say why it is in that state, and what Windows cannot do for it.
+	notes []desired.Note
+}
+
+// why is the reasons in short.
+func (r tableRow) why() string {
+	reasons := make([]string, 0, len(r.notes))
+	for _, n := range r.notes {
+		reasons = append(reasons, string(n.Reason))
+	}
+	return strings.Join(reasons, ", ")
 }
 
 // statusRows shows how far frontends are.
@@ -57,7 +67,7 @@ func statusRows(rows []proxier.FrontendStatus) []tableRow {
 		case proxier.Failing:
 			colour = text.FgRed
 		}
-		out = append(out, tableRow{r.Frontend, string(r.State), colour, desired.Note{Reason: r.Reason, Message: r.Message}})
+		out = append(out, tableRow{r.Frontend, string(r.State), colour, r.Notes()})
 	}
 	return out
 }
@@ -83,7 +93,7 @@ func drawTable(rows []tableRow, l look) string {
 		}
 		t.AppendRow(table.Row{
 			f.Service.String(), f.Kind.String(), addressText(f.Key), f.Key.Protocol.String(), state,
-			string(r.note.Reason), backendsText(f), plan.FlagNames(f.LoadBalancer()),
+			r.why(), backendsText(f), plan.FlagNames(f.LoadBalancer()),
 		})
 	}
 	out := t.Render() + "\n"
@@ -125,8 +135,10 @@ func backendsText(f *desired.Frontend) string {
 func drawReasons(rows []tableRow) string {
 	var lines []string
 	for _, r := range rows {
-		if line := fmt.Sprintf("%s: %s\n", r.note.Reason, r.note.Message); r.note.Message != "" && !slices.Contains(lines, line) {
-			lines = append(lines, line)
+		for _, n := range r.notes {
+			if line := fmt.Sprintf("%s: %s\n", n.Reason, n.Message); n.Message != "" && !slices.Contains(lines, line) {
+				lines = append(lines, line)
+			}
 		}
 	}
 	if more := len(lines) - shownReasons; more > 0 {

@@ -45,19 +45,27 @@ func row(name, vip string, state proxier.FrontendState, note desired.Note, backe
 func sampleRows() []proxier.FrontendStatus {
 	return []proxier.FrontendStatus{
 		row("many", "10.96.0.5", proxier.Programmed, desired.Note{}, "10.244.1.1*", "10.244.1.2", "10.244.1.3", "10.244.1.4", "10.244.1.5"),
-		row("node", "", proxier.Failing, desired.Note{Reason: "port-in-use", Message: "somebody listens"}, "10.244.1.1"),
+		row("node", "", proxier.Failing, desired.Note{Reason: desired.HNSPortInUse, Message: "somebody listens"}, "10.244.1.1"),
 		row("six", "fd00::5", proxier.Blocked, desired.Note{Reason: "NoEndpoints"}),
 	}
 }
 
+// limitedRow is in force, but not as asked in two ways.
+func limitedRow() proxier.FrontendStatus {
+	r := row("limited", "10.96.0.7", proxier.Programmed, desired.Note{}, "10.244.1.1")
+	r.Frontend.Limits = []desired.Note{{Reason: desired.NoAffinity, Message: "HNS is too old"}, {Reason: desired.MixedPorts, Message: "1 is left out"}}
+	return r
+}
+
 func TestDrawTable(t *testing.T) {
 	t.Parallel()
-	const want = `SERVICE    KIND       VIP:PORT      PROTO  STATE       WHY          BACKENDS
-shop/many  clusterip  10.96.0.5:80  TCP    programmed               10.244.1.1*, 10.244.1.2, 10.244.1.3 and 2 more :8080
-shop/node  nodeport   node:80       TCP    failing     port-in-use  10.244.1.1 :8080
-shop/six   clusterip  [fd00::5]:80  TCP    blocked     NoEndpoints  none
+	const want = `SERVICE       KIND       VIP:PORT      PROTO  STATE       WHY                                           BACKENDS
+shop/many     clusterip  10.96.0.5:80  TCP    programmed                                                10.244.1.1*, 10.244.1.2, 10.244.1.3 and 2 more :8080
+shop/node     nodeport   node:80       TCP    failing     HNSPortInUse                                  10.244.1.1 :8080
+shop/six      clusterip  [fd00::5]:80  TCP    blocked     NoEndpoints                                   none
+shop/limited  clusterip  10.96.0.7:80  TCP    programmed  SessionAffinityUnsupported, MixedTargetPorts  10.244.1.1 :8080
 `
-	if diff := cmp.Diff(want, drawTable(statusRows(sampleRows()), look{})); diff != "" {
+	if diff := cmp.Diff(want, drawTable(statusRows(append(sampleRows(), limitedRow())), look{})); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	narrow := drawTable(statusRows(sampleRows()), look{width: 40, height: 2, colour: true})
@@ -76,14 +84,16 @@ func TestDrawFooter(t *testing.T) {
 	t.Parallel()
 	const want = `* is an endpoint of this node.
 
-port-in-use: somebody listens
+HNSPortInUse: somebody listens
+SessionAffinityUnsupported: HNS is too old
+MixedTargetPorts: 1 is left out
 
-3 frontends: 1 programmed, 1 blocked, 1 failing
+4 frontends: 2 programmed, 1 blocked, 1 failing
 HNS calls so far: 3 writes (CreateEndpoint 2, DeleteLoadBalancer 1)
                   reads: Network 4
 `
 	calls := map[hnslb.Verb]int{hnslb.VerbCreateEndpoint: 2, hnslb.VerbDeleteLoadBalancer: 1, hnslb.VerbNetwork: 4, hnslb.VerbUpdateLoadBalancer: 0}
-	if diff := cmp.Diff(want, drawFooter(sampleRows(), calls)); diff != "" {
+	if diff := cmp.Diff(want, drawFooter(append(sampleRows(), limitedRow()), calls)); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }

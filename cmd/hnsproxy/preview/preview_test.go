@@ -186,7 +186,7 @@ func TestActions(t *testing.T) {
 		{
 			name: "go on without a local endpoint", profile: emulator.WS2022(),
 			after:   []services.Input{service("a", 1, "10.96.0.1", 0, "10.244.1.9", "10.244.2.1")},
-			actions: []string{"a 10.96.0.1:80/TCP create LocalEndpointMissing"},
+			actions: []string{"a 10.96.0.1:80/TCP create LocalEndpointAwaited"},
 			steps:   []string{"create endpoint 10.244.2.1 remote mac 02-11-0a-f4-02-01", "create loadbalancer 10.96.0.1:80/TCP port 8080 to 10.244.2.1 source 10.244.1.250"},
 		},
 		{
