@@ -21,7 +21,9 @@ type connection struct {
 	network  hnslb.Network
 	// fresh tells that network was read since it was last doubted.
 	fresh bool
-	// checked tells that the environment was computed from it.
+	// root is the node's own endpoint, if health checks are forwarded to it.
+	root desired.Root
+	// checked tells that the environment was computed from both.
 	checked bool
 	// backoff and retry tell when HNS, which did not answer, is asked again.
 	backoff *apply.Backoff[string]
@@ -119,7 +121,7 @@ func (p *Proxier) refreshEnv() {
 		return
 	}
 	p.hns.checked = true
-	env := desired.NewEnv(node, p.hns.network, p.hns.features, p.cfg.Options)
+	env := desired.NewEnv(node, p.hns.network, p.hns.features, p.cfg.Options).WithRoot(p.hns.root)
 	if p.env != nil && p.env.Same(env) {
 		return
 	}
@@ -150,6 +152,7 @@ func (p *Proxier) list(ctx context.Context) bool {
 				"frontends", len(drift.Frontends), "endpoints", len(drift.Endpoints))
 		}
 		p.locals.listed(now)
+		p.noteRoot(eps)
 		p.cfg.Metrics.RemoteEndpoints(p.view.OwnEndpoints())
 		p.compare = true
 	}
@@ -158,6 +161,18 @@ func (p *Proxier) list(ctx context.Context) bool {
 		p.enqueueAll()
 	}
 	return true
+}
+
+// noteRoot looks for the node's own endpoint in a fresh list. When it is another one, every
+// Service is computed again before anything is compared.
+func (p *Proxier) noteRoot(eps []hnslb.Endpoint) {
+	root := desired.FindRoot(eps, p.hns.network.ID, p.cfg.Options.RootEndpoint)
+	if root == p.hns.root {
+		return
+	}
+	p.hns.root, p.hns.checked = root, false
+	p.refreshEnv()
+	p.compute()
 }
 
 // enqueueAll queues everything that is not as it should be.

@@ -36,8 +36,12 @@ func newLocals() locals {
 	return locals{pods: map[netip.Addr]types.UID{}, tasks: map[task]bool{}}
 }
 
-// note looks at the backends of a frontend.
+// note looks at the backends of a frontend, but for the node's own endpoint: its address
+// comes from a list.
 func (l *locals) note(f *desired.Frontend) {
+	if f.Kind == desired.HealthCheck {
+		return
+	}
 	for _, b := range f.Backends {
 		pod, known := l.pods[b.IP]
 		switch {

@@ -170,8 +170,9 @@ func (c *computation) blocked(f *Frontend) Note {
 	case f.Key.Family == hnslb.IPv6 && !c.env.features.IPv6:
 		return Note{NoIPv6, fmt.Sprintf("HNS %s has no IPv6 load balancing (needs 11.10)", c.env.features.Version)}
 	case len(f.Backends) == 0 && f.Kind == HealthCheck:
-		return Note{NoRootEndpoint, fmt.Sprintf("HNS network %s has no %s endpoint of the node named %q: health checks sent to %s "+
-			"reach nobody; --root-hnsendpoint-name names the endpoint", c.env.network.Name, f.Key.Family, c.env.options.RootEndpoint, f.Key.VIP)}
+		return Note{NoRootEndpoint, fmt.Sprintf("HNS network %s has no %s endpoint of the node named %q, so health checks sent here "+
+			"reach nobody; --root-hnsendpoint-name names the endpoint, which the network plugin makes",
+			c.env.network.Name, f.Key.Family, c.env.options.RootEndpoint)}
 	case len(f.Backends) == 0:
 		return Note{NoEndpoints, "no endpoint may serve it now"}
 	case c.env.network.IsOverlay() && !f.SourceVIP.IsValid():

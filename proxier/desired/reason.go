@@ -117,7 +117,7 @@ func Tellings() map[Reason]Telling {
 		NoLocalPolicy: {warning, 0, ""},
 		MixedPorts:    {warning, 0, ""},
 
-		NoRootEndpoint: {warning, arriving, "the network plugin makes that endpoint"},
+		NoRootEndpoint: {warning, arriving, ""},
 
 		ForeignHolder:    {warning, retried, ""},
 		LocalMissing:     {warning, arriving, "the network plugin makes the HNS endpoints of pods"},

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/proxier/desired"
 )
 
 // command is one word of the script language.
@@ -63,6 +64,7 @@ func commands() map[string]command {
 		"hns":    {run: eachArg(checkHNS), check: true},
 		"status": {run: eachArg(checkStatus), check: true},
 		"trace":  {run: checkTrace, check: true},
+		"health": {run: checkHealth, check: true},
 		"calls":  {run: checkCalls, check: true, plainOnly: true},
 		"dark":   {run: checkDark, check: true, plainOnly: true},
 		"events": {run: eachArg(checkEvents), check: true, plainOnly: true},
@@ -122,6 +124,10 @@ func option(w *world, args []string) error {
 			if value != "none" {
 				w.options.SourceVIP, err = netip.ParseAddr(value)
 			}
+		case "root-endpoint":
+			w.options.RootEndpoint = strings.TrimPrefix(value, "none")
+		case "nodeport-addresses":
+			w.options.NodePortAddresses, err = desired.ParseNodePortAddresses(strings.Split(value, ","))
 		case "timeout":
 			w.timeout, err = time.ParseDuration(value)
 		default:
@@ -153,6 +159,7 @@ func setNode(w *world, args []string) error {
 	}
 	if w.proxy != nil {
 		w.proxy.SetNode(w.node)
+		w.ports.SetNode(w.node)
 	}
 	return nil
 }
@@ -170,13 +177,17 @@ func parseAddrs(list string) ([]netip.Addr, error) {
 }
 
 // addLocal makes a pod's endpoint, as the network plugin does: one address, or one of each
-// family.
-func addLocal(w *world, list string) error {
+// family, behind the name that it may have.
+func addLocal(w *world, arg string) error {
+	name, list, named := strings.Cut(arg, "=")
+	if !named {
+		name, list = "", arg
+	}
 	ips, err := parseAddrs(list)
 	if err != nil {
 		return err
 	}
-	_, err = w.hns.AddForeignEndpoint(networkName, hnslb.Endpoint{IPs: ips, MAC: podMAC(ips[0])})
+	_, err = w.hns.AddForeignEndpoint(networkName, hnslb.Endpoint{Name: name, IPs: ips, MAC: podMAC(ips[0])})
 	return err
 }
 

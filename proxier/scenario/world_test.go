@@ -26,6 +26,7 @@ import (
 	"github.com/hnsproxy/hnsproxy/proxier"
 	"github.com/hnsproxy/hnsproxy/proxier/desired"
 	"github.com/hnsproxy/hnsproxy/proxier/events"
+	"github.com/hnsproxy/hnsproxy/proxier/health"
 	"github.com/hnsproxy/hnsproxy/proxier/proxiertest"
 	"github.com/hnsproxy/hnsproxy/proxier/services"
 )
@@ -70,6 +71,10 @@ type world struct {
 	faults  []*faulty.Driver
 	events  []string
 	clock   pausingClock
+
+	// machine is the network of the node, ports the proxy's health-check node ports on it.
+	machine *proxiertest.Network
+	ports   *health.NodePorts
 }
 
 // pausingClock is the clock of the bubble, at which a proxy waits while several changes
@@ -95,6 +100,7 @@ func newWorld(t *testing.T, s *script, how way) *world {
 		}),
 		node:    services.Node{Name: "n1", Zone: "z1", IPs: []netip.Addr{netip.MustParseAddr("10.0.0.4")}, Eligible: true},
 		options: desired.Options{DSR: true},
+		machine: newMachine(),
 	}
 	if how.network == "overlay" {
 		w.options.SourceVIP = netip.MustParseAddr("10.244.1.2")
@@ -183,7 +189,9 @@ func (w *world) start() {
 		return
 	}
 	w.started = true
+	healthy := health.New(health.Config{SyncPeriod: 30 * time.Second, Clock: &w.clock})
 	w.proxy = proxier.New(proxier.Config{
+		Health:      healthy,
 		Driver:      w.driver(),
 		Network:     networkName,
 		Node:        services.Node{Name: w.node.Name},
@@ -199,6 +207,7 @@ func (w *world) start() {
 		Seed:   w.way.variant.seed,
 	})
 	w.proxy.SetNode(w.node)
+	w.checkedBy(healthy)
 	for _, o := range w.objects {
 		o.before = nil
 		o.put(w.proxy.Store())
@@ -206,11 +215,14 @@ func (w *world) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func(p *proxier.Proxier) { done <- p.Run(ctx) }(w.proxy)
+	var checked sync.WaitGroup
+	checked.Go(func() { w.ports.Run(ctx) })
 	w.stop = func() {
 		cancel()
 		if err := <-done; err != nil {
 			w.t.Errorf("%s: Run: %v", w.at, err)
 		}
+		checked.Wait()
 	}
 }
 
