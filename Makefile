@@ -1,6 +1,6 @@
 # hnsproxy: every target is one line or one script. `make` prints this list.
 .DEFAULT_GOAL := help
-.PHONY: help build run unit test e2e windows winunit lint fuzz stress golden bench compare clean
+.PHONY: help build run unit test e2e windows winunit lint fuzz stress golden bench upstream compare clean
 
 GO       ?= go
 FUZZTIME ?= 15s
@@ -42,6 +42,7 @@ winunit: ## the unit tests as Windows programs, under Wine
 lint: ## the linter with the limits of .golangci.yml
 	$(LINT) run ./...
 	cd e2e && $(GO) tool -modfile=../hack/tools/go.mod golangci-lint run -c ../.golangci.yml ./...
+	cd e2e/upstream && $(GO) tool -modfile=../../hack/tools/go.mod golangci-lint run -c ../../.golangci.yml ./...
 
 fuzz: ## each fuzz target for FUZZTIME (15s)
 	hack/fuzz.sh $(FUZZTIME)
@@ -55,6 +56,9 @@ golden: ## rewrite the expected parts of scenarios and golden files; read the di
 
 bench: ## the benchmarks; compare two runs with benchstat
 	$(GO) test -run '^$$' -bench . -benchmem -count 3 ./benchmarks
+
+upstream: ## endpoint choice beside the code of upstream's proxies: 200,000 random cases (half a minute, minutes when nothing is built)
+	cd e2e/upstream && $(GO) test -count=1 -v -timeout 10m ./...
 
 compare: ## hnsproxy.exe beside kube-proxy.exe under Wine: the same churn, one table (over half an hour)
 	hack/control-plane.sh

@@ -25,6 +25,8 @@ step go test -count=1 -race -timeout 20m $(go list ./... | grep -v /benchmarks)
 step go test -count=1 -timeout 10m -run TestConverges ./proxier -rapid.checks=500
 # Time and memory are measured without the race detector.
 step go test -count=1 -timeout 10m ./benchmarks
+# Endpoint choice, beside the code of upstream's proxies.
+step make upstream
 step make fuzz
 step make winunit
 step in_e2e go test -count=1 -timeout 20m ./...
