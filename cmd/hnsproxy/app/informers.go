@@ -5,6 +5,7 @@ package app
 
 import (
 	"context"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -121,7 +122,10 @@ type feeder struct {
 	proxier *proxier.Proxier
 	metrics *metrics.Metrics
 	health  *health.Health
-	logger  klog.Logger
+	ports   *health.NodePorts
+	// given are the node's addresses by --bind-address, which outrank those of its object.
+	given  []netip.Addr
+	logger klog.Logger
 }
 
 // attach makes the proxy follow the informers.
@@ -181,7 +185,11 @@ func kindOf(obj any) string {
 func (f *feeder) setNode(obj *corev1.Node) {
 	n, err := services.NodeOf(obj)
 	f.note(nil, obj, false, err)
+	if len(f.given) > 0 {
+		n.IPs = f.given
+	}
 	f.proxier.SetNode(n)
+	f.ports.SetNode(n)
 	f.health.SetNodeEligible(n.Eligible)
 }
 

@@ -192,7 +192,11 @@ func (o *Options) node() services.Node {
 // does not parse.
 func (o *Options) desired() desired.Options {
 	addresses, _ := desired.ParseNodePortAddresses(o.NodePortAddresses)
-	return desired.Options{DSR: o.EnableDSR, SourceVIP: o.sourceVIP(), NodePortAddresses: addresses}
+	out := desired.Options{DSR: o.EnableDSR, SourceVIP: o.sourceVIP(), NodePortAddresses: addresses}
+	if o.ForwardHealthCheckVIP {
+		out.RootEndpoint = o.RootEndpoint
+	}
+	return out
 }
 
 // sourceVIP is the parsed --source-vip, the zero Addr when there is none.

@@ -122,7 +122,8 @@ func makePlan(ctx context.Context, o *Options, stdin io.Reader) (*planned, error
 		return nil, err
 	}
 	p.network, p.features, p.hns = hns.network, hns.features, hns.text
-	env := desired.NewEnv(node, hns.network, hns.features, o.desired())
+	env := desired.NewEnv(node, hns.network, hns.features, o.desired()).
+		WithRoot(desired.FindRoot(hns.endpoints, hns.network.ID, o.desired().RootEndpoint))
 	p.Preview = preview.Make(preview.Input{
 		Services:      store.Take(),
 		Env:           env,

@@ -9,13 +9,13 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
 
 	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/objects"
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
 	"github.com/hnsproxy/hnsproxy/metrics"
 	"github.com/hnsproxy/hnsproxy/proxier"
-	"github.com/hnsproxy/hnsproxy/proxier/desired"
 	"github.com/hnsproxy/hnsproxy/proxier/health"
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
@@ -75,6 +75,7 @@ type program struct {
 	metrics  *metrics.Metrics
 	health   *health.Health
 	proxier  *proxier.Proxier
+	ports    *health.NodePorts
 	source   *informers
 	// files is nil when the objects come from an API server.
 	files *objects.Source
@@ -132,7 +133,7 @@ func (p *program) build(ctx context.Context) error {
 		Driver:      metrics.Instrument(hnslb.WithTimeout(driver, o.HNSCallTimeout), p.metrics, p.deps.Clock),
 		Network:     o.Network,
 		Node:        o.node(),
-		Options:     desired.Options{DSR: o.EnableDSR, SourceVIP: o.sourceVIP()},
+		Options:     o.desired(),
 		AuditPeriod: o.SyncPeriod,
 		Gather:      o.gather(),
 		Metrics:     p.metrics,
@@ -141,6 +142,16 @@ func (p *program) build(ctx context.Context) error {
 		Clock:       p.deps.Clock,
 		Seed:        uint64(p.deps.Clock.Now().UnixNano()),
 	})
+	p.ports = health.NewNodePorts(health.NodePortsConfig{
+		Healthy:     p.health.Healthy,
+		Addresses:   o.desired().NodePortAddresses,
+		EachAddress: o.ForwardHealthCheckVIP,
+		Clock:       p.deps.Clock,
+		Logger:      p.logger,
+		Seed:        uint64(p.deps.Clock.Now().UnixNano()),
+	})
+	p.ports.SetNode(o.node())
+	p.ports.Follow(p.proxier.Store(), o.Hostname)
 	return p.connect(ctx, gate)
 }
 
@@ -176,7 +187,7 @@ func (p *program) connect(ctx context.Context, gate featuregate.FeatureGate) err
 			return fmt.Errorf("make informers: %w", err)
 		}
 	}
-	f := &feeder{proxier: p.proxier, metrics: p.metrics, health: p.health, logger: p.logger}
+	f := &feeder{proxier: p.proxier, metrics: p.metrics, health: p.health, ports: p.ports, given: p.opts.node().IPs, logger: p.logger}
 	if err := f.attach(p.source); err != nil {
 		return fmt.Errorf("make informers: %w", err)
 	}
@@ -226,6 +237,11 @@ func (p *program) proxy(ctx context.Context) error {
 	if p.deps.OnStart != nil {
 		p.deps.OnStart(Started{Proxier: p.proxier, Emulator: p.emulator})
 	}
+	ctx, stop := context.WithCancel(ctx)
+	var ports sync.WaitGroup
+	defer ports.Wait()
+	defer stop()
+	ports.Go(func() { p.ports.Run(ctx) })
 	return p.proxier.Run(ctx)
 }
 
