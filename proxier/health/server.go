@@ -34,6 +34,8 @@ type Server struct {
 	HardFail bool
 	// Listening hears of the address whenever the port is open; nil for nobody.
 	Listening func(net.Addr)
+	// Failed hears of each failure, before another try; nil for nobody.
+	Failed func(error)
 }
 
 // Serve answers until ctx ends, then stops within drainPeriod and returns nil. Without an
@@ -52,6 +54,9 @@ func (s Server) Serve(ctx context.Context) error {
 			return nil
 		}
 		err = fmt.Errorf("serve %s on %s: %w", s.Name, s.Addr, err)
+		if s.Failed != nil {
+			s.Failed(err)
+		}
 		if s.HardFail {
 			return err
 		}

@@ -5,6 +5,7 @@ package health_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -113,9 +114,13 @@ func TestServeStopsWhileWaiting(t *testing.T) {
 
 func TestServeHardFail(t *testing.T) {
 	addr := listen(t).Addr().String()
-	err := health.Server{Name: "metrics", Addr: addr, Handler: hello(), HardFail: true}.Serve(t.Context())
+	var heard error
+	err := health.Server{Name: "metrics", Addr: addr, Handler: hello(), HardFail: true, Failed: func(err error) { heard = err }}.Serve(t.Context())
 	if err == nil || !strings.HasPrefix(err.Error(), "serve metrics on "+addr+": ") {
 		t.Errorf("got %v, want an error that names server and address", err)
+	}
+	if !errors.Is(heard, err) {
+		t.Errorf("heard of %v", heard)
 	}
 }
 

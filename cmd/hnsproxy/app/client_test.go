@@ -4,6 +4,8 @@
 package app
 
 import (
+	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -17,26 +19,36 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/scheme"
 )
 
-// apiServer answers lists in protobuf, refuses to stream them, and notes what it was asked.
+// apiServer answers lists in protobuf, refuses to stream them, takes Events, and notes what
+// it was asked.
 type apiServer struct {
 	lists map[string]runtime.Object
 	mu    sync.Mutex
 	asked map[string]url.Values
 	heads []http.Header
+	// events are "<type> <reason> on <kind> <name> <uid> by <controller> on <instance>: <note>".
+	events []string
 }
 
 // ServeHTTP is part of http.Handler.
 func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.heads = append(s.heads, r.Header)
-	s.asked[r.URL.Path] = r.URL.Query()
 	s.mu.Unlock()
+	if r.Method == http.MethodPost {
+		s.create(w, r)
+		return
+	}
 	query := r.URL.Query()
+	s.mu.Lock()
+	s.asked[r.URL.Path] = query
+	s.mu.Unlock()
 	switch {
 	case query.Get("sendInitialEvents") != "":
 		s.answer(w, http.StatusUnprocessableEntity, &metav1.Status{
@@ -52,31 +64,57 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// create takes an Event.
+func (s *apiServer) create(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body) // a client that hung up
+	obj, _, err := scheme.Codecs.UniversalDeserializer().Decode(body, nil, nil)
+	e, ok := obj.(*eventsv1.Event)
+	if err != nil || !ok || r.URL.Path != "/apis/events.k8s.io/v1/namespaces/"+e.Namespace+"/events" {
+		http.Error(w, "no Event", http.StatusBadRequest)
+		return
+	}
+	s.mu.Lock()
+	s.events = append(s.events, fmt.Sprintf("%s %s on %s %s %s by %s on %s: %s", e.Type, e.Reason,
+		e.Regarding.Kind, e.Regarding.Name, e.Regarding.UID, e.ReportingController, e.ReportingInstance, e.Note))
+	s.mu.Unlock()
+	s.answer(w, http.StatusCreated, e)
+}
+
 func (s *apiServer) answer(w http.ResponseWriter, code int, obj runtime.Object) {
 	info, _ := runtime.SerializerInfoForMediaType(scheme.Codecs.SupportedMediaTypes(), runtime.ContentTypeProtobuf)
 	gv := corev1.SchemeGroupVersion
-	if _, ok := obj.(*discoveryv1.EndpointSliceList); ok {
+	switch obj.(type) {
+	case *discoveryv1.EndpointSliceList:
 		gv = discoveryv1.SchemeGroupVersion
+	case *eventsv1.Event:
+		gv = eventsv1.SchemeGroupVersion
 	}
 	w.Header().Set("Content-Type", runtime.ContentTypeProtobuf)
 	w.WriteHeader(code)
 	_ = scheme.Codecs.EncoderForVersion(info.Serializer, gv).Encode(obj, w) // a client that hung up
 }
 
-// TestAPIServer: objects come by protobuf, with kube-proxy's selectors, and reach HNS.
-func TestAPIServer(t *testing.T) {
-	t.Parallel()
+// newAPIServer serves one Service, its slice and the Node "me" until the test ends.
+func newAPIServer(t *testing.T, svc *corev1.Service) (s *apiServer, address string) {
+	t.Helper()
 	meta := metav1.ListMeta{ResourceVersion: "1"}
-	s := &apiServer{asked: map[string]url.Values{}, lists: map[string]runtime.Object{
-		"/api/v1/services": &corev1.ServiceList{ListMeta: meta, Items: []corev1.Service{*fatService()}},
+	s = &apiServer{asked: map[string]url.Values{}, lists: map[string]runtime.Object{
+		"/api/v1/services": &corev1.ServiceList{ListMeta: meta, Items: []corev1.Service{*svc}},
 		"/apis/discovery.k8s.io/v1/endpointslices": &discoveryv1.EndpointSliceList{
 			ListMeta: meta, Items: []discoveryv1.EndpointSlice{*fatSlice()},
 		},
-		"/api/v1/nodes": &corev1.NodeList{ListMeta: meta, Items: []corev1.Node{{ObjectMeta: metav1.ObjectMeta{Name: "me"}}}},
+		"/api/v1/nodes": &corev1.NodeList{ListMeta: meta, Items: []corev1.Node{{ObjectMeta: metav1.ObjectMeta{Name: "me", UID: "n-1"}}}},
 	}}
 	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
-	r := start(t, func(o *Options, _ *Deps) { o.Hostname, o.Master = "me", server.URL })
+	return s, server.URL
+}
+
+// TestAPIServer: objects come by protobuf, with kube-proxy's selectors, and reach HNS.
+func TestAPIServer(t *testing.T) {
+	t.Parallel()
+	s, address := newAPIServer(t, fatService())
+	r := start(t, func(o *Options, _ *Deps) { o.Hostname, o.Master = "me", address })
 	r.eventually("program what the API server says", func() bool {
 		return slices.Contains(r.frontends(), "shop/web ingressip 203.0.113.1:80/TCP programmed 10.244.1.5* :8080")
 	})

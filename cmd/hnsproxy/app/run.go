@@ -19,6 +19,7 @@ import (
 	"github.com/hnsproxy/hnsproxy/proxier/health"
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/component-base/featuregate"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
@@ -77,6 +78,8 @@ type program struct {
 	proxier  *proxier.Proxier
 	ports    *health.NodePorts
 	source   *informers
+	// announcer is nil without API server.
+	announcer *announcer
 	// files is nil when the objects come from an API server.
 	files *objects.Source
 
@@ -102,10 +105,11 @@ func Run(ctx context.Context, o Options, d Deps) error {
 	p := &program{opts: o, deps: d, logger: klog.FromContext(ctx), registry: prometheus.NewRegistry()}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	if err := p.build(ctx); err != nil {
-		return err
+	err := p.build(ctx)
+	if err == nil {
+		err = p.run(ctx)
 	}
-	err := p.run(ctx)
+	p.announcer.close(err != nil)
 	if stop(); p.files != nil {
 		<-p.files.Done()
 	}
@@ -123,6 +127,9 @@ func (p *program) build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if p.announcer, err = p.newAnnouncer(ctx); err != nil {
+		return err
+	}
 	p.health = health.New(health.Config{
 		SyncPeriod: o.SyncPeriod,
 		Clock:      p.deps.Clock,
@@ -138,17 +145,19 @@ func (p *program) build(ctx context.Context) error {
 		Gather:      o.gather(),
 		Metrics:     p.metrics,
 		Health:      p.health,
+		Tell:        p.announcer.tell(),
 		Logger:      p.logger,
 		Clock:       p.deps.Clock,
 		Seed:        uint64(p.deps.Clock.Now().UnixNano()),
 	})
 	p.ports = health.NewNodePorts(health.NodePortsConfig{
-		Healthy:     p.health.Healthy,
-		Addresses:   o.desired().NodePortAddresses,
-		EachAddress: o.ForwardHealthCheckVIP,
-		Clock:       p.deps.Clock,
-		Logger:      p.logger,
-		Seed:        uint64(p.deps.Clock.Now().UnixNano()),
+		Healthy:        p.health.Healthy,
+		Addresses:      o.desired().NodePortAddresses,
+		EachAddress:    o.ForwardHealthCheckVIP,
+		Clock:          p.deps.Clock,
+		OnListenFailed: p.tellPortFailed,
+		Logger:         p.logger,
+		Seed:           uint64(p.deps.Clock.Now().UnixNano()),
 	})
 	p.ports.SetNode(o.node())
 	p.ports.Follow(p.proxier.Store(), o.Hostname)
@@ -229,6 +238,7 @@ func (p *program) proxy(ctx context.Context) error {
 		p.logger.Error(nil, "There is no Node of this name; all endpoints count as remote until there is",
 			"node", p.opts.Hostname, "remedy", "--hostname-override names the Node")
 	}
+	p.tellNode(corev1.EventTypeNormal, reasonStarting, fmt.Sprintf("hnsproxy %s programs HNS network %s", ownVersion(), p.opts.Network))
 	if p.plugin != nil {
 		if err := p.plugin.start(p.source.node(p.opts.Hostname)); err != nil {
 			return err

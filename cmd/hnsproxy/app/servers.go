@@ -11,24 +11,35 @@ import (
 	"github.com/hnsproxy/hnsproxy/metrics"
 	"github.com/hnsproxy/hnsproxy/proxier/health"
 	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/klog/v2"
 )
 
 // servers are the ports of kube-proxy.
 func (p *program) servers() []health.Server {
 	o := &p.opts
-	open := func(name string) func(net.Addr) {
-		return func(a net.Addr) {
-			p.logger.Info("Serving", "what", name, "address", a.String())
-			if p.deps.OnListen != nil {
-				p.deps.OnListen(name, a)
-			}
+	serve := func(name, addr, reason string, h http.Handler) health.Server {
+		failing := false // of which there is an Event
+		return health.Server{Name: name, Addr: addr, Handler: h, HardFail: o.BindAddressHardFail,
+			Listening: func(a net.Addr) {
+				failing = false
+				p.logger.Info("Serving", "what", name, "address", a.String())
+				if p.deps.OnListen != nil {
+					p.deps.OnListen(name, a)
+				}
+			},
+			Failed: func(err error) {
+				if !failing {
+					p.tellNode(corev1.EventTypeWarning, reason, err.Error())
+				}
+				failing = true
+			},
 		}
 	}
 	pages := metricsMux(p.registry, scrape{p.proxier, p.metrics}, o.Profiling)
 	return []health.Server{
-		{Name: "healthz", Addr: o.HealthzBindAddress, Handler: health.Mux(p.health), HardFail: o.BindAddressHardFail, Listening: open("healthz")},
-		{Name: "metrics", Addr: o.MetricsBindAddress, Handler: pages, HardFail: o.BindAddressHardFail, Listening: open("metrics")},
+		serve("healthz", o.HealthzBindAddress, reasonHealthzFailed, health.Mux(p.health)),
+		serve("metrics", o.MetricsBindAddress, reasonMetricsFailed, pages),
 	}
 }
 
