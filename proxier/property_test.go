@@ -165,6 +165,13 @@ func (w *world) addNetwork() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	w.addRoot()
+}
+
+// addRoot makes the endpoint of the node itself.
+func (w *world) addRoot() {
+	_, err := w.hns.AddForeignEndpoint("pods", hnslb.Endpoint{Name: "cbr0", IPs: []netip.Addr{address(0)}})
+	w.must(false, err)
 }
 
 // remotes says which host carries the other node's pods; it may change.
@@ -173,7 +180,7 @@ func (w *world) remotes() []hnslb.RemoteSubnet {
 }
 
 func (w *world) start() {
-	options := desired.Options{DSR: true}
+	options := desired.Options{DSR: true, RootEndpoint: "cbr0"}
 	if w.network == "Overlay" {
 		options.SourceVIP = netip.MustParseAddr(sourceVIP)
 	}
@@ -278,6 +285,7 @@ func (w *world) host(a action) {
 	case "network":
 		if _, err := w.hns.ReplaceNetwork("pods"); err == nil {
 			clear(w.locals) // its endpoints went with it
+			w.addRoot()
 		}
 	case "routes":
 		was := w.router
@@ -452,6 +460,7 @@ func aService(a action) *corev1.Service {
 	}
 	if a.Flags&8 != 0 {
 		svc.Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyLocal
+		svc.Spec.HealthCheckNodePort = int32(32000 + a.Number%2)
 	}
 	if a.Flags&16 != 0 {
 		svc.Spec.InternalTrafficPolicy = new(corev1.ServiceInternalTrafficPolicyLocal)
