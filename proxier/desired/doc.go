@@ -9,5 +9,7 @@
 //
 // compute.go turns one Service into its frontends, endpoints.go chooses the backends, each
 // rule with its KEP, state.go gathers the frontends of all Services, decides who wins a
-// frontend that two claim, and knows which endpoint is wanted by whom.
+// frontend that two claim, and knows which endpoint is wanted by whom. healthcheck.go says
+// what health-check node ports answer and how load balancers reach them, nodeports.go on
+// which addresses the node has node ports.
 package desired

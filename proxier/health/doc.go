@@ -10,4 +10,8 @@
 // before it goes, without the proxy being restarted.
 //
 // health.go keeps the answer, http.go words it, server.go listens.
+//
+// A third question is asked of Services with externalTrafficPolicy Local, each on a port of
+// its own (KEP-1669): has this node ready endpoints? nodeports.go answers it, from the store
+// and never from HNS, and listeners.go keeps those ports open.
 package health
