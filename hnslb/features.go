@@ -26,6 +26,10 @@ type Features struct {
 	SessionAffinity bool
 	// IPv6: dual stack. HNS 11.10 or later; never on overlay.
 	IPv6 bool
+	// MaxEndpoints is how many endpoints one load balancer may name: 64 at first (k8s issue
+	// 98680), 1,024 later (k8s issue 135518). Since which build is not known; Server 2019,
+	// HNS 9.x, counts as early.
+	MaxEndpoints int
 	// Modify: a load balancer can be changed in place. HNS 15.5-15.x and 16.0 or later;
 	// 15.4 has the call, but it changes nothing (k8s issue 131466).
 	Modify bool
@@ -34,11 +38,16 @@ type Features struct {
 // FeaturesOf returns what an HNS of that version can do (gates: reference/hns.md
 // section 4, from microsoft/hnslib).
 func FeaturesOf(v Version) Features {
+	most := 1024
+	if v.Major < 10 {
+		most = 64
+	}
 	return Features{
 		Version:         v,
 		DSR:             v.Major == 9 && v.Minor >= 3 || v.AtLeast(Version{10, 2}),
 		SessionAffinity: v.AtLeast(Version{12, 0}),
 		IPv6:            v.AtLeast(Version{11, 10}),
+		MaxEndpoints:    most,
 		Modify:          v.AtLeast(Version{15, 5}),
 	}
 }

@@ -54,6 +54,12 @@ type Quirks struct {
 	// whose switch port could carry the rules. It does not [B: common-problems page].
 	NodePortWithoutPods bool
 
+	// UDPFlowsStay: a change in place leaves UDP flows on an endpoint that the load balancer
+	// names no more, whatever its VIP. Nobody has shown it; that DNS fails after its pods
+	// moved until the load balancers are deleted speaks for it [C: aws/containers-roadmap
+	// issue 2176], so off by default.
+	UDPFlowsStay bool
+
 	// RestoredTwinCode refuses the frontend of a load balancer that HNS brought back
 	// after a restart. Zero means 0x800700b7 [A: k8s issue 139519]; set 0x803b0013 for a
 	// machine that answers as it does for any other twin.

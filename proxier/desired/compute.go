@@ -49,6 +49,10 @@ type face struct {
 	dsr     bool
 	mapping hnslb.MappingFlags
 	limits  []Note
+	// blocked keeps it out of HNS whatever endpoints there are.
+	blocked Note
+	// shortCut leads pods of this node to all endpoints while none is on this node.
+	shortCut bool
 }
 
 // port adds the frontends of one Service port in one family.
@@ -59,7 +63,7 @@ func (c *computation) port(p services.Port, f hnslb.Family) {
 	}
 	for _, x := range c.faces(p, f) {
 		cs := eps.cluster
-		if x.local {
+		if x.local && (len(eps.local) > 0 || !x.shortCut) {
 			cs = eps.local
 		}
 		c.add(p, f, x, cs)
@@ -79,11 +83,17 @@ func (c *computation) add(p services.Port, f hnslb.Family, x face, cs []candidat
 // faces lists the faces of one Service port in one family.
 func (c *computation) faces(p services.Port, f hnslb.Family) []face {
 	var out []face
-	svc, dsr := c.svc, c.env.features.DSR
-	for _, vip := range ofFamily(svc.ClusterIPs, f) {
-		out = append(out, face{kind: ClusterIP, vip: vip, port: p.Port, local: svc.InternalLocal,
-			dsr: c.env.options.DSR && dsr})
+	for _, vip := range ofFamily(c.svc.ClusterIPs, f) {
+		out = append(out, face{kind: ClusterIP, vip: vip, port: p.Port, local: c.svc.InternalLocal,
+			dsr: c.env.options.DSR && c.env.features.DSR})
 	}
+	return append(out, c.externalFaces(p, f)...)
+}
+
+// externalFaces lists the faces for clients from the outside.
+func (c *computation) externalFaces(p services.Port, f hnslb.Family) []face {
+	var out []face
+	svc, dsr := c.svc, c.env.features.DSR
 	// Policy Local and preserve-destination live on DSR; an HNS without it serves every
 	// endpoint rather than none, and says so.
 	var limits []Note
@@ -95,14 +105,21 @@ func (c *computation) faces(p services.Port, f hnslb.Family) []face {
 	preserve := svc.PreserveDestination && dsr
 	if p.NodePort != 0 {
 		out = append(out, face{kind: NodePort, port: p.NodePort, local: local || preserve, dsr: local,
-			mapping: hnslb.LocalRoutedVIP | hnslb.VIPExternal, limits: limits})
+			mapping: hnslb.LocalRoutedVIP | hnslb.VIPExternal, limits: limits, blocked: c.env.nodePortExcluded(f)})
 	}
+	// From the inside, policy Local of an address that is not the node's own means all
+	// endpoints (KEP-1669, k8s issue 109780). Where none is on this node, DSR can do it: the
+	// packets of pods are rewritten at their own port, and what comes from the outside finds
+	// no backend here (hns.md 5.4). Where one is, HNS cannot tell pods from others, and all
+	// go to this node's.
+	shortCut := local && !preserve
 	for _, vip := range ofFamily(svc.ExternalIPs, f) {
 		out = append(out, face{kind: ExternalIP, vip: vip, port: p.Port, local: local, dsr: local,
-			mapping: hnslb.VIPExternal, limits: limits})
+			mapping: hnslb.VIPExternal, limits: limits, shortCut: shortCut})
 	}
 	ingress := face{kind: IngressIP, port: p.Port, local: local || preserve, dsr: local || preserve,
-		mapping: hnslb.VIPExternal, limits: limits}
+		mapping: hnslb.VIPExternal, limits: limits, shortCut: shortCut}
+	c.restrict(&ingress, f)
 	if preserve {
 		ingress.mapping |= hnslb.UseMux | hnslb.PreserveDIP
 	}
@@ -111,6 +128,22 @@ func (c *computation) faces(p services.Port, f hnslb.Family) []face {
 		out = append(out, ingress)
 	}
 	return out
+}
+
+// restrict says what becomes of loadBalancerSourceRanges. HNS has no filter by source for a
+// load balancer; ACLs belong to endpoints, which are the network plugin's (law 10), and
+// without DSR they would see the node's address.
+func (c *computation) restrict(x *face, f hnslb.Family) {
+	if !slices.Contains(c.svc.Restricted, f) {
+		return
+	}
+	if c.env.options.SkipSourceRanges {
+		x.blocked = Note{NoSourceRanges, "Windows cannot enforce loadBalancerSourceRanges, and --unenforced-source-ranges=skip " +
+			"asks to serve nobody rather than everybody"}
+		return
+	}
+	x.limits = append(slices.Clip(x.limits), Note{NoSourceRanges, "loadBalancerSourceRanges is NOT enforced on Windows nodes: whoever " +
+		"reaches this address is served; filter in front of the nodes, or set --unenforced-source-ranges=skip"})
 }
 
 // frontend puts one face and its endpoints together. Every kind takes this one path.
@@ -134,25 +167,51 @@ func (c *computation) frontend(key hnslb.FrontendKey, p services.Port, x face, c
 	if x.dsr {
 		out.Flags |= hnslb.DSR
 	}
-	var left int
-	out.InternalPort, out.Backends, left = group(cs)
-	if left > 0 {
-		out.limit(MixedPorts, "HNS has one target port per load balancer: %d endpoints with another target port than %d are left out",
-			left, out.InternalPort)
-	}
+	c.backends(out, cs)
 	if c.svc.ClientIPAffinity && x.kind != HealthCheck {
-		if c.env.features.SessionAffinity {
-			out.Distribution = hnslb.SourceIP
-		} else {
-			out.limit(NoAffinity, "HNS %s has no session affinity (needs 12.0, Windows Server 2022)", c.env.features.Version)
-		}
+		c.affinity(out)
 	}
 	out.SourceVIP = c.env.sourceVIP(key.Family, out.Backends)
-	out.Blocked = c.blocked(out)
+	if out.Blocked = x.blocked; out.Blocked.Reason == "" {
+		out.Blocked = c.blocked(out)
+	}
 	if out.Blocked.Reason != "" {
 		out.Backends = nil
 	}
 	return out
+}
+
+// backends takes those of the chosen endpoints that one load balancer can hold.
+func (c *computation) backends(f *Frontend, cs []candidate) {
+	same := group(cs)
+	if len(same) < len(cs) {
+		f.limit(MixedPorts, "HNS has one target port per load balancer: %d endpoints with another target port than %d are left out",
+			len(cs)-len(same), same[0].port)
+	}
+	most := c.env.features.MaxEndpoints
+	held := subset(same, most, c.env.node.Name)
+	if len(held) < len(same) {
+		f.limit(TooManyEndpoints, "HNS %s takes %d endpoints in a load balancer: %d of %d are left out on this node",
+			c.env.features.Version, most, len(same)-len(held), len(same))
+	}
+	f.Backends = make([]Backend, 0, len(held))
+	for _, e := range held {
+		f.InternalPort = e.port
+		f.Backends = append(f.Backends, Backend{IP: e.IP, Pod: e.Pod, Local: e.local})
+	}
+}
+
+// affinity sets sessionAffinity ClientIP as far as HNS has it: by a hash of the client's
+// address, which neither begins nor ends.
+func (c *computation) affinity(f *Frontend) {
+	if !c.env.features.SessionAffinity {
+		f.limit(NoAffinity, "HNS %s has no session affinity (needs 12.0, Windows Server 2022)", c.env.features.Version)
+		return
+	}
+	f.Distribution = hnslb.SourceIP
+	if s := c.svc.AffinityTimeout; s != 0 {
+		f.limit(NoAffinityTimeout, "HNS keeps a client on its endpoint without end: timeoutSeconds %d has no effect", s)
+	}
 }
 
 // limit appends to a fresh slice: the one of the face is shared by its frontends.

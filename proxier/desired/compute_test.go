@@ -22,7 +22,8 @@ func addrs(texts ...string) []netip.Addr {
 	return out
 }
 
-// everyFace is a Service with each kind of frontend, one local and one remote endpoint.
+// everyFace is a Service with each kind of frontend, one local and one remote endpoint; if it
+// is named away, the remote one only.
 func everyFace(change func(*services.Service)) services.Input {
 	svc := &services.Service{
 		Name:        services.Name{Namespace: "default", Name: "web"},
@@ -33,14 +34,26 @@ func everyFace(change func(*services.Service)) services.Input {
 		Ports:       []services.Port{{Protocol: hnslb.TCP, Port: 80, NodePort: 30080}},
 	}
 	change(svc)
+	endpoints := []services.Endpoint{
+		{IP: netip.MustParseAddr("10.244.1.5"), Node: "this", Ready: true, Serving: true},
+		{IP: netip.MustParseAddr("10.244.2.7"), Node: "other", Ready: true, Serving: true},
+	}
+	if svc.Name.Name == "away" {
+		endpoints = endpoints[1:]
+	}
 	return services.Input{Name: svc.Name, Service: svc, Slices: []*services.Slice{{
 		Name: "web-1", Service: svc.Name, Family: hnslb.IPv4,
-		Ports: []services.SlicePort{{Protocol: hnslb.TCP, Port: 8080}},
-		Endpoints: []services.Endpoint{
-			{IP: netip.MustParseAddr("10.244.1.5"), Node: "this", Ready: true, Serving: true},
-			{IP: netip.MustParseAddr("10.244.2.7"), Node: "other", Ready: true, Serving: true},
-		},
+		Ports:     []services.SlicePort{{Protocol: hnslb.TCP, Port: 8080}},
+		Endpoints: endpoints,
 	}}}
+}
+
+func nodePorts(ranges ...string) NodePortAddresses {
+	a, err := ParseNodePortAddresses(ranges)
+	if err != nil {
+		panic(err)
+	}
+	return a
 }
 
 // l2bridge and overlay are the networks of a node with address 10.0.0.4.
@@ -120,6 +133,57 @@ ingressip 203.0.113.2:80/TCP -> 8080 [10.244.1.5] lb 1 mapping 16 distribution 0
 		{"internalTrafficPolicy Local", l2bridge(), recent, Options{}, func(s *services.Service) { s.InternalLocal = true; s.ExternalIPs, s.IngressIPs = nil, nil }, `
 clusterip 10.96.0.5:80/TCP -> 8080 [10.244.1.5] lb 0 mapping 0 distribution 0
 nodeport 0.0.0.0:30080/TCP -> 8080 [10.244.1.5 10.244.2.7] lb 0 mapping 18 distribution 0
+`},
+		{"externalTrafficPolicy Local, none here: pods take the short cut", l2bridge(), recent, Options{}, func(s *services.Service) {
+			s.Name.Name = "away"
+			s.ExternalLocal = true
+		}, `
+clusterip 10.96.0.5:80/TCP -> 8080 [10.244.2.7] lb 0 mapping 0 distribution 0
+nodeport 0.0.0.0:30080/TCP -> 0 [] lb 1 mapping 18 distribution 0 blocked NoEndpoints
+externalip 203.0.113.1:80/TCP -> 8080 [10.244.2.7] lb 1 mapping 16 distribution 0
+ingressip 203.0.113.2:80/TCP -> 8080 [10.244.2.7] lb 1 mapping 16 distribution 0
+`},
+		{"no short cut with preserve-destination", l2bridge(), recent, Options{}, func(s *services.Service) {
+			s.Name.Name = "away"
+			s.ExternalLocal, s.PreserveDestination = true, true
+			s.ExternalIPs = nil
+		}, `
+clusterip 10.96.0.5:80/TCP -> 8080 [10.244.2.7] lb 0 mapping 0 distribution 0
+nodeport 0.0.0.0:30080/TCP -> 0 [] lb 1 mapping 18 distribution 0 blocked NoEndpoints
+ingressip 203.0.113.2:80/TCP -> 0 [] lb 1 mapping 28 distribution 0 blocked NoEndpoints
+`},
+		{"source ranges concern the ingress IP of their family", l2bridge(), recent, Options{}, func(s *services.Service) {
+			s.Restricted = []hnslb.Family{hnslb.IPv4}
+		}, `
+clusterip 10.96.0.5:80/TCP -> 8080 [10.244.1.5 10.244.2.7] lb 0 mapping 0 distribution 0
+nodeport 0.0.0.0:30080/TCP -> 8080 [10.244.1.5 10.244.2.7] lb 0 mapping 18 distribution 0
+externalip 203.0.113.1:80/TCP -> 8080 [10.244.1.5 10.244.2.7] lb 0 mapping 16 distribution 0
+ingressip 203.0.113.2:80/TCP -> 8080 [10.244.1.5 10.244.2.7] lb 0 mapping 16 distribution 0 limit SourceRangesNotEnforced
+`},
+		{"source ranges of the other family", l2bridge(), recent, Options{SkipSourceRanges: true}, func(s *services.Service) {
+			s.Restricted = []hnslb.Family{hnslb.IPv6}
+			s.ExternalIPs, s.Ports[0].NodePort = nil, 0
+		}, `
+clusterip 10.96.0.5:80/TCP -> 8080 [10.244.1.5 10.244.2.7] lb 0 mapping 0 distribution 0
+ingressip 203.0.113.2:80/TCP -> 8080 [10.244.1.5 10.244.2.7] lb 0 mapping 16 distribution 0
+`},
+		{"source ranges, skipped", l2bridge(), recent, Options{SkipSourceRanges: true}, func(s *services.Service) {
+			s.Restricted = []hnslb.Family{hnslb.IPv4}
+			s.ExternalIPs, s.Ports[0].NodePort = nil, 0
+		}, `
+clusterip 10.96.0.5:80/TCP -> 8080 [10.244.1.5 10.244.2.7] lb 0 mapping 0 distribution 0
+ingressip 203.0.113.2:80/TCP -> 8080 [] lb 0 mapping 16 distribution 0 blocked SourceRangesNotEnforced
+`},
+		{"node ports on addresses that HNS does not serve", l2bridge(), recent, Options{NodePortAddresses: nodePorts("192.168.0.0/16")},
+			func(s *services.Service) { s.ExternalIPs, s.IngressIPs = nil, nil }, `
+clusterip 10.96.0.5:80/TCP -> 8080 [10.244.1.5 10.244.2.7] lb 0 mapping 0 distribution 0
+nodeport 0.0.0.0:30080/TCP -> 8080 [] lb 0 mapping 18 distribution 0 blocked NodePortAddressExcluded
+`},
+		{"affinity with a timeout", l2bridge(), recent, Options{}, func(s *services.Service) {
+			s.ClientIPAffinity, s.AffinityTimeout = true, 60
+			s.ExternalIPs, s.IngressIPs, s.Ports[0].NodePort = nil, nil, 0
+		}, `
+clusterip 10.96.0.5:80/TCP -> 8080 [10.244.1.5 10.244.2.7] lb 0 mapping 0 distribution 2 limit AffinityTimeoutUnsupported
 `},
 		{"preserve-destination", l2bridge(), recent, Options{}, func(s *services.Service) { s.PreserveDestination = true }, `
 clusterip 10.96.0.5:80/TCP -> 8080 [10.244.1.5 10.244.2.7] lb 0 mapping 0 distribution 0

@@ -141,27 +141,24 @@ func (c candidate) rank() int {
 	return rank
 }
 
-// group returns the backends that share one target port: HNS has one internal port per
+// group returns the endpoints that share one target port: HNS has one internal port per
 // load balancer, so of endpoints that disagree the port with the most wins, the lowest
-// among equals, and the others are left out rather than sent to a wrong port. The last
-// value is how many were left out.
-func group(cs []candidate) (port uint16, backends []Backend, left int) {
+// among equals, and the others are left out rather than sent to a wrong port.
+func group(cs []candidate) []candidate {
+	if len(cs) == 0 || every(cs, func(c candidate) bool { return c.port == cs[0].port }) {
+		return cs
+	}
 	count := map[uint16]int{}
 	for _, c := range cs {
 		count[c.port]++
 	}
+	var port uint16
 	for p, n := range count {
 		if best := count[port]; n > best || n == best && p < port {
 			port = p
 		}
 	}
-	backends = make([]Backend, 0, count[port])
-	for _, c := range cs {
-		if c.port == port {
-			backends = append(backends, Backend{IP: c.IP, Pod: c.Pod, Local: c.local})
-		}
-	}
-	return port, backends, len(cs) - len(backends)
+	return filter(cs, func(c candidate) bool { return c.port == port })
 }
 
 // find looks an address up in sorted backends.

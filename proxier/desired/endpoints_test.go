@@ -152,22 +152,21 @@ func TestGroup(t *testing.T) {
 		ports []uint16
 		want  string
 	}{
-		{nil, "0: [] left 0"},
-		{[]uint16{80, 80}, "80: [1 2] left 0"},
-		{[]uint16{90, 80, 90}, "90: [1 3] left 1"},
-		{[]uint16{90, 80}, "80: [2] left 1"},
-		{[]uint16{90, 80, 80, 90, 70}, "80: [2 3] left 3"},
+		{nil, "[]"},
+		{[]uint16{80, 80}, "[1:80 2:80]"},
+		{[]uint16{90, 80, 90}, "[1:90 3:90]"},
+		{[]uint16{90, 80}, "[2:80]"},
+		{[]uint16{90, 80, 80, 90, 70}, "[2:80 3:80]"},
 	} {
 		var cs []candidate
 		for i, p := range tc.ports {
 			cs = append(cs, candidate{Endpoint: services.Endpoint{IP: netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)})}, port: p})
 		}
-		port, backends, left := group(cs)
-		hosts := []byte{}
-		for _, b := range backends {
-			hosts = append(hosts, b.IP.As4()[3])
+		got := []string{}
+		for _, c := range group(cs) {
+			got = append(got, fmt.Sprintf("%d:%d", c.IP.As4()[3], c.port))
 		}
-		if got := fmt.Sprintf("%d: %v left %d", port, hosts, left); got != tc.want {
+		if got := fmt.Sprint(got); got != tc.want {
 			t.Errorf("group(%v) = %s, want %s", tc.ports, got, tc.want)
 		}
 	}

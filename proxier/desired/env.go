@@ -4,6 +4,7 @@
 package desired
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 
@@ -32,6 +33,9 @@ type Options struct {
 	// RootEndpoint names the HNS endpoint of the node itself, to which health checks of
 	// ingress IPs are forwarded (--root-hnsendpoint-name); empty forwards none.
 	RootEndpoint string
+	// SkipSourceRanges keeps ingress IPs out of HNS that loadBalancerSourceRanges restricts,
+	// since HNS would let everybody in (--unenforced-source-ranges=skip).
+	SkipSourceRanges bool
 	// NodePortAddresses say on which addresses of the node its node ports answer
 	// (--nodeport-addresses).
 	NodePortAddresses NodePortAddresses
@@ -73,6 +77,16 @@ func (e *Env) nodeIP(f hnslb.Family) netip.Addr {
 		return m
 	}
 	return netip.Addr{}
+}
+
+// nodePortExcluded tells when --nodeport-addresses leaves out the address on which HNS serves
+// node ports: the node's own, and no other (hns.md 5.2).
+func (e *Env) nodePortExcluded(f hnslb.Family) Note {
+	ip := e.nodeIP(f)
+	if !ip.IsValid() || e.options.NodePortAddresses.Contains(ip) {
+		return Note{}
+	}
+	return Note{NodePortExcluded, fmt.Sprintf("HNS serves node ports on %s only, which --nodeport-addresses %s leaves out", ip, e.options.NodePortAddresses)}
 }
 
 // RemoteEndpoint returns the remote endpoint that stands for a backend elsewhere. On an

@@ -29,6 +29,14 @@ const (
 	NoAffinity Reason = "SessionAffinityUnsupported"
 	// NoLocalPolicy: policy Local needs DSR, which this HNS lacks.
 	NoLocalPolicy Reason = "LocalPolicyUnsupported"
+	// NoAffinityTimeout: HNS keeps affinity without end.
+	NoAffinityTimeout Reason = "AffinityTimeoutUnsupported"
+	// NoSourceRanges: HNS does not filter by source address.
+	NoSourceRanges Reason = "SourceRangesNotEnforced"
+	// NodePortExcluded: HNS serves node ports on an address that the operator left out.
+	NodePortExcluded Reason = "NodePortAddressExcluded"
+	// TooManyEndpoints: a load balancer holds fewer endpoints than the Service has.
+	TooManyEndpoints Reason = "TooManyEndpoints"
 	// MixedPorts: HNS has one internal port per load balancer, the endpoints have several.
 	MixedPorts Reason = "MixedTargetPorts"
 	// NoRootEndpoint: HNS lacks the endpoint that health checks are forwarded to.
@@ -116,6 +124,11 @@ func Tellings() map[Reason]Telling {
 		NoAffinity:    {warning, 0, ""},
 		NoLocalPolicy: {warning, 0, ""},
 		MixedPorts:    {warning, 0, ""},
+
+		NoAffinityTimeout: {normal, 0, ""},
+		NoSourceRanges:    {warning, 0, ""},
+		NodePortExcluded:  {normal, 0, ""},
+		TooManyEndpoints:  {warning, 0, ""},
 
 		NoRootEndpoint: {warning, arriving, ""},
 

@@ -30,6 +30,13 @@ func wanted(backends ...string) *desired.Frontend {
 	return f
 }
 
+func onUDP(f *desired.Frontend) *desired.Frontend {
+	f.Key.Protocol = hnslb.UDP
+	return f
+}
+
+func udp(lb *hnslb.LoadBalancer) { lb.Mappings[0].Protocol = hnslb.UDP }
+
 // remote and local make HNS endpoints whose ID is their address.
 func remote(ip string) hnslb.Endpoint {
 	a := netip.MustParseAddr(ip)
@@ -114,6 +121,20 @@ create endpoint 10.244.2.2 remote mac 02-11-0a-f4-02-02
 delete loadbalancer 10.96.0.5:80/TCP
 create loadbalancer 10.96.0.5:80/TCP port 8080 to 10.244.2.1,10.244.2.2
 `},
+		{name: "a UDP backend goes: made anew, or its clients stay with it (pains row 10)", want: onUDP(wanted("10.244.2.1")),
+			hns: in(eps(remote("10.244.2.1"), remote("10.244.2.2")), balancer(udp, "r10.244.2.1", "r10.244.2.2")), plan: `
+delete loadbalancer 10.96.0.5:80/UDP
+create loadbalancer 10.96.0.5:80/UDP port 8080 to 10.244.2.1
+`},
+		{name: "a UDP backend is gone from HNS already", want: onUDP(wanted("10.244.2.1")),
+			hns: in(eps(remote("10.244.2.1")), balancer(udp, "r10.244.2.1", "gone")), plan: `
+delete loadbalancer 10.96.0.5:80/UDP
+create loadbalancer 10.96.0.5:80/UDP port 8080 to 10.244.2.1
+`},
+		{name: "a UDP backend comes: nobody is stranded", want: onUDP(wanted("10.244.2.1", "10.244.2.2")),
+			hns: in(eps(remote("10.244.2.1"), remote("10.244.2.2")), balancer(udp, "r10.244.2.1")), plan: `
+update loadbalancer 10.96.0.5:80/UDP port 8080 to 10.244.2.1,10.244.2.2
+`},
 		{name: "a flag cannot be changed in place", want: wanted("10.244.2.1"),
 			hns: in(eps(remote("10.244.2.1")), balancer(func(lb *hnslb.LoadBalancer) { lb.Flags = hnslb.DSR }, "r10.244.2.1")), plan: `
 delete loadbalancer 10.96.0.5:80/TCP
@@ -176,7 +197,11 @@ create loadbalancer 10.96.0.5:80/TCP port 8080 to 10.244.2.1
 		t.Run(tc.name, func(t *testing.T) {
 			in := input(tc.want, tc.hns.eps, tc.hns.lbs)
 			in.Modify = !tc.noModify
-			if diff := cmp.Diff(strings.TrimPrefix(tc.plan, "\n"), lines(Frontend(in, web()))); diff != "" {
+			key := web()
+			if tc.want != nil {
+				key = tc.want.Key
+			}
+			if diff := cmp.Diff(strings.TrimPrefix(tc.plan, "\n"), lines(Frontend(in, key))); diff != "" {
 				t.Errorf("plan (-want +got):\n%s", diff)
 			}
 		})

@@ -126,9 +126,15 @@ func (k *LawKeeper) judgeCreateBalancer(lb hnslb.LoadBalancer) {
 	switch {
 	case modifiable(old.lb, lb) && unchanged(old.lb, lb):
 		k.breach(1, verb, key.String(), "it was deleted and made again as it was")
-	case k.known.modify && modifiable(old.lb, lb):
+	case k.known.modify && modifiable(old.lb, lb) && !strands(old.lb, lb):
 		k.breach(8, verb, key.String(), "it was deleted and made again, where a change in place would do")
 	}
+}
+
+// strands tells whether a change in place may leave UDP flows on an endpoint that goes.
+func strands(old, successor hnslb.LoadBalancer) bool {
+	return old.Mappings[0].Protocol == hnslb.UDP &&
+		slices.ContainsFunc(old.Endpoints, func(id hnslb.ID) bool { return !slices.Contains(successor.Endpoints, id) })
 }
 
 // hadToGo tells whether a load balancer had to be deleted before its successor could be

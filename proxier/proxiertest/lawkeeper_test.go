@@ -129,6 +129,14 @@ func TestLawKeeper(t *testing.T) {
 			c.drop(c.create(balancer(a)))
 			c.create(balancer(a, b))
 		}, "law 8: CreateLoadBalancer 10.96.0.5:80/TCP: it was deleted and made again, where a change in place would do"},
+		{"made anew since a UDP backend goes", now, func(c *client) {
+			c.list()
+			a, b := c.endpoint(remoteA), c.endpoint(remoteB)
+			before, after := balancer(a, b), balancer(b)
+			before.Mappings[0].Protocol, after.Mappings[0].Protocol = hnslb.UDP, hnslb.UDP
+			c.drop(c.create(before))
+			c.create(after)
+		}, ""},
 		{"made anew for a flag", now, func(c *client) {
 			c.list()
 			a := c.endpoint(remoteA)

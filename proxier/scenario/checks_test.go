@@ -121,21 +121,47 @@ func checkTrace(w *world, args []string) error {
 	return nil
 }
 
-// trace says what can become of new flows from a source to a frontend: arrivals that
-// differ in the backend only stand together.
-func (w *world) trace(from, to string) (string, error) {
+// checkFlow sends a packet of a flow that VFP remembers from one such line to the next.
+func checkFlow(w *world, args []string) error {
+	w.settle()
+	if len(args) < 4 || args[2] != "->" {
+		return fmt.Errorf("want SOURCE FRONTEND -> RESULT")
+	}
+	p, err := parsePacket(args[0], args[1])
+	if err != nil {
+		return err
+	}
+	f := w.flows[p]
+	if f == nil {
+		f = w.hns.Flow(p)
+		w.flows[p] = f
+	}
+	if got, want := f.Send().String(), strings.Join(args[3:], " "); got != want {
+		w.t.Errorf("%s\n got %s", w.at, got)
+	}
+	return nil
+}
+
+func parsePacket(from, to string) (emulator.Packet, error) {
 	source, err := parseSource(from)
 	if err != nil {
-		return "", err
+		return emulator.Packet{}, err
 	}
 	addr, protocol, _ := strings.Cut(to, "/")
 	dst, err := netip.ParseAddrPort(addr)
-	if err != nil {
-		return "", err
-	}
 	p := emulator.Packet{From: source, To: dst, Protocol: hnslb.TCP}
 	if protocol == "UDP" {
 		p.Protocol = hnslb.UDP
+	}
+	return p, err
+}
+
+// trace says what can become of new flows from a source to a frontend: arrivals that
+// differ in the backend only stand together.
+func (w *world) trace(from, to string) (string, error) {
+	p, err := parsePacket(from, to)
+	if err != nil {
+		return "", err
 	}
 	var texts, backends []string
 	var last string

@@ -65,6 +65,7 @@ func commands() map[string]command {
 		"status": {run: eachArg(checkStatus), check: true},
 		"trace":  {run: checkTrace, check: true},
 		"health": {run: checkHealth, check: true},
+		"flow":   {run: checkFlow, check: true, plainOnly: true},
 		"calls":  {run: checkCalls, check: true, plainOnly: true},
 		"dark":   {run: checkDark, check: true, plainOnly: true},
 		"events": {run: eachArg(checkEvents), check: true, plainOnly: true},
@@ -126,6 +127,8 @@ func option(w *world, args []string) error {
 			}
 		case "root-endpoint":
 			w.options.RootEndpoint = strings.TrimPrefix(value, "none")
+		case "source-ranges":
+			w.options.SkipSourceRanges = value == "skip"
 		case "nodeport-addresses":
 			w.options.NodePortAddresses, err = desired.ParseNodePortAddresses(strings.Split(value, ","))
 		case "timeout":

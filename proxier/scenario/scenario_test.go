@@ -170,12 +170,13 @@ func TestScriptErrors(t *testing.T) {
 	}
 }
 
-// releases are the Windows releases that a script may name: those of the emulator, and the
-// one that has no DSR, Server 2019 before KB4580390.
+// releases are the Windows releases that a script may name: those of the emulator, the one
+// that has no DSR, Server 2019 before KB4580390, and one that holds on to UDP flows.
 func releases() []emulator.Profile {
-	noDSR := emulator.WS2019()
+	noDSR, clinging := emulator.WS2019(), emulator.WS2025()
 	noDSR.Name, noDSR.Version.Minor = "ws2019-rtm", 2
-	return append([]emulator.Profile{noDSR}, emulator.Profiles()...)
+	clinging.Name, clinging.Quirks.UDPFlowsStay = "udp-flows-stay", true
+	return append([]emulator.Profile{noDSR, clinging}, emulator.Profiles()...)
 }
 
 func profileNames() []string {

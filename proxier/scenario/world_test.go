@@ -70,6 +70,7 @@ type world struct {
 	keepers []*proxiertest.LawKeeper
 	faults  []*faulty.Driver
 	events  []string
+	flows   map[emulator.Packet]*emulator.Flow
 	clock   pausingClock
 
 	// machine is the network of the node, ports the proxy's health-check node ports on it.
@@ -101,6 +102,7 @@ func newWorld(t *testing.T, s *script, how way) *world {
 		node:    services.Node{Name: "n1", Zone: "z1", IPs: []netip.Addr{netip.MustParseAddr("10.0.0.4")}, Eligible: true},
 		options: desired.Options{DSR: true},
 		machine: newMachine(),
+		flows:   map[emulator.Packet]*emulator.Flow{},
 	}
 	if how.network == "overlay" {
 		w.options.SourceVIP = netip.MustParseAddr("10.244.1.2")

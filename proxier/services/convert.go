@@ -17,6 +17,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	netutils "k8s.io/utils/net"
 )
 
 // preserveDestination is the annotation by which users of the Windows kube-proxy ask for
@@ -84,6 +85,10 @@ func convertService(s *corev1.Service) (*Service, field.ErrorList) {
 		out.Families = append(out.Families, hnslb.FamilyOf(ip))
 	}
 	out.IngressIPs = ingressIPs(s, &errs)
+	if len(out.IngressIPs) > 0 {
+		out.Restricted = restricted(s.Spec.LoadBalancerSourceRanges, &errs)
+	}
+	out.AffinityTimeout = affinityTimeout(s)
 	if out.ExternalLocal && s.Spec.Type == corev1.ServiceTypeLoadBalancer {
 		out.HealthCheckNodePort = convertNumber(spec.Child("healthCheckNodePort"), s.Spec.HealthCheckNodePort, 0, &errs)
 	}
@@ -111,6 +116,45 @@ func ingressIPs(s *corev1.Service, errs *field.ErrorList) []netip.Addr {
 		}
 	}
 	return parseIPs(field.NewPath("status", "loadBalancer", "ingress"), ips, errs)
+}
+
+// restricted returns the families for which source ranges are given that do not hold every
+// address, as the Linux proxiers understand them. What cannot be read restricts both: it is
+// safer to say too much.
+func restricted(ranges []string, errs *field.ErrorList) []hnslb.Family {
+	var out []hnslb.Family
+	open := map[hnslb.Family]bool{}
+	add := func(f hnslb.Family) {
+		if !slices.Contains(out, f) {
+			out = append(out, f)
+		}
+	}
+	for i, text := range ranges {
+		// API servers before 1.36 let spaces and leading zeros pass.
+		_, ipnet, err := netutils.ParseCIDRSloppy(strings.TrimSpace(text))
+		if err != nil {
+			*errs = append(*errs, field.Invalid(field.NewPath("spec", "loadBalancerSourceRanges").Index(i), text, "must be a CIDR"))
+			add(hnslb.IPv4)
+			add(hnslb.IPv6)
+			continue
+		}
+		ip, _ := netip.AddrFromSlice(ipnet.IP)
+		f := hnslb.FamilyOf(ip)
+		bits, _ := ipnet.Mask.Size()
+		open[f] = open[f] || bits == 0
+		add(f)
+	}
+	return slices.DeleteFunc(out, func(f hnslb.Family) bool { return open[f] })
+}
+
+// affinityTimeout returns the timeout of session affinity when it is not the default.
+func affinityTimeout(s *corev1.Service) int32 {
+	c := s.Spec.SessionAffinityConfig
+	if s.Spec.SessionAffinity != corev1.ServiceAffinityClientIP || c == nil || c.ClientIP == nil || c.ClientIP.TimeoutSeconds == nil ||
+		*c.ClientIP.TimeoutSeconds == corev1.DefaultClientIPServiceAffinitySeconds {
+		return 0
+	}
+	return *c.ClientIP.TimeoutSeconds
 }
 
 func convertPort(path *field.Path, p *corev1.ServicePort, errs *field.ErrorList) Port {
@@ -253,6 +297,9 @@ func convertEndpoint(path *field.Path, family hnslb.Family, e *discoveryv1.Endpo
 	}
 	if e.NodeName != nil {
 		out.Node = intern(*e.NodeName)
+	}
+	if e.Zone != nil {
+		out.Zone = intern(*e.Zone)
 	}
 	if e.Hints != nil {
 		out.Zones = joinHints(e.Hints.ForZones, func(z discoveryv1.ForZone) string { return z.Name })

@@ -35,8 +35,13 @@ type Service struct {
 	InternalLocal bool
 	// ExternalLocal is externalTrafficPolicy Local.
 	ExternalLocal bool
+	// Restricted are the families whose ingress IPs loadBalancerSourceRanges restricts.
+	Restricted []hnslb.Family
 	// ClientIPAffinity is sessionAffinity ClientIP.
 	ClientIPAffinity bool
+	// AffinityTimeout, in seconds, is how long affinity shall last; 0 unless the Service asks
+	// for another time than the three hours that every Service gets.
+	AffinityTimeout int32
 	// PreserveDestination is the annotation preserve-destination: "true".
 	PreserveDestination bool
 	// HealthCheckNodePort is where a load balancer asks whether this node has endpoints of
@@ -61,9 +66,15 @@ func (s *Service) Equal(o *Service) bool {
 	return s.Name == o.Name && s.UID == o.UID && s.Created.Equal(o.Created) &&
 		slices.Equal(s.ClusterIPs, o.ClusterIPs) && slices.Equal(s.ExternalIPs, o.ExternalIPs) &&
 		slices.Equal(s.IngressIPs, o.IngressIPs) && slices.Equal(s.Families, o.Families) &&
-		slices.Equal(s.Ports, o.Ports) && s.InternalLocal == o.InternalLocal &&
-		s.ExternalLocal == o.ExternalLocal && s.ClientIPAffinity == o.ClientIPAffinity &&
-		s.PreserveDestination == o.PreserveDestination && s.HealthCheckNodePort == o.HealthCheckNodePort
+		slices.Equal(s.Ports, o.Ports) && s.samePolicies(o)
+}
+
+// samePolicies compares what a Service asks for its frontends.
+func (s *Service) samePolicies(o *Service) bool {
+	return s.InternalLocal == o.InternalLocal && s.ExternalLocal == o.ExternalLocal &&
+		slices.Equal(s.Restricted, o.Restricted) && s.ClientIPAffinity == o.ClientIPAffinity &&
+		s.AffinityTimeout == o.AffinityTimeout && s.PreserveDestination == o.PreserveDestination &&
+		s.HealthCheckNodePort == o.HealthCheckNodePort
 }
 
 // Slice is one EndpointSlice. It is immutable once stored.
@@ -102,6 +113,8 @@ func (s *Slice) Equal(o *Slice) bool {
 type Endpoint struct {
 	IP   netip.Addr
 	Node string
+	// Zone that the endpoint is in.
+	Zone string
 	// Zones and Nodes are the hints (KEP-2433, KEP-3015), joined by commas in sorted
 	// order, which no zone or node name contains.
 	Zones, Nodes string

@@ -84,6 +84,9 @@ func (o *Options) addNodeFlags(fs *pflag.FlagSet) {
 	fs.BoolVar(&o.EnableDSR, "enable-dsr", o.EnableDSR, "Use direct server return for cluster IPs.")
 	fs.StringSliceVar(&o.NodePortAddresses, "nodeport-addresses", o.NodePortAddresses, "`CIDR,...` of node addresses on which node ports, "+
 		"and health-check node ports, answer; or the word primary, for the addresses of the Node object. All by default.")
+	fs.StringVar(&o.UnenforcedSourceRanges, "unenforced-source-ranges", o.UnenforcedSourceRanges, "What to do with a load balancer's IP for "+
+		"which loadBalancerSourceRanges names the allowed clients, since Windows cannot enforce that: `program|skip`, "+
+		"serve whoever comes, or nobody. Both tell it in an Event on the Service.")
 	fs.BoolVar(&o.ForwardHealthCheckVIP, "forward-healthcheck-vip", o.ForwardHealthCheckVIP, "Let health checks that a load balancer sends "+
 		"to its own address, rather than to the node's, reach the health-check node port.")
 	fs.StringVar(&o.RootEndpoint, "root-hnsendpoint-name", o.RootEndpoint, "`NAME` of the HNS endpoint of the node itself, to which "+

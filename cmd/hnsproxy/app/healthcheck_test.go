@@ -39,7 +39,7 @@ func TestHealthCheckNodePort(t *testing.T) {
 	port := freePort(t)
 	dir := example(t)
 	r := start(t, func(o *Options, _ *Deps) {
-		o.Objects, o.NodePortAddresses, o.ForwardHealthCheckVIP = []string{dir}, []string{"127.0.0.1/32"}, true
+		o.Objects, o.NodePortAddresses, o.ForwardHealthCheckVIP = []string{dir}, []string{"127.0.0.1/32", "10.0.0.0/8"}, true
 	})
 	r.settled()
 	r.mu.Lock()

@@ -24,6 +24,12 @@ const (
 	Emulator = "emulator"
 )
 
+// Values of Options.UnenforcedSourceRanges.
+const (
+	Program = "program"
+	Skip    = "skip"
+)
+
 // Ports that kube-proxy serves on, for addresses given without one.
 const (
 	healthzPort = "10256"
@@ -61,6 +67,9 @@ type Options struct {
 	EnableDSR bool
 	// NodePortAddresses are CIDRs, or the one word "primary"; none means all addresses.
 	NodePortAddresses []string
+	// UnenforcedSourceRanges says what becomes of ingress IPs with loadBalancerSourceRanges,
+	// which Windows cannot enforce: Program or Skip.
+	UnenforcedSourceRanges string
 	// ForwardHealthCheckVIP forwards health checks of load balancer addresses to the HNS
 	// endpoint of the node that is named RootEndpoint.
 	ForwardHealthCheckVIP bool
@@ -110,19 +119,21 @@ type EmulatorOptions struct {
 // NewOptions returns the defaults, which are kube-proxy's where kube-proxy has the flag.
 func NewOptions() *Options {
 	return &Options{
-		ContentType:        runtime.ContentTypeProtobuf,
-		QPS:                5,
-		Burst:              10,
-		BindAddress:        "0.0.0.0",
-		FeatureGates:       map[string]bool{},
-		RootEndpoint:       "cbr0",
-		ConfigSyncPeriod:   15 * time.Minute,
-		SyncPeriod:         30 * time.Second,
-		MinSyncPeriod:      time.Second,
-		HealthzBindAddress: "0.0.0.0:" + healthzPort,
-		MetricsBindAddress: "127.0.0.1:" + metricsPort,
-		HNS:                HCN,
-		HNSCallTimeout:     30 * time.Second,
+		ContentType:  runtime.ContentTypeProtobuf,
+		QPS:          5,
+		Burst:        10,
+		BindAddress:  "0.0.0.0",
+		FeatureGates: map[string]bool{},
+		RootEndpoint: "cbr0",
+
+		UnenforcedSourceRanges: Program,
+		ConfigSyncPeriod:       15 * time.Minute,
+		SyncPeriod:             30 * time.Second,
+		MinSyncPeriod:          time.Second,
+		HealthzBindAddress:     "0.0.0.0:" + healthzPort,
+		MetricsBindAddress:     "127.0.0.1:" + metricsPort,
+		HNS:                    HCN,
+		HNSCallTimeout:         30 * time.Second,
 		Emulated: EmulatorOptions{
 			Profile:     "ws2022",
 			NetworkType: "L2Bridge",
@@ -192,7 +203,8 @@ func (o *Options) node() services.Node {
 // does not parse.
 func (o *Options) desired() desired.Options {
 	addresses, _ := desired.ParseNodePortAddresses(o.NodePortAddresses)
-	out := desired.Options{DSR: o.EnableDSR, SourceVIP: o.sourceVIP(), NodePortAddresses: addresses}
+	out := desired.Options{DSR: o.EnableDSR, SourceVIP: o.sourceVIP(), NodePortAddresses: addresses,
+		SkipSourceRanges: o.UnenforcedSourceRanges == Skip}
 	if o.ForwardHealthCheckVIP {
 		out.RootEndpoint = o.RootEndpoint
 	}

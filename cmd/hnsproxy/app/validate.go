@@ -149,6 +149,9 @@ func (v *validation) nodePorts() {
 		v.add("nodeport-addresses", strings.Join(o.NodePortAddresses, ","), strings.ReplaceAll(err.Error(), "\n", "; "),
 			"write ranges like 10.0.0.0/8,fd00::/16, or the one word primary")
 	}
+	if o.UnenforcedSourceRanges != Program && o.UnenforcedSourceRanges != Skip {
+		v.add("unenforced-source-ranges", o.UnenforcedSourceRanges, "is neither "+Program+" nor "+Skip, "the default is "+Program)
+	}
 	if o.ForwardHealthCheckVIP && o.RootEndpoint == "" {
 		v.add("root-hnsendpoint-name", "", "is needed with --forward-healthcheck-vip",
 			"give the name of the HNS endpoint of this node; Get-HnsEndpoint lists them")
