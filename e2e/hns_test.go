@@ -32,7 +32,9 @@ func TestHNSRestarts(t *testing.T) {
 			t.Log("nothing is lost")
 			w.HNS.ResetCounts()
 			w.HNS.ResetDark()
-			w.RestartHNS(emulator.RestartOptions{})
+			w.HNS.Stop()
+			missHNS(w)
+			w.HNS.Start(emulator.RestartOptions{})
 			w.Eventually("list HNS", func() bool { return w.HNS.Counts()[hnslb.VerbLoadBalancers] >= 1 })
 			w.Converge()
 			if writes := w.Writes(); writes > 0 {
@@ -54,7 +56,7 @@ func TestHNSRestarts(t *testing.T) {
 			w.Service("new", func(s *corev1.Service) { s.Spec.Selector = map[string]string{"app": "remote"} })
 			w.DeleteService("gone")
 			w.UpdateService("web", port(8000, 8080))
-			w.Eventually("miss HNS", func() bool { return w.HNS.Errors()[hnslb.VerbNetwork] >= 2 })
+			missHNS(w)
 			w.HNS.Start(emulator.RestartOptions{})
 			w.Converge()
 
@@ -75,4 +77,9 @@ func TestHNSRestarts(t *testing.T) {
 			w.Converge()
 		})
 	}
+}
+
+// missHNS waits until hnsproxy has called an HNS that is away, and again.
+func missHNS(w *harness.World) {
+	w.Eventually("miss HNS", func() bool { return w.HNS.Errors()[hnslb.VerbNetwork] >= 2 })
 }
