@@ -36,6 +36,9 @@ type Options struct {
 	// SkipSourceRanges keeps ingress IPs out of HNS that loadBalancerSourceRanges restricts,
 	// since HNS would let everybody in (--unenforced-source-ranges=skip).
 	SkipSourceRanges bool
+	// HealthzPort is where this proxy serves /healthz, 0 for nowhere. Health checks of
+	// Services without a port of their own are forwarded to it.
+	HealthzPort uint16
 	// NodePortAddresses say on which addresses of the node its node ports answer
 	// (--nodeport-addresses).
 	NodePortAddresses NodePortAddresses

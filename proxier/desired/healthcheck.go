@@ -4,6 +4,7 @@
 package desired
 
 import (
+	"cmp"
 	"net/netip"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
@@ -82,10 +83,11 @@ func (e *Env) WithRoot(r Root) *Env {
 }
 
 // healthChecks adds the frontends that lead from the ingress IPs of a family to the
-// health-check node port. Some clouds send their health checks there and not to the node;
-// the packets then end in HNS, which needs a load balancer for them (pains row 25).
+// health-check node port, or where the Service has none to /healthz of this proxy. Some
+// clouds send their health checks there and not to the node; the packets then end in HNS,
+// which needs a load balancer for them (pains row 25).
 func (c *computation) healthChecks(f hnslb.Family) {
-	port := c.svc.HealthCheckNodePort
+	port := cmp.Or(c.svc.HealthCheckNodePort, c.env.options.HealthzPort)
 	if port == 0 || !c.env.root.looked {
 		return
 	}

@@ -91,6 +91,11 @@ func TestForwardedHealthChecks(t *testing.T) {
 			web + "healthcheck 203.0.113.2:32000/TCP -> 32000 [10.244.1.2] lb 0 mapping 0 distribution 0\n"},
 		{"not asked for", dual, Options{}, []hnslb.Endpoint{root}, local, web},
 		{"no health-check node port", dual, Options{RootEndpoint: "cbr0"}, []hnslb.Endpoint{root}, and(func(s *services.Service) { s.HealthCheckNodePort = 0 }), web},
+		{"no health-check node port, so to /healthz", dual, Options{RootEndpoint: "cbr0", HealthzPort: 10256}, []hnslb.Endpoint{root},
+			and(func(s *services.Service) { s.HealthCheckNodePort = 0 }),
+			web + "healthcheck 203.0.113.2:10256/TCP -> 10256 [10.244.1.2] lb 0 mapping 0 distribution 0\n"},
+		{"its own port outranks /healthz", dual, Options{RootEndpoint: "cbr0", HealthzPort: 10256}, []hnslb.Endpoint{root}, local,
+			web + "healthcheck 203.0.113.2:32000/TCP -> 32000 [10.244.1.2] lb 0 mapping 0 distribution 0\n"},
 		{"preserve-destination", dual, Options{RootEndpoint: "cbr0"}, []hnslb.Endpoint{root}, and(func(s *services.Service) { s.PreserveDestination = true }),
 			"ingressip 203.0.113.2:80/TCP -> 8080 [10.244.1.5] lb 1 mapping 28 distribution 0\n" +
 				"healthcheck 203.0.113.2:32000/TCP -> 32000 [10.244.1.2] lb 0 mapping 12 distribution 0\n"},

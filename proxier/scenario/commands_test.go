@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -127,6 +128,9 @@ func option(w *world, args []string) error {
 			}
 		case "root-endpoint":
 			w.options.RootEndpoint = strings.TrimPrefix(value, "none")
+		case "healthz-port":
+			port, bad := strconv.ParseUint(value, 10, 16)
+			w.options.HealthzPort, err = uint16(port), bad
 		case "source-ranges":
 			w.options.SkipSourceRanges = value == "skip"
 		case "nodeport-addresses":

@@ -207,6 +207,9 @@ func (o *Options) desired() desired.Options {
 		SkipSourceRanges: o.UnenforcedSourceRanges == Skip}
 	if o.ForwardHealthCheckVIP {
 		out.RootEndpoint = o.RootEndpoint
+		if address, err := netip.ParseAddrPort(o.HealthzBindAddress); err == nil {
+			out.HealthzPort = address.Port()
+		}
 	}
 	return out
 }
