@@ -70,7 +70,7 @@ func (c *computation) port(p services.Port, f hnslb.Family) {
 	}
 }
 
-// add adds one frontend, once: an address may be both external IP and ingress IP.
+// add adds one frontend, once: an address may be both cluster IP and external IP.
 func (c *computation) add(p services.Port, f hnslb.Family, x face, cs []candidate) {
 	key := hnslb.FrontendKey{Family: f, VIP: x.vip, Protocol: p.Protocol, Port: x.port}
 	if c.seen[key] {
@@ -114,6 +114,10 @@ func (c *computation) externalFaces(p services.Port, f hnslb.Family) []face {
 	// go to this node's.
 	shortCut := local && !preserve
 	for _, vip := range ofFamily(svc.ExternalIPs, f) {
+		if slices.Contains(svc.IngressIPs, vip) {
+			// One frontend, and source ranges and preserve-destination are of the ingress IP.
+			continue
+		}
 		out = append(out, face{kind: ExternalIP, vip: vip, port: p.Port, local: local, dsr: local,
 			mapping: hnslb.VIPExternal, limits: limits, shortCut: shortCut})
 	}

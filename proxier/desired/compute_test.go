@@ -226,11 +226,12 @@ nodeport 0.0.0.0:30080/TCP -> 8080 [10.244.1.5 10.244.2.7] lb 0 mapping 18 distr
 clusterip [fd00::5]:80/TCP -> 0 [] lb 2 mapping 0 distribution 0 blocked NoEndpoints
 nodeport [::]:30080/TCP -> 0 [] lb 2 mapping 18 distribution 0 blocked NoEndpoints
 `},
-		{"one address as external and as ingress IP is one frontend", l2bridge(), recent, Options{}, func(s *services.Service) {
+		{"one address as external and as ingress IP is one frontend, with the limits of the ingress IP", l2bridge(), recent, Options{}, func(s *services.Service) {
 			s.IngressIPs, s.Ports[0].NodePort = s.ExternalIPs, 0
+			s.Restricted = []hnslb.Family{hnslb.IPv4}
 		}, `
 clusterip 10.96.0.5:80/TCP -> 8080 [10.244.1.5 10.244.2.7] lb 0 mapping 0 distribution 0
-externalip 203.0.113.1:80/TCP -> 8080 [10.244.1.5 10.244.2.7] lb 0 mapping 16 distribution 0
+ingressip 203.0.113.1:80/TCP -> 8080 [10.244.1.5 10.244.2.7] lb 0 mapping 16 distribution 0 limit SourceRangesNotEnforced
 `},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
