@@ -111,18 +111,17 @@ func (c *computation) externalFaces(p services.Port, f hnslb.Family) []face {
 	// endpoints (KEP-1669, k8s issue 109780). Where none is on this node, DSR can do it: the
 	// packets of pods are rewritten at their own port, and what comes from the outside finds
 	// no backend here (hns.md 5.4). Where one is, HNS cannot tell pods from others, and all
-	// go to this node's.
-	shortCut := local && !preserve
+	// go to this node's. preserve-destination is for pods of this node alone.
 	for _, vip := range ofFamily(svc.ExternalIPs, f) {
 		if slices.Contains(svc.IngressIPs, vip) {
 			// One frontend, and source ranges and preserve-destination are of the ingress IP.
 			continue
 		}
 		out = append(out, face{kind: ExternalIP, vip: vip, port: p.Port, local: local, dsr: local,
-			mapping: hnslb.VIPExternal, limits: limits, shortCut: shortCut})
+			mapping: hnslb.VIPExternal, limits: limits, shortCut: local})
 	}
 	ingress := face{kind: IngressIP, port: p.Port, local: local || preserve, dsr: local || preserve,
-		mapping: hnslb.VIPExternal, limits: limits, shortCut: shortCut}
+		mapping: hnslb.VIPExternal, limits: limits, shortCut: local && !preserve}
 	c.restrict(&ingress, f)
 	if preserve {
 		ingress.mapping |= hnslb.UseMux | hnslb.PreserveDIP

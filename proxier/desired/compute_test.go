@@ -143,13 +143,13 @@ nodeport 0.0.0.0:30080/TCP -> 0 [] lb 1 mapping 18 distribution 0 blocked NoEndp
 externalip 203.0.113.1:80/TCP -> 8080 [10.244.2.7] lb 1 mapping 16 distribution 0
 ingressip 203.0.113.2:80/TCP -> 8080 [10.244.2.7] lb 1 mapping 16 distribution 0
 `},
-		{"no short cut with preserve-destination", l2bridge(), recent, Options{}, func(s *services.Service) {
+		{"no short cut with preserve-destination, which is about the ingress IP", l2bridge(), recent, Options{}, func(s *services.Service) {
 			s.Name.Name = "away"
 			s.ExternalLocal, s.PreserveDestination = true, true
-			s.ExternalIPs = nil
 		}, `
 clusterip 10.96.0.5:80/TCP -> 8080 [10.244.2.7] lb 0 mapping 0 distribution 0
 nodeport 0.0.0.0:30080/TCP -> 0 [] lb 1 mapping 18 distribution 0 blocked NoEndpoints
+externalip 203.0.113.1:80/TCP -> 8080 [10.244.2.7] lb 1 mapping 16 distribution 0
 ingressip 203.0.113.2:80/TCP -> 0 [] lb 1 mapping 28 distribution 0 blocked NoEndpoints
 `},
 		{"source ranges concern the ingress IP of their family", l2bridge(), recent, Options{}, func(s *services.Service) {
