@@ -131,7 +131,7 @@ func (u *Unit) program(in Input, f *desired.Frontend, lb *observed.LoadBalancer)
 	if match == observed.Equal && len(present) == len(backends) {
 		return
 	}
-	if match != observed.Different && in.Modify && !strands(lb, present) {
+	if match != observed.Different && in.Modify && !strands(f, lb, present) {
 		step.Op, step.ID = UpdateLoadBalancer, lb.ID
 		u.Steps = append(u.Steps, step)
 		return
@@ -139,15 +139,16 @@ func (u *Unit) program(in Input, f *desired.Frontend, lb *observed.LoadBalancer)
 	u.Steps = append(u.Steps, Step{Op: DeleteLoadBalancer, ID: lb.ID, Key: f.Key}, step)
 }
 
-// strands tells whether a change in place would leave UDP flows on an endpoint that goes.
-// HNS keeps the flows of a VIP marked as external, and perhaps others (hns.md 5.5). TCP
-// clients notice and connect anew; UDP clients, a DNS resolver first of all, would send to
-// nobody for as long as they go on. Made anew, the load balancer starts without flows.
-func strands(lb *observed.LoadBalancer, present []*observed.Endpoint) bool {
+// strands tells whether a change in place would leave UDP flows on an endpoint or a port that
+// goes. HNS keeps the flows of a VIP marked as external, and perhaps others (hns.md 5.5).
+// TCP clients notice and connect anew; UDP clients, a DNS resolver first of all, would send
+// to nobody for as long as they go on. Made anew, the load balancer starts without flows.
+func strands(f *desired.Frontend, lb *observed.LoadBalancer, present []*observed.Endpoint) bool {
 	if lb.Key.Protocol != hnslb.UDP {
 		return false
 	}
-	return lb.Dangling() || slices.ContainsFunc(lb.Endpoints, func(e *observed.Endpoint) bool { return !slices.Contains(present, e) })
+	return lb.InternalPort != f.InternalPort || lb.Dangling() ||
+		slices.ContainsFunc(lb.Endpoints, func(e *observed.Endpoint) bool { return !slices.Contains(present, e) })
 }
 
 // backend returns the endpoint of a backend, or whether a step of the unit brings it.

@@ -131,6 +131,11 @@ create loadbalancer 10.96.0.5:80/UDP port 8080 to 10.244.2.1
 delete loadbalancer 10.96.0.5:80/UDP
 create loadbalancer 10.96.0.5:80/UDP port 8080 to 10.244.2.1
 `},
+		{name: "the target port of UDP changes: flows would stay on the old one", want: onUDP(wanted("10.244.2.1")),
+			hns: in(eps(remote("10.244.2.1")), balancer(func(lb *hnslb.LoadBalancer) { udp(lb); lb.Mappings[0].InternalPort = 1 }, "r10.244.2.1")), plan: `
+delete loadbalancer 10.96.0.5:80/UDP
+create loadbalancer 10.96.0.5:80/UDP port 8080 to 10.244.2.1
+`},
 		{name: "a UDP backend comes: nobody is stranded", want: onUDP(wanted("10.244.2.1", "10.244.2.2")),
 			hns: in(eps(remote("10.244.2.1"), remote("10.244.2.2")), balancer(udp, "r10.244.2.1")), plan: `
 update loadbalancer 10.96.0.5:80/UDP port 8080 to 10.244.2.1,10.244.2.2

@@ -131,10 +131,12 @@ func (k *LawKeeper) judgeCreateBalancer(lb hnslb.LoadBalancer) {
 	}
 }
 
-// strands tells whether a change in place may leave UDP flows on an endpoint that goes.
+// strands tells whether a change in place may leave UDP flows on an endpoint or a port that
+// goes.
 func strands(old, successor hnslb.LoadBalancer) bool {
-	return old.Mappings[0].Protocol == hnslb.UDP &&
-		slices.ContainsFunc(old.Endpoints, func(id hnslb.ID) bool { return !slices.Contains(successor.Endpoints, id) })
+	was, is := old.Mappings[0], successor.Mappings[0]
+	return was.Protocol == hnslb.UDP && (was.InternalPort != is.InternalPort ||
+		slices.ContainsFunc(old.Endpoints, func(id hnslb.ID) bool { return !slices.Contains(successor.Endpoints, id) }))
 }
 
 // hadToGo tells whether a load balancer had to be deleted before its successor could be
