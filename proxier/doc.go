@@ -12,4 +12,7 @@
 // most urgent part of the queue, a few steps at a time, so that what changes meanwhile is
 // merged and what is urgent overtakes. HNS is listed at the start, on a timer, when the
 // network changed, and after any call whose outcome is unknown; never for a change.
+//
+// What keeps a frontend from being in force stands in the Table at once, and is told to
+// users by package events, once.
 package proxier
