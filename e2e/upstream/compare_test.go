@@ -28,7 +28,7 @@ func expected(c *testCase, rules []rule, count tally) string {
 	for _, r := range rules {
 		if r.output != nil {
 			hits := 0
-			fs, hits = r.output(shown, fs)
+			fs, hits = r.output(c, fs)
 			count[r.name] += hits
 		}
 	}
@@ -130,7 +130,11 @@ func actual(c *testCase) string {
 // aboutChoice tells whether a limit speaks of which endpoints are used: no other belongs
 // to this comparison.
 func aboutChoice(r desired.Reason) bool {
-	return r == desired.NoLocalPolicy || r == desired.MixedPorts
+	switch r {
+	case desired.NoLocalPolicy, desired.NoSourceRanges, desired.MixedPorts, desired.TooManyEndpoints:
+		return true
+	}
+	return false
 }
 
 // compare returns where hnsproxy differs from what the rules make of upstream's answer.

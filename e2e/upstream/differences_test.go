@@ -4,6 +4,7 @@
 package upstream
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -135,6 +136,32 @@ ingressip 198.51.100.1:80/TCP -> 8080 10.244.1.1(local)
 clusterip 10.96.0.5:80/TCP -> 8080 10.244.1.1(local) 10.244.2.5
 nodeport 0.0.0.0:30080/TCP -> 8080 10.244.1.1(local) 10.244.2.5 limit LocalPolicyUnsupported
 `}, {
+		"short cut in place of nothing",
+		func(c *testCase) {
+			balanced(c)
+			c.service.Spec.ExternalIPs = []string{"203.0.113.1"}
+			c.history = nil
+			c.add(ready("10.244.2.5", otherNode))
+		}, `
+clusterip 10.96.0.5:80/TCP -> 8080 10.244.2.5
+nodeport 0.0.0.0:30080/TCP blocked NoEndpoints
+externalip 203.0.113.1:80/TCP -> 8080 10.244.2.5
+`}, {
+		"source ranges are not enforced",
+		restricted, `
+clusterip 10.96.0.5:80/TCP -> 8080 10.244.1.1(local) 10.244.2.5
+nodeport 0.0.0.0:30080/TCP -> 8080 10.244.1.1(local)
+ingressip 198.51.100.1:80/TCP -> 8080 10.244.1.1(local) limit SourceRangesNotEnforced
+`}, {
+		"source ranges are not enforced",
+		func(c *testCase) {
+			restricted(c)
+			c.options.SkipSourceRanges = true
+		}, `
+clusterip 10.96.0.5:80/TCP -> 8080 10.244.1.1(local) 10.244.2.5
+nodeport 0.0.0.0:30080/TCP -> 8080 10.244.1.1(local)
+ingressip 198.51.100.1:80/TCP blocked SourceRangesNotEnforced
+`}, {
 		"no SCTP",
 		func(c *testCase) {
 			c.service.Spec.Ports[0].Protocol = corev1.ProtocolSCTP
@@ -174,6 +201,18 @@ clusterip 10.96.0.5:80/TCP blocked NoEndpoints
 		}, `
 clusterip 10.96.0.5:80/TCP -> 8080 10.244.1.1(local) 10.244.2.5 limit MixedTargetPorts
 `}, {
+		// All of this node, and no other gets in.
+		"at most so many endpoints per load balancer",
+		func(c *testCase) {
+			c.version = hnslb.Version{Major: 9, Minor: 5}
+			c.history = nil
+			c.add(ready("10.244.2.5", otherNode))
+			for _, ip := range crowd() {
+				c.add(ready(ip, thisNode))
+			}
+		},
+		"clusterip 10.96.0.5:80/TCP -> 8080 " + strings.Join(crowd(), "(local) ") + "(local) limit TooManyEndpoints\n",
+	}, {
 		"an overlay needs a source VIP",
 		func(c *testCase) {
 			c.network.Type = "Overlay"
@@ -229,6 +268,22 @@ func balanced(c *testCase) {
 	spec.Type = corev1.ServiceTypeLoadBalancer
 	spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyLocal
 	spec.Ports[0].NodePort = 30080
+}
+
+// crowd returns as many addresses as early HNS takes in one load balancer.
+func crowd() []string {
+	var out []string
+	for i := range 64 {
+		out = append(out, fmt.Sprintf("10.244.1.%d", 100+i))
+	}
+	return out
+}
+
+// restricted is balanced, with an ingress IP that has source ranges.
+func restricted(c *testCase) {
+	balanced(c)
+	c.service.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: "198.51.100.1"}}
+	c.service.Spec.LoadBalancerSourceRanges = []string{"192.0.2.0/24"}
 }
 
 func toIPv6(c *testCase) {

@@ -83,6 +83,7 @@ func (d *drawing) environment() {
 	d.c.version = pick(d, "HNS", hnslb.Version{Major: 13, Minor: 2}, hnslb.Version{Major: 15, Minor: 5},
 		hnslb.Version{Major: 15, Minor: 4}, hnslb.Version{Major: 9, Minor: 5}, hnslb.Version{Major: 9, Minor: 2})
 	d.c.options.DSR = d.oneIn(2, "DSR")
+	d.c.options.SkipSourceRanges = d.oneIn(3, "skip source ranges")
 	d.c.node = &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: thisNode, Labels: map[string]string{}}}
 	if d.upTo(5, "zone") != 0 {
 		d.c.node.Labels[corev1.LabelTopologyZone] = "a"
@@ -122,6 +123,8 @@ func (d *drawing) drawService() {
 		in.IPMode = pick(d, "ipMode", nil, new(corev1.LoadBalancerIPModeVIP), new(corev1.LoadBalancerIPModeProxy))
 		s.Status.LoadBalancer.Ingress = append(s.Status.LoadBalancer.Ingress, in)
 	}
+	s.Spec.LoadBalancerSourceRanges = pick(d, "source ranges", nil, nil, nil, []string{"192.0.2.0/24"},
+		[]string{"2001:db8::/32", " 192.0.2.0/24"}, []string{"192.0.2.0/24", "0.0.0.0/0"})
 	if s.Spec.Type != corev1.ServiceTypeClusterIP || len(s.Spec.ExternalIPs) > 0 {
 		s.Spec.ExternalTrafficPolicy = pick(d, "external policy", corev1.ServiceExternalTrafficPolicyCluster, corev1.ServiceExternalTrafficPolicyLocal)
 	}
@@ -229,6 +232,9 @@ func (d *drawing) slice(name string) *discoveryv1.EndpointSlice {
 	for range pick(d, "endpoints", 1, 2, 3, 4, 5, 0) {
 		s.Endpoints = append(s.Endpoints, d.endpoint())
 	}
+	if d.oneIn(100, "large") {
+		s.Endpoints = append(s.Endpoints, manyEndpoints(d.ipv6, 55+d.upTo(30, "many"))...)
+	}
 	return s
 }
 
@@ -251,6 +257,22 @@ func (d *drawing) endpoint() discoveryv1.Endpoint {
 		e.Hints = &hints
 	}
 	return e
+}
+
+// manyEndpoints makes so many ready ones, a few of them on this node.
+func manyEndpoints(ipv6 bool, n int) []discoveryv1.Endpoint {
+	out := make([]discoveryv1.Endpoint, 0, n)
+	for i := range n {
+		e := discoveryv1.Endpoint{Addresses: []string{fmt.Sprintf("10.244.2.%d", 100+i)}, NodeName: new(otherNode)}
+		if ipv6 {
+			e.Addresses[0] = fmt.Sprintf("fd00:2::%d", 100+i)
+		}
+		if i%20 == 0 {
+			*e.NodeName = thisNode
+		}
+		out = append(out, e)
+	}
+	return out
 }
 
 // has draws whether one of them has it.

@@ -24,7 +24,8 @@ type rule struct {
 	input func(*testCase) *testCase
 	// health is the same for health-check node ports.
 	health func(*testCase) *testCase
-	// output changes the faces, and returns those that stay and how often it applied.
+	// output changes the faces, and returns those that stay and how often it applied. It sees
+	// the case as hnsproxy does.
 	output func(*testCase, []*face) ([]*face, int)
 }
 
@@ -61,8 +62,8 @@ func rules() []rule {
 		}),
 	}, {
 		name:   "one frontend per address",
-		reason: "HNS takes an address, protocol and port once: cluster IP before external IP before ingress IP",
-		output: firstOfKey,
+		reason: "HNS takes an address, protocol and port once: cluster IP before ingress IP before external IP",
+		output: onePerKey,
 	}, {
 		name:   "preserve-destination is policy Local",
 		reason: "the annotation asks for packets that keep the VIP as destination, which needs the endpoint on this node; the kube-proxy for Windows knows it, those for Linux do not",
@@ -71,6 +72,14 @@ func rules() []rule {
 		name:   "policy Local needs DSR",
 		reason: "without DSR an external VIP loses the client's address; HNS before 9.3 serves every endpoint and says so",
 		output: each(localNeedsDSR),
+	}, {
+		name:   "short cut in place of nothing",
+		reason: "upstream sends pods and processes of this node to any endpoint, and drops packets from outside; HNS has one list for all, and only DSR without a local endpoint gives pods theirs and outsiders none",
+		output: each(shortCut),
+	}, {
+		name:   "source ranges are not enforced",
+		reason: "HNS cannot filter by source: everybody is served, or nobody when the operator says so; both are told",
+		output: each(sourceRanges),
 	}, {
 		name:   "no SCTP",
 		reason: "HNS balances TCP and UDP only",
@@ -95,6 +104,10 @@ func rules() []rule {
 		name:   "one target port per load balancer",
 		reason: "HNS has one internal port per load balancer: the port with the most endpoints wins, the lowest among equals",
 		output: each(oneTargetPort),
+	}, {
+		name:   "at most so many endpoints per load balancer",
+		reason: "HNS refuses more than 64, later more than 1,024: those of this node first, then a stable choice of the others",
+		output: each(atMost),
 	}, {
 		name:   "an overlay needs a source VIP",
 		reason: "replies to a balanced connection find back through the source VIP only (KEP-5100)",
@@ -126,16 +139,23 @@ func without(gone func(*testCase, *face) bool) func(*testCase, []*face) ([]*face
 	}
 }
 
-func firstOfKey(_ *testCase, fs []*face) ([]*face, int) {
-	var out []*face
-	seen := map[hnslb.FrontendKey]bool{}
+// onePerKey leaves one face of an address: an ingress IP is more than an external IP, and
+// else the first counts.
+func onePerKey(_ *testCase, fs []*face) ([]*face, int) {
+	ingress, seen := map[hnslb.FrontendKey]bool{}, map[hnslb.FrontendKey]bool{}
 	for _, f := range fs {
-		if !seen[f.key] {
-			seen[f.key] = true
-			out = append(out, f)
+		if f.kind == desired.IngressIP {
+			ingress[f.key] = true
 		}
 	}
-	return out, len(fs) - len(out)
+	left := slices.DeleteFunc(slices.Clone(fs), func(f *face) bool {
+		if f.kind == desired.ExternalIP && ingress[f.key] || seen[f.key] {
+			return true
+		}
+		seen[f.key] = true
+		return false
+	})
+	return left, len(fs) - len(left)
 }
 
 // block is true, so that a rule can end with it.
@@ -176,6 +196,27 @@ func localNeedsDSR(c *testCase, f *face) bool {
 	return true
 }
 
+// shortCut is not for node ports: they are asked for from outside, where a node without
+// local endpoints must not answer, and preserve-destination has no way back from elsewhere.
+func shortCut(c *testCase, f *face) bool {
+	if f.verdict != drop || f.kind != desired.ExternalIP && (f.kind != desired.IngressIP || preserves(c)) {
+		return false
+	}
+	f.take(false, f.cluster)
+	return true
+}
+
+func sourceRanges(c *testCase, f *face) bool {
+	if f.kind != desired.IngressIP || len(f.port.LoadBalancerSourceRanges()) == 0 {
+		return false
+	}
+	if c.options.SkipSourceRanges {
+		return f.block(desired.NoSourceRanges)
+	}
+	f.limits = append(f.limits, desired.NoSourceRanges)
+	return true
+}
+
 func oneTargetPort(_ *testCase, f *face) bool {
 	count, best := map[int]int{}, 0
 	for _, e := range f.endpoints {
@@ -191,6 +232,30 @@ func oneTargetPort(_ *testCase, f *face) bool {
 	}
 	f.endpoints = slices.DeleteFunc(slices.Clone(f.endpoints), func(e proxy.Endpoint) bool { return e.Port() != best })
 	f.limits = append(f.limits, desired.MixedPorts)
+	return true
+}
+
+// atMost expects of hnsproxy some of upstream's endpoints, as many as HNS takes and the
+// local ones first; which of the others is its own affair, see desired's tests.
+func atMost(c *testCase, f *face) bool {
+	most := c.features().MaxEndpoints
+	if len(f.endpoints) <= most {
+		return false
+	}
+	f.limits = append(f.limits, desired.TooManyEndpoints)
+	held := map[string]bool{}
+	frontends, _ := c.ours()
+	for _, o := range frontends {
+		for _, b := range o.Backends {
+			held[b.IP.String()] = held[b.IP.String()] || o.Key == f.key
+		}
+	}
+	some := filter(f.endpoints, func(e proxy.Endpoint) bool { return held[e.IP()] })
+	locals := len(filter(f.endpoints, proxy.Endpoint.IsLocal))
+	if len(some) == most && len(filter(some, proxy.Endpoint.IsLocal)) == min(most, locals) {
+		// Else all of them stay, and the comparison shows it.
+		f.endpoints = some
+	}
 	return true
 }
 
