@@ -109,6 +109,16 @@ clusterip 10.96.0.5:80/TCP -> 8080 10.244.1.1(local) 10.244.2.5
 		}, `
 clusterip 10.96.0.5:80/TCP -> 8080 10.244.1.1(local) 10.244.2.5
 externalip 203.0.113.1:80/TCP -> 8080 10.244.1.1(local) 10.244.2.5
+`}, {
+		// As an ingress IP it has source ranges.
+		"one frontend per address",
+		func(c *testCase) {
+			restricted(c)
+			c.service.Spec.ExternalIPs = []string{"198.51.100.1"}
+		}, `
+clusterip 10.96.0.5:80/TCP -> 8080 10.244.1.1(local) 10.244.2.5
+nodeport 0.0.0.0:30080/TCP -> 8080 10.244.1.1(local)
+ingressip 198.51.100.1:80/TCP -> 8080 10.244.1.1(local) limit SourceRangesNotEnforced
 `}}
 }
 
