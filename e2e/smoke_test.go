@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -91,9 +92,10 @@ func TestShippedRBAC(t *testing.T) {
 	must(t, err)
 
 	list, now := metav1.ListOptions{}, metav1.DeleteOptions{}
-	event := &corev1.Event{
-		ObjectMeta:     metav1.ObjectMeta{GenerateName: "e2e-", Namespace: namespace},
-		InvolvedObject: corev1.ObjectReference{Kind: "Service", Namespace: namespace, Name: "web"},
+	event := &eventsv1.Event{
+		ObjectMeta: metav1.ObjectMeta{GenerateName: "e2e-", Namespace: namespace}, EventTime: metav1.NowMicro(),
+		Regarding: corev1.ObjectReference{Kind: "Service", Namespace: namespace, Name: "web"}, Type: corev1.EventTypeNormal,
+		ReportingController: "hnsproxy", ReportingInstance: "node-a", Reason: "Test", Action: "Test",
 	}
 	for _, test := range []struct {
 		name    string
@@ -110,7 +112,7 @@ func TestShippedRBAC(t *testing.T) {
 		{"list Nodes", true, func() error { _, err := client.CoreV1().Nodes().List(ctx, list); return err }},
 		{"list ServiceCIDRs", true, func() error { _, err := client.NetworkingV1().ServiceCIDRs().List(ctx, list); return err }},
 		{"create Events", true, func() error {
-			_, err := client.CoreV1().Events(namespace).Create(ctx, event, metav1.CreateOptions{})
+			_, err := client.EventsV1().Events(namespace).Create(ctx, event, metav1.CreateOptions{})
 			return err
 		}},
 		{"delete a Service", false, func() error { return client.CoreV1().Services(namespace).Delete(ctx, "web", now) }},

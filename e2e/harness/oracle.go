@@ -105,7 +105,7 @@ func (o *oracle) ofPort(service *corev1.Service, family corev1.IPFamily, port co
 	all := o.endpoints(service, family, port)
 
 	var out []frontend
-	add := func(f frontend, local, dsr bool) {
+	add := func(f frontend, chosen []endpoint, dsr bool) {
 		f.protocol = port.Protocol
 		for note, set := range map[string]bool{
 			"DSR": dsr, "IPv6": family == corev1.IPv6Protocol, "SourceIP": o.affinity && spec.SessionAffinity == corev1.ServiceAffinityClientIP,
@@ -114,18 +114,23 @@ func (o *oracle) ofPort(service *corev1.Service, family corev1.IPFamily, port co
 				f.notes = append(f.notes, note)
 			}
 		}
-		if o.program(&f, o.choose(all, local)); len(f.backends) > 0 {
+		if o.program(&f, chosen); len(f.backends) > 0 {
 			out = append(out, f)
 		}
 	}
 	for _, vip := range ofFamily(spec.ClusterIPs, family) {
-		add(frontend{clusterIP: true, vip: vip, port: port.Port}, localInside, o.dsr)
+		add(frontend{clusterIP: true, vip: vip, port: port.Port}, o.choose(all, localInside), o.dsr)
+	}
+	outside := o.choose(all, localOutside)
+	anywhere := outside
+	if len(outside) == 0 { // Pods here reach Pods elsewhere (KEP-1669); DSR keeps others out
+		anywhere = o.choose(all, false)
 	}
 	for _, vip := range ofFamily(o.externalVIPs(service), family) {
-		add(frontend{vip: vip, port: port.Port, notes: []string{"VIPExternal"}}, localOutside, localOutside)
+		add(frontend{vip: vip, port: port.Port, notes: []string{"VIPExternal"}}, anywhere, localOutside)
 	}
 	if port.NodePort != 0 {
-		add(frontend{port: port.NodePort, notes: []string{"LocalRoutedVIP", "VIPExternal"}}, localOutside, localOutside)
+		add(frontend{port: port.NodePort, notes: []string{"LocalRoutedVIP", "VIPExternal"}}, outside, localOutside)
 	}
 	return out
 }
