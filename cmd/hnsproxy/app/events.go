@@ -44,7 +44,7 @@ const (
 	instanceLimit = 128
 	// noteLimit is the longest note.
 	noteLimit = 1024
-	// farewell is how long Events may take at the end of a program that failed.
+	// farewell is how long Events may take at the end of the program.
 	farewell = 2 * time.Second
 )
 
@@ -57,8 +57,8 @@ type announcer struct {
 	node     string
 	sink     clientevents.EventSink
 	metrics  *metrics.Metrics
-	// asked counts Events, tried the requests that came of them.
-	asked, tried atomic.Int64
+	// asked counts Events, begun and ended the requests that came of them.
+	asked, begun, ended atomic.Int64
 }
 
 // newAnnouncer makes the announcer of a program; nil if its objects come from files.
@@ -95,19 +95,20 @@ func startAnnouncer(ctx context.Context, sink clientevents.EventSink, node strin
 	return a, nil
 }
 
-// close ends the sending. With flush the Events so far are tried before.
-func (a *announcer) close(flush bool) {
+// close ends the sending, once each Event so far was tried: the last one may say why the
+// program ends, and a request that is cut off looks like a failure of the API server there.
+func (a *announcer) close() {
 	if a == nil {
 		return
 	}
-	if flush {
-		ctx, cancel := context.WithTimeout(context.Background(), farewell)
-		defer cancel()
-		// An error says that the time is over.
-		_ = wait.PollUntilContextCancel(ctx, farewell/100, true, func(context.Context) (bool, error) {
-			return a.tried.Load() >= a.asked.Load(), nil
-		})
-	}
+	ctx, cancel := context.WithTimeout(context.Background(), farewell)
+	defer cancel()
+	// An error says that the time is over: the API server hangs, or client-go made more of
+	// one series than the two requests that it begins with.
+	_ = wait.PollUntilContextCancel(ctx, farewell/100, true, func(context.Context) (bool, error) {
+		ended := a.ended.Load()
+		return ended >= a.asked.Load() && ended == a.begun.Load(), nil
+	})
 	a.stop()
 }
 
@@ -126,6 +127,7 @@ func (a *announcer) send(about *corev1.ObjectReference, kind, reason, action, me
 // Create is part of events.EventSink. It names this node as the instance, where client-go
 // takes the name of the host, and tells apart what is no failure.
 func (a *announcer) Create(ctx context.Context, event *eventsv1.Event) (*eventsv1.Event, error) {
+	a.begun.Add(1)
 	event.ReportingInstance = a.node[:min(len(a.node), instanceLimit)]
 	made, err := a.sink.Create(ctx, event)
 	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
@@ -137,23 +139,23 @@ func (a *announcer) Create(ctx context.Context, event *eventsv1.Event) (*eventsv
 
 // Update is part of events.EventSink.
 func (a *announcer) Update(ctx context.Context, event *eventsv1.Event) (*eventsv1.Event, error) {
+	a.begun.Add(1)
 	made, err := a.sink.Update(ctx, event)
 	a.count(err)
 	return made, err
 }
 
-// Patch is part of events.EventSink. An Event that is not there any more is created next.
+// Patch is part of events.EventSink.
 func (a *announcer) Patch(ctx context.Context, event *eventsv1.Event, data []byte) (*eventsv1.Event, error) {
+	a.begun.Add(1)
 	made, err := a.sink.Patch(ctx, event, data)
-	if !apierrors.IsNotFound(err) {
-		a.count(err)
-	}
+	a.count(err)
 	return made, err
 }
 
 func (a *announcer) count(err error) {
-	a.tried.Add(1)
 	a.metrics.EventSent(err)
+	a.ended.Add(1)
 }
 
 // tell returns what sends the Events of Services; nil when there is nobody to send to.

@@ -104,9 +104,18 @@ type sink struct {
 	events  []*eventsv1.Event
 	patches int
 	err     error
+	// takes is how long a request takes; cut tells that one was not waited for.
+	takes time.Duration
+	cut   bool
 }
 
-func (s *sink) Create(_ context.Context, e *eventsv1.Event) (*eventsv1.Event, error) {
+func (s *sink) Create(ctx context.Context, e *eventsv1.Event) (*eventsv1.Event, error) {
+	select {
+	case <-time.After(s.takes):
+	case <-ctx.Done():
+		s.cut = true
+		return nil, ctx.Err()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.events = append(s.events, e)
@@ -138,7 +147,7 @@ func announce(t *testing.T, s *sink, node string, send ...events.Event) string {
 			a.tell()(e)
 			synctest.Wait()
 		}
-		a.close(true)
+		a.close()
 		families, err := reg.Gather()
 		if err != nil {
 			t.Fatal(err)
@@ -189,6 +198,30 @@ func TestSeries(t *testing.T) {
 	}
 }
 
+// TestLastWord: an Event of the last moment is not cut off, and one that hangs holds up the
+// end for a moment only.
+func TestLastWord(t *testing.T) {
+	for _, tt := range []struct{ takes, want time.Duration }{{farewell / 2, farewell / 2}, {time.Hour, farewell}} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &sink{takes: tt.takes}
+			a, err := startAnnouncer(t.Context(), s, "me", metrics.New(prometheus.NewRegistry()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			begin := time.Now()
+			a.tell()(anEvent())
+			a.close()
+			if took := time.Since(begin); took != tt.want {
+				t.Errorf("an Event that takes %v lets the end wait for %v", tt.takes, took)
+			}
+			synctest.Wait()
+			if cut := tt.takes > farewell; s.cut != cut {
+				t.Errorf("an Event that takes %v is cut off: %t", tt.takes, s.cut)
+			}
+		})
+	}
+}
+
 // TestEventsRefused: refusals count, but for those of a namespace that is going away.
 func TestEventsRefused(t *testing.T) {
 	refusal := func(causes ...metav1.StatusCause) error {
@@ -219,7 +252,7 @@ func TestNoAnnouncer(t *testing.T) {
 	}
 	a.send(nil, "", "", "", "")
 	begin := time.Now()
-	if a.close(true); time.Since(begin) > time.Second {
+	if a.close(); time.Since(begin) > time.Second {
 		t.Error("waits for nothing")
 	}
 }

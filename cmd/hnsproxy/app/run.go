@@ -109,7 +109,7 @@ func Run(ctx context.Context, o Options, d Deps) error {
 	if err == nil {
 		err = p.run(ctx)
 	}
-	p.announcer.close(err != nil)
+	p.announcer.close()
 	if stop(); p.files != nil {
 		<-p.files.Done()
 	}
