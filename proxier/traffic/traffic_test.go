@@ -31,7 +31,7 @@ func TestTraffic(t *testing.T) {
 					t.Parallel()
 					used, lived := tally{}, 0
 					if err := live(t, machine{release: r, Overlay: overlay, SourceVIP: overlay, Wanderer: !overlay}, wandering(), used); err != nil {
-						t.Error(err)
+						t.Fatal(err)
 					}
 					rapid.Check(t, func(rt *rapid.T) {
 						m, steps := someMachine(r, overlay).Draw(rt, "machine"), someHistory().Draw(rt, "history")
