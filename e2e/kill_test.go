@@ -26,6 +26,7 @@ func TestKilledInTheMiddleOfASync(t *testing.T) {
 			w.Converge()
 
 			anew := !hnslb.FeaturesOf(setup.Profile.Version).Modify
+			// By one Pod at a time: two are two changes, and the load balancers are made anew for each.
 			scale := func(pods int) func() { return func() { w.Must(group.Scale(t.Context(), pods)) } }
 			steps := []killStep{
 				{"create an endpoint", hnslb.VerbCreateEndpoint, scale(4), anew},
@@ -37,10 +38,10 @@ func TestKilledInTheMiddleOfASync(t *testing.T) {
 			}
 			if anew {
 				steps = append(steps,
-					killStep{"delete a load balancer that is made anew", hnslb.VerbDeleteLoadBalancer, scale(5), anew},
-					killStep{"make a load balancer anew", hnslb.VerbCreateLoadBalancer, scale(6), anew})
+					killStep{"delete a load balancer that is made anew", hnslb.VerbDeleteLoadBalancer, scale(4), anew},
+					killStep{"make a load balancer anew", hnslb.VerbCreateLoadBalancer, scale(5), anew})
 			} else {
-				steps = append(steps, killStep{"change a load balancer", hnslb.VerbUpdateLoadBalancer, scale(5), anew})
+				steps = append(steps, killStep{"change a load balancer", hnslb.VerbUpdateLoadBalancer, scale(4), anew})
 			}
 			for _, step := range steps {
 				t.Log(step.name)
