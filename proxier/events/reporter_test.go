@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -28,6 +29,7 @@ type told struct {
 	*events.Reporter
 	t       *testing.T
 	start   time.Time
+	mu      sync.Mutex // guards all below; the test holds it but for the time that it lets pass
 	sent    []string
 	uids    []types.UID
 	logged  int
@@ -43,13 +45,15 @@ func run(t *testing.T, silent bool, play func(*told)) {
 		w := &told{t: t, start: time.Now()}
 		cfg := events.Config{
 			Clock:   clock.RealClock{},
-			Delayed: func(n int) { w.delayed, w.looks = n, w.looks+1 },
-			Logger:  funcr.New(func(_, _ string) { w.logged++ }, funcr.Options{}),
+			Delayed: func(n int) { w.locked(func() { w.delayed, w.looks = n, w.looks+1 }) },
+			Logger:  funcr.New(func(_, _ string) { w.locked(func() { w.logged++ }) }, funcr.Options{}),
 		}
 		if !silent {
 			cfg.Send = func(e events.Event) {
-				w.uids = append(w.uids, e.UID)
-				w.sent = append(w.sent, fmt.Sprintf("%v %s %s %s: %s", time.Since(w.start), e.Type(), e.Service.Name, e.Reason, e.Message))
+				w.locked(func() {
+					w.uids = append(w.uids, e.UID)
+					w.sent = append(w.sent, fmt.Sprintf("%v %s %s %s: %s", time.Since(w.start), e.Type(), e.Service.Name, e.Reason, e.Message))
+				})
 			}
 		}
 		w.Reporter = events.New(cfg)
@@ -59,13 +63,22 @@ func run(t *testing.T, silent bool, play func(*told)) {
 			defer close(ended)
 			w.Run(ctx)
 		}()
-		play(w)
+		w.locked(func() { play(w) })
 		cancel()
 		<-ended
 	})
 }
 
+// locked runs what the Reporter calls.
+func (w *told) locked(do func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	do()
+}
+
 func (w *told) pass(d time.Duration) {
+	w.mu.Unlock()
+	defer w.mu.Lock()
 	<-time.After(d)
 	synctest.Wait()
 }

@@ -257,6 +257,8 @@ func checkDark(w *world, args []string) error {
 // checkEvents compares the Events since the last check, sorted.
 func checkEvents(w *world, section string) error {
 	w.settle()
+	w.telling.Lock()
+	defer w.telling.Unlock()
 	slices.Sort(w.events)
 	var out strings.Builder
 	for _, e := range w.events {
@@ -272,6 +274,8 @@ func reset(w *world, _ []string) error {
 	w.settle()
 	w.hns.ResetCounts()
 	w.hns.ResetDark()
+	w.telling.Lock()
+	defer w.telling.Unlock()
 	w.events = nil
 	return nil
 }

@@ -69,6 +69,8 @@ type world struct {
 	started bool
 	keepers []*proxiertest.LawKeeper
 	faults  []*faulty.Driver
+	// events are what users were told; telling guards them.
+	telling sync.Mutex
 	events  []string
 	flows   map[emulator.Packet]*emulator.Flow
 	clock   pausingClock
@@ -202,6 +204,8 @@ func (w *world) start() {
 		Gather:      gather,
 		Metrics:     metrics.New(prometheus.NewRegistry()),
 		Tell: func(e events.Event) {
+			w.telling.Lock()
+			defer w.telling.Unlock()
 			w.events = append(w.events, fmt.Sprintf("%s %s %s: %s", e.Service, e.Type(), e.Reason, e.Message))
 		},
 		Logger: w.logger(),
