@@ -128,6 +128,8 @@ type world struct {
 	breach  []string
 	proxy   *proxier.Proxier
 	stop    func()
+	// registry has the metrics of the proxy that runs.
+	registry *prometheus.Registry
 
 	services map[int]*corev1.Service
 	slices   map[string]*discoveryv1.EndpointSlice
@@ -185,11 +187,12 @@ func (w *world) start() {
 		options.SourceVIP = netip.MustParseAddr(sourceVIP)
 	}
 	w.keeper = proxiertest.NewLawKeeper(w.hns, proxiertest.Options{Network: "pods", SourceVIP: options.SourceVIP})
+	w.registry = prometheus.NewRegistry()
 	w.proxy = proxier.New(proxier.Config{
 		Driver: w.keeper, Network: "pods", Options: options,
 		Node:        services.Node{Name: "this", IPs: []netip.Addr{netip.MustParseAddr("10.0.0.4")}},
 		AuditPeriod: w.audit, Gather: 50 * time.Millisecond,
-		Metrics: metrics.New(prometheus.NewRegistry()), Logger: klog.Logger{}, Clock: clock.RealClock{},
+		Metrics: metrics.New(w.registry), Logger: klog.Logger{}, Clock: clock.RealClock{},
 	})
 	for _, svc := range w.services {
 		w.must(w.proxy.Store().SetService(svc))

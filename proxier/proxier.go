@@ -88,7 +88,9 @@ type Proxier struct {
 	lastAudit time.Time
 	lastBatch time.Time
 	writes    int
-	synced    bool
+	// behind are the families whose last round broke off.
+	behind map[hnslb.Family]bool
+	synced bool
 	// sixes tells that some frontend is IPv6.
 	sixes bool
 }
@@ -107,6 +109,7 @@ func New(cfg Config) *Proxier {
 		backoff:  apply.NewBackoff[task](cfg.Seed),
 		flights:  flights{},
 		locals:   newLocals(),
+		behind:   map[hnslb.Family]bool{},
 	}
 	p.hns.backoff = apply.NewBackoff[string](cfg.Seed)
 	p.events = events.New(events.Config{Send: cfg.Tell, Delayed: cfg.Metrics.EventsDelayed, Logger: cfg.Logger, Clock: cfg.Clock})
@@ -264,6 +267,7 @@ func (p *Proxier) input() plan.Input {
 // settled says that all work was tried, and once that the first state is complete.
 func (p *Proxier) settled() {
 	p.tellHealth(Health.Updated)
+	p.catchUp()
 	if p.synced {
 		return
 	}

@@ -231,11 +231,24 @@ func (p *Proxier) observe(start time.Time, families map[hnslb.Family]bool) {
 	p.lastBatch = p.cfg.Clock.Now()
 	p.cfg.Metrics.Pending(p.queue.len())
 	p.cfg.Metrics.RemoteEndpoints(p.view.OwnEndpoints())
-	report := p.cfg.Metrics.SyncDone
-	if !p.hns.fresh {
-		report = p.cfg.Metrics.SyncFailed
-	}
 	for f := range families {
-		report(f, start, p.lastBatch)
+		if p.behind[f] = !p.hns.fresh; p.behind[f] {
+			p.cfg.Metrics.SyncFailed(f, start, p.lastBatch)
+		} else {
+			p.cfg.Metrics.SyncDone(f, start, p.lastBatch)
+		}
 	}
+}
+
+// catchUp reports a success where the last round of a family broke off, and nothing was left
+// to do when HNS could be asked again. Who compares the metrics' time stamps would wait for
+// it for ever.
+func (p *Proxier) catchUp() {
+	now := p.cfg.Clock.Now()
+	for f := range p.behind {
+		if p.behind[f] {
+			p.cfg.Metrics.SyncDone(f, now, now)
+		}
+	}
+	clear(p.behind)
 }
