@@ -5,7 +5,6 @@ package scenario
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,80 +19,11 @@ func load(w *world, section string) error {
 	if w.proxy != nil {
 		return fmt.Errorf("the proxy runs; stop it first")
 	}
-	text, ok := w.script.section(section, w.way.network)
-	if !ok {
-		return fmt.Errorf("no section %q", section)
-	}
-	var lines strings.Builder
-	lines.WriteString(w.hns.Dump())
-	for line := range strings.Lines(text) {
-		line = strings.TrimSuffix(line, "\n")
-		if strings.HasPrefix(line, "endpoint ") && !strings.Contains(line, " network=") {
-			line += " network=" + networkName
-		}
-		if strings.HasPrefix(line, "endpoint ") && !strings.Contains(line, " mac=") {
-			line += usualMAC(line)
-		}
-		lines.WriteString(line + "\n")
-	}
-	state, err := emulator.ParseDump(strings.NewReader(lines.String()))
+	text, err := w.script.Section(section, w.way.Network)
 	if err != nil {
 		return err
 	}
-	return w.hns.Restore(state)
-}
-
-// reserve makes a program of the host listen on a port, or stop.
-func reserve(on bool) func(*world, string) error {
-	return func(w *world, arg string) error {
-		number, protocol, _ := strings.Cut(arg, "/")
-		port, err := strconv.ParseUint(number, 10, 16)
-		if err != nil {
-			return err
-		}
-		p := hnslb.TCP
-		if protocol == "UDP" {
-			p = hnslb.UDP
-		}
-		if on {
-			w.hns.Reserve(uint16(port), p)
-		} else {
-			w.hns.Release(uint16(port), p)
-		}
-		return nil
-	}
-}
-
-// restartOptions reads what HNS loses.
-func restartOptions(args []string) (emulator.RestartOptions, error) {
-	var o emulator.RestartOptions
-	for _, arg := range args {
-		switch arg {
-		case "lose-lbs":
-			o.LoseLoadBalancers = true
-		case "lose-endpoints":
-			o.LoseEndpoints = true
-		default:
-			return o, fmt.Errorf("unknown word %q", arg)
-		}
-	}
-	return o, nil
-}
-
-func hnsStart(w *world, args []string) error {
-	o, err := restartOptions(args)
-	if err == nil {
-		w.hns.Start(o)
-	}
-	return err
-}
-
-func hnsRestart(w *world, args []string) error {
-	o, err := restartOptions(args)
-	if err == nil {
-		w.hns.Restart(o)
-	}
-	return err
+	return w.hns.Load(text)
 }
 
 // hnsDelete deletes a load balancer by its frontend, or a remote endpoint by its address,
@@ -101,25 +31,7 @@ func hnsRestart(w *world, args []string) error {
 func hnsDelete(w *world, arg string) error {
 	w.settle()
 	w.changed()
-	state := w.hns.State()
-	if ip, err := netip.ParseAddr(arg); err == nil {
-		for _, e := range state.Endpoints {
-			if e.Remote && slices.Contains(e.IPs, ip) {
-				return w.hns.DeleteBehind(e.ID)
-			}
-		}
-		return fmt.Errorf("no remote endpoint has %s", ip)
-	}
-	key, err := parseKey(arg)
-	if err != nil {
-		return err
-	}
-	for _, lb := range state.LoadBalancers {
-		if k, ok := lb.Key(); ok && k == key {
-			return w.hns.DeleteBehind(lb.ID)
-		}
-	}
-	return fmt.Errorf("no load balancer holds %s", key)
+	return w.hns.Lose(arg)
 }
 
 // fault sets the faults that are named, and ends all others.

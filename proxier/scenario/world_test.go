@@ -31,12 +31,6 @@ import (
 	"github.com/hnsproxy/hnsproxy/proxier/services"
 )
 
-// The node that every scenario begins with; README.md draws it.
-const (
-	networkName = "pods"
-	hostMAC     = "00-15-5D-00-00-04"
-)
-
 const (
 	gather = 20 * time.Millisecond
 	// longestWait is more than the longest wait between two tries of one object.
@@ -49,13 +43,13 @@ const (
 type world struct {
 	t      *testing.T
 	script *script
-	way    way
+	way    Way
 	// at says which line of the script runs, for errors.
 	at string
 	// impatient lets checks look before the proxy has finished.
 	impatient bool
 
-	hns     *emulator.Emulator
+	hns     *HNS
 	node    services.Node
 	options desired.Options
 	// timeout of a driver call, 0 for none.
@@ -94,25 +88,26 @@ func (c *pausingClock) Now() time.Time {
 	return c.RealClock.Now()
 }
 
-func newWorld(t *testing.T, s *script, how way) *world {
+func newWorld(t *testing.T, s *script, how Way) *world {
 	t.Helper()
 	w := &world{
 		t: t, script: s, way: how,
-		hns: emulator.New(emulator.Config{
-			Profile: how.profile, Latency: emulator.WS2022Latency(), Seed: how.variant.seed,
-		}),
-		node:    services.Node{Name: "n1", Zone: "z1", IPs: []netip.Addr{netip.MustParseAddr("10.0.0.4")}, Eligible: true},
+		node:    Node(),
 		options: desired.Options{DSR: true},
 		machine: newMachine(),
 		flows:   map[emulator.Packet]*emulator.Flow{},
 	}
-	if how.network == "overlay" {
-		w.options.SourceVIP = netip.MustParseAddr("10.244.1.2")
+	if how.Network == "overlay" {
+		w.options.SourceVIP = netip.MustParseAddr(SourceVIP)
 	}
-	if err := w.addNetwork(); err != nil {
+	var err error
+	w.hns, err = NewHNS(how.Network, emulator.Config{
+		Profile: how.Profile, Latency: emulator.WS2022Latency(), Seed: how.Variant.Seed,
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
-	if how.variant.inHNS {
+	if how.Variant.InHNS {
 		w.hns.FailEach(0.1)
 	}
 	t.Cleanup(func() {
@@ -122,35 +117,11 @@ func newWorld(t *testing.T, s *script, how way) *world {
 	return w
 }
 
-// addNetwork makes the network of the node's pods.
-func (w *world) addNetwork() error {
-	spec := emulator.NetworkSpec{
-		Name:         networkName,
-		Type:         "L2Bridge",
-		ManagementIP: netip.MustParseAddr("10.0.0.4"),
-		HostMAC:      hostMAC,
-		Subnets:      []netip.Prefix{netip.MustParsePrefix("10.244.1.0/24")},
-		LoopbackDSR:  true,
-	}
-	if w.way.network == "overlay" {
-		spec.Type = hnslb.NetworkOverlay
-		spec.Remotes = []hnslb.RemoteSubnet{
-			{Prefix: netip.MustParsePrefix("10.244.2.0/24"), ProviderAddress: netip.MustParseAddr("10.0.0.5")},
-			{Prefix: netip.MustParsePrefix("10.244.3.0/24"), ProviderAddress: netip.MustParseAddr("10.0.0.6")},
-		}
-	} else {
-		spec.ManagementIPv6 = netip.MustParseAddr("fd00:10::4")
-		spec.Subnets = append(spec.Subnets, netip.MustParsePrefix("fd00:244:1::/64"))
-	}
-	_, err := w.hns.AddNetwork(spec)
-	return err
-}
-
 // driver is what the proxy gets: the laws in front, failures behind.
 func (w *world) driver() hnslb.Driver {
-	var d hnslb.Driver = w.hns
-	if v := w.way.variant; v.seed != 0 && !v.inHNS {
-		f := faulty.New(d, v.seed,
+	var d hnslb.Driver = w.hns.Emulator
+	if v := w.way.Variant; v.Seed != 0 && !v.InHNS {
+		f := faulty.New(d, v.Seed,
 			faulty.Fault{Writes: true, Chance: 0.03, Class: hnslb.Timeout, TakesEffect: true},
 			faulty.Fault{Writes: true, Chance: 0.02, Class: hnslb.Unavailable},
 			faulty.Fault{Writes: true, Chance: 0.03, Class: hnslb.Other},
@@ -161,7 +132,7 @@ func (w *world) driver() hnslb.Driver {
 	if w.timeout > 0 {
 		d = hnslb.WithTimeout(d, w.timeout)
 	}
-	keeper := proxiertest.NewLawKeeper(d, proxiertest.Options{Network: networkName, SourceVIP: w.options.SourceVIP})
+	keeper := proxiertest.NewLawKeeper(d, proxiertest.Options{Network: PodNetwork, SourceVIP: w.options.SourceVIP})
 	w.keepers = append(w.keepers, keeper)
 	return keeper
 }
@@ -197,7 +168,7 @@ func (w *world) start() {
 	w.proxy = proxier.New(proxier.Config{
 		Health:      healthy,
 		Driver:      w.driver(),
-		Network:     networkName,
+		Network:     PodNetwork,
 		Node:        services.Node{Name: w.node.Name},
 		Options:     w.options,
 		AuditPeriod: 30 * time.Second,
@@ -210,7 +181,7 @@ func (w *world) start() {
 		},
 		Logger: w.logger(),
 		Clock:  &w.clock,
-		Seed:   w.way.variant.seed,
+		Seed:   w.way.Variant.Seed,
 	})
 	w.proxy.SetNode(w.node)
 	w.checkedBy(healthy)
@@ -265,7 +236,7 @@ func (w *world) settle() {
 	}
 	w.begin()
 	w.rest()
-	if w.way.variant.seed == 0 || w.proxy == nil {
+	if w.way.Variant.Seed == 0 || w.proxy == nil {
 		return
 	}
 	for end := time.Now().Add(patience); time.Now().Before(end); {
