@@ -44,6 +44,11 @@ func (w *World) Converge() {
 // await polls until check returns nil.
 func (w *World) await(what string, check func(context.Context) error) {
 	w.tb.Helper()
+	w.awaitFor(patience, what, check)
+}
+
+func (w *World) awaitFor(patience time.Duration, what string, check func(context.Context) error) {
+	w.tb.Helper()
 	var last error
 	err := wait.PollUntilContextTimeout(w.tb.Context(), pollInterval, patience, true, func(ctx context.Context) (bool, error) {
 		now := check(ctx)

@@ -76,6 +76,9 @@ func (w *World) options() *app.Options {
 	if w.setup.Overlay {
 		o.SourceVIP = SourceVIP
 	}
+	if w.setup.Options != nil {
+		w.setup.Options(o)
+	}
 	return o
 }
 

@@ -12,6 +12,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/app"
 	"github.com/hnsproxy/hnsproxy/e2e/controlplane"
 	"github.com/hnsproxy/hnsproxy/e2e/kubelet"
 	"github.com/hnsproxy/hnsproxy/e2e/program"
@@ -30,6 +31,8 @@ type Setup struct {
 	Latency emulator.Latency
 	// SyncPeriod is how often HNS is compared with what it must hold; the zero value is the default.
 	SyncPeriod time.Duration
+	// Options changes the options of a hnsproxy in this process; nil for none.
+	Options func(*app.Options)
 	// Exe makes hnsproxy.exe, which then runs under Wine. Without it hnsproxy runs in this process.
 	Exe func() (program.Program, error)
 }
