@@ -34,10 +34,17 @@ if [[ ! -d $WINEPREFIX ]]; then
   echo "wine-exec.sh: there is no Windows lab in $WINEPREFIX: run hack/winlab.sh" >&2
   exit 1
 fi
+
 # The first program in a prefix starts Wine's own services, which keep its output open until they end. So they are started
-# ahead, with no output, and stay for a minute after the last program. Debian's default is no time at all.
-if ! wineserver -k0 2>/dev/null; then
-  wineserver -p60 </dev/null >/dev/null 2>&1
-  "$wine" cmd /c exit </dev/null >/dev/null 2>&1 || true # the program itself will say what is wrong
-fi
+# ahead, with no output, and stay for ten minutes after the last program (Debian's default is no time at all). One at a time: a
+# second server would end with an error, and a program that finds the server but no services yet would start them itself.
+start_services() {
+  if wineserver -k0 2>/dev/null; then return; fi
+  wineserver -p600 </dev/null >/dev/null 2>&1 || true # the program itself will say what is wrong
+  "$wine" cmd /c exit </dev/null >/dev/null 2>&1 || true
+}
+exec 9>"$WINEPREFIX.lock"
+flock 9
+start_services 9>&-
+exec 9>&-
 exec "$wine" "$@"

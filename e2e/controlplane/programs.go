@@ -22,7 +22,7 @@ const remedy = `run "make e2e", or hack/control-plane.sh alone, which makes it`
 // Program returns the path of a program that hack/control-plane.sh built: kube-apiserver, kube-controller-manager, or one that
 // the script was asked for by name, such as kube-proxy.exe. The error of a missing one says how to get it.
 func Program(name string) (string, error) {
-	cache, err := cacheDir()
+	cache, err := CacheDir()
 	if err != nil {
 		return "", err
 	}
@@ -33,8 +33,8 @@ func Program(name string) (string, error) {
 	return path, nil
 }
 
-// cacheDir is where hack/control-plane.sh puts its work; the two must agree.
-func cacheDir() (string, error) {
+// CacheDir is where hack/control-plane.sh and hack/winlab.sh put their work; they must agree.
+func CacheDir() (string, error) {
 	if dir := os.Getenv("HNSPROXY_CACHE"); dir != "" {
 		return dir, nil
 	}
