@@ -140,14 +140,18 @@ func newHNS(tb testing.TB, p emulator.Profile, l emulator.Latency) *emulator.Emu
 	return hns
 }
 
-// start runs a proxy for a cluster. It does not wait for the first sync.
-func start(tb testing.TB, hns *emulator.Emulator, c *cluster) *node {
+// start makes a proxy that knows a cluster; run or coldStart start its loop. It audits once a day unless a change says otherwise.
+func start(tb testing.TB, hns *emulator.Emulator, c *cluster, changes ...func(*proxier.Config)) *node {
 	tb.Helper()
 	n := &node{hns: hns, driver: &countdown{Driver: hns}}
-	n.proxy = proxier.New(proxier.Config{
+	cfg := proxier.Config{
 		Driver: n.driver, Network: "pods", Node: services.Node{Name: "this"},
 		AuditPeriod: 24 * time.Hour, Metrics: metrics.New(prometheus.NewRegistry()), Logger: klog.Logger{}, Clock: clock.RealClock{},
-	})
+	}
+	for _, change := range changes {
+		change(&cfg)
+	}
+	n.proxy = proxier.New(cfg)
 	for i := range c.services {
 		if _, err := n.proxy.Store().SetService(c.service(i)); err != nil {
 			tb.Fatal(err)
