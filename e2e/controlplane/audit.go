@@ -78,7 +78,8 @@ func (c *ControlPlane) Requests(user string) ([]Request, error) {
 	return requests, nil
 }
 
-// Refused returns those requests that the client should not have made: the API server answered 400 or above.
+// Refused returns those requests that the client should not have made: the API server answered 400 to 499. Above, the server
+// tells of itself, and of clients that were killed before they had their answer.
 func Refused(requests []Request) []Request {
-	return slices.DeleteFunc(slices.Clone(requests), func(r Request) bool { return r.Code < 400 })
+	return slices.DeleteFunc(slices.Clone(requests), func(r Request) bool { return r.Code < 400 || r.Code > 499 })
 }
