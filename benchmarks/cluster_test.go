@@ -15,6 +15,7 @@ import (
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
 	"github.com/hnsproxy/hnsproxy/metrics"
 	"github.com/hnsproxy/hnsproxy/proxier"
+	"github.com/hnsproxy/hnsproxy/proxier/proxiertest"
 	"github.com/hnsproxy/hnsproxy/proxier/services"
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
@@ -165,13 +166,8 @@ func start(tb testing.TB, hns *emulator.Emulator, c *cluster, changes ...func(*p
 
 // run starts the loop. stop ends it and waits for it.
 func (n *node) run() {
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		_ = n.proxy.Run(ctx)
-	}()
-	n.stop = func() { cancel(); <-ended }
+	stop := proxiertest.Start(n.proxy.Run)
+	n.stop = func() { _ = stop() }
 }
 
 // coldStart runs the loop until HNS holds the whole cluster.

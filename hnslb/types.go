@@ -4,6 +4,7 @@
 package hnslb
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 )
@@ -67,6 +68,16 @@ func (p Protocol) String() string {
 		return "SCTP"
 	}
 	return "protocol-" + itoa(uint16(p))
+}
+
+// ParseProtocol reads what String returns.
+func ParseProtocol(s string) (Protocol, error) {
+	for n := range 256 {
+		if p := Protocol(n); p.String() == s {
+			return p, nil
+		}
+	}
+	return 0, fmt.Errorf("unknown protocol %q", s)
 }
 
 // NetworkOverlay is the Type of VXLAN networks, the only type that changes what a

@@ -111,13 +111,9 @@ func (w *world) start() {
 	for _, s := range w.slices {
 		w.must(w.proxy.Store().SetSlice(nil, s))
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	proxy := w.proxy
-	go func() { done <- proxy.Run(ctx) }()
+	stop := proxiertest.Start(w.proxy.Run)
 	w.stop = func() {
-		cancel()
-		if err := <-done; err != nil {
+		if err := stop(); err != nil {
 			w.t.Error(err)
 		}
 		w.breach = append(w.breach, w.keeper.Broken()...)

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -78,8 +79,8 @@ func (c *ControlPlane) Requests(user string) ([]Request, error) {
 	return requests, nil
 }
 
-// Refused returns those requests that the client should not have made: the API server answered 400 to 499. Above, the server
-// tells of itself, and of clients that were killed before they had their answer.
+// Refused returns those requests that the client should not have made: the API server answered 400 or above, but for the 504 of
+// a client that was killed before it had its answer.
 func Refused(requests []Request) []Request {
-	return slices.DeleteFunc(slices.Clone(requests), func(r Request) bool { return r.Code < 400 || r.Code > 499 })
+	return slices.DeleteFunc(slices.Clone(requests), func(r Request) bool { return r.Code < 400 || r.Code == http.StatusGatewayTimeout })
 }

@@ -22,13 +22,7 @@ const (
 func (w *World) Fence() {
 	w.tb.Helper()
 	service := w.Service(fenceName, func(s *corev1.Service) { s.Spec.Selector = nil })
-	ready := true
-	_, err := w.Plane.Admin.DiscoveryV1().EndpointSlices(w.Namespace).Create(w.tb.Context(), &discoveryv1.EndpointSlice{
-		ObjectMeta:  metav1.ObjectMeta{Name: fenceName, Labels: map[string]string{discoveryv1.LabelServiceName: fenceName}},
-		AddressType: discoveryv1.AddressTypeIPv4,
-		Endpoints:   []discoveryv1.Endpoint{{Addresses: []string{fenceBackend}, Conditions: discoveryv1.EndpointConditions{Ready: &ready}}},
-		Ports:       []discoveryv1.EndpointPort{{Name: &service.Spec.Ports[0].Name, Port: &service.Spec.Ports[0].Port}},
-	}, metav1.CreateOptions{})
+	_, err := w.Plane.Admin.DiscoveryV1().EndpointSlices(w.Namespace).Create(w.tb.Context(), fenceSlice(service), metav1.CreateOptions{})
 	w.Must(err)
 	fenced := func() bool {
 		return strings.Contains(strings.Join(w.Held(), "\n"), service.Spec.ClusterIP+":80/TCP to "+fenceBackend)
@@ -37,4 +31,15 @@ func (w *World) Fence() {
 	w.DeleteService(fenceName)
 	w.Must(w.Plane.Admin.DiscoveryV1().EndpointSlices(w.Namespace).Delete(w.tb.Context(), fenceName, metav1.DeleteOptions{}))
 	w.Eventually("forget the fence", func() bool { return !fenced() && !strings.Contains(w.HNS.Dump(), "endpoint "+fenceBackend+" ") })
+}
+
+// fenceSlice is the slice of a fence whose target port is the port of its Service.
+func fenceSlice(service *corev1.Service) *discoveryv1.EndpointSlice {
+	port := service.Spec.Ports[0]
+	return &discoveryv1.EndpointSlice{
+		ObjectMeta:  metav1.ObjectMeta{Name: fenceName, Labels: map[string]string{discoveryv1.LabelServiceName: fenceName}},
+		AddressType: discoveryv1.AddressTypeIPv4,
+		Endpoints:   []discoveryv1.Endpoint{{Addresses: []string{fenceBackend}, Conditions: discoveryv1.EndpointConditions{Ready: new(true)}}},
+		Ports:       []discoveryv1.EndpointPort{{Name: &port.Name, Port: &port.Port}},
+	}
 }

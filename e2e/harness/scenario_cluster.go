@@ -6,6 +6,7 @@ package harness
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -35,14 +36,13 @@ type ScenarioCluster struct {
 	namespace string
 	service   *corev1.Service
 	slice     *discoveryv1.EndpointSlice
-	port      int32
 }
 
 // NewScenarioCluster prepares a control plane for scenarios until the test's end: hnsproxy does not see the Service
 // "kubernetes", of which scripts know nothing, and cluster IPs may be those of the scripts.
 func NewScenarioCluster(tb testing.TB, plane *controlplane.ControlPlane) *ScenarioCluster {
 	tb.Helper()
-	c := &ScenarioCluster{plane: plane, namespace: plane.Namespace(tb), port: 1}
+	c := &ScenarioCluster{plane: plane, namespace: plane.Namespace(tb)}
 	ctx := tb.Context()
 	must := func(err error) {
 		tb.Helper()
@@ -101,24 +101,18 @@ func (c *ScenarioCluster) makeFence(ctx context.Context) error {
 	var err error
 	c.service, err = c.plane.Admin.CoreV1().Services(c.namespace).Create(ctx, &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{Name: fenceName},
-		Spec:       corev1.ServiceSpec{ClusterIP: scenarioFenceIP, Ports: []corev1.ServicePort{{Port: c.port}}},
+		Spec:       corev1.ServiceSpec{ClusterIP: scenarioFenceIP, Ports: []corev1.ServicePort{{Port: 1}}},
 	}, metav1.CreateOptions{})
 	if err != nil {
 		return err
 	}
-	c.slice, err = c.plane.Admin.DiscoveryV1().EndpointSlices(c.namespace).Create(ctx, &discoveryv1.EndpointSlice{
-		ObjectMeta:  metav1.ObjectMeta{Name: fenceName, Labels: map[string]string{discoveryv1.LabelServiceName: fenceName}},
-		AddressType: discoveryv1.AddressTypeIPv4,
-		Endpoints:   []discoveryv1.Endpoint{{Addresses: []string{fenceBackend}}},
-		Ports:       []discoveryv1.EndpointPort{{Port: &c.port}},
-	}, metav1.CreateOptions{})
+	c.slice, err = c.plane.Admin.DiscoveryV1().EndpointSlices(c.namespace).Create(ctx, fenceSlice(c.service), metav1.CreateOptions{})
 	return err
 }
 
 // fence changes the fence. When HNS holds it as seen asks, hnsproxy has seen every change that was made before.
 func (c *ScenarioCluster) fence(ctx context.Context) (seen func(emulator.State) bool, err error) {
-	c.port++
-	port := c.port
+	port := c.service.Spec.Ports[0].Port + 1
 	c.service.Spec.Ports[0].Port, c.slice.Ports[0].Port = port, &port
 	if c.service, err = c.plane.Admin.CoreV1().Services(c.namespace).Update(ctx, c.service, metav1.UpdateOptions{}); err != nil {
 		return nil, err
@@ -126,13 +120,13 @@ func (c *ScenarioCluster) fence(ctx context.Context) (seen func(emulator.State) 
 	if c.slice, err = c.plane.Admin.DiscoveryV1().EndpointSlices(c.namespace).Update(ctx, c.slice, metav1.UpdateOptions{}); err != nil {
 		return nil, err
 	}
-	want, err := scenario.ParseKey(fmt.Sprintf("%s:%d/%s", scenarioFenceIP, port, hnslb.TCP))
+	want := hnslb.FrontendKey{Family: hnslb.IPv4, VIP: netip.MustParseAddr(scenarioFenceIP), Protocol: hnslb.TCP, Port: uint16(port)}
 	return func(state emulator.State) bool {
 		return len(keep(state.LoadBalancers, func(lb emulator.LoadBalancerState) bool {
 			key, ok := lb.Key()
 			return ok && key == want && lb.Mappings[0].InternalPort == uint16(port)
 		})) > 0
-	}, err
+	}, nil
 }
 
 // ofFence tells whether a line of HNS is about the fence.

@@ -4,6 +4,7 @@
 package winlab_test
 
 import (
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,7 +31,7 @@ func TestFirstProgramsTogether(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			cmd.Stdout = writerOnly{}
+			cmd.Stdout = io.Discard          // no file: it is read through a pipe until the last program has closed it, as "go test" does
 			cmd.WaitDelay = 10 * time.Second // services stay for ten minutes
 			return cmd.Run()
 		})
@@ -39,11 +40,6 @@ func TestFirstProgramsTogether(t *testing.T) {
 		t.Error(err)
 	}
 }
-
-// writerOnly makes exec.Cmd read the output through a pipe until the last program has closed it, as "go test" does.
-type writerOnly struct{}
-
-func (writerOnly) Write(p []byte) (int, error) { return len(p), nil }
 
 // secondPrefix makes a prefix with the files of the lab's but with a server of its own, and returns how programs find it.
 func secondPrefix(t *testing.T) []string {

@@ -363,13 +363,11 @@ func (f *fields) number(s string, bits int) uint64 {
 
 // protocol reads what hnslb.Protocol prints.
 func (f *fields) protocol(s string) hnslb.Protocol {
-	for n := range 256 {
-		if p := hnslb.Protocol(n); p.String() == s {
-			return p
-		}
+	p, err := hnslb.ParseProtocol(s)
+	if err != nil {
+		f.fail(err)
 	}
-	f.fail(fmt.Errorf("unknown protocol %q", s))
-	return 0
+	return p
 }
 
 // port reads "53/UDP".

@@ -19,7 +19,7 @@ import (
 func HNSCommands() map[string]func(h *HNS, args []string) error {
 	return map[string]func(*HNS, []string) error{
 		"local":       EachArg((*HNS).addLocal),
-		"unlocal":     eachAddr((*HNS).removeLocal),
+		"unlocal":     eachAddr((*HNS).RemoveLocalEndpoint),
 		"detach":      eachAddr(func(h *HNS, ip netip.Addr) error { return h.SetAttached(ip, false) }),
 		"attach":      eachAddr(func(h *HNS, ip netip.Addr) error { return h.SetAttached(ip, true) }),
 		"network":     changeNetwork,
@@ -103,8 +103,6 @@ func (h *HNS) addLocal(arg string) error {
 	return err
 }
 
-func (h *HNS) removeLocal(ip netip.Addr) error { return h.RemoveLocalEndpoint(ip) }
-
 // changeNetwork is what the network plugin does to the network of the pods.
 func changeNetwork(h *HNS, args []string) error {
 	if len(args) != 1 {
@@ -156,9 +154,9 @@ func reserve(do func(*HNS, uint16, hnslb.Protocol)) func(*HNS, string) error {
 		if err != nil {
 			return err
 		}
-		p := hnslb.TCP
-		if protocol == "UDP" {
-			p = hnslb.UDP
+		p, err := hnslb.ParseProtocol(protocol)
+		if err != nil {
+			return err
 		}
 		do(h, uint16(port), p)
 		return nil

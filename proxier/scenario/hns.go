@@ -118,14 +118,11 @@ func ParseKey(text string) (hnslb.FrontendKey, error) {
 	if err != nil {
 		return hnslb.FrontendKey{}, err
 	}
-	i := slices.IndexFunc([]hnslb.Protocol{hnslb.TCP, hnslb.UDP}, func(p hnslb.Protocol) bool { return p.String() == protocol })
-	if i < 0 {
-		return hnslb.FrontendKey{}, fmt.Errorf("%q: want /TCP or /UDP", text)
+	p, err := hnslb.ParseProtocol(protocol)
+	if err != nil {
+		return hnslb.FrontendKey{}, fmt.Errorf("%q: %w", text, err)
 	}
-	k := hnslb.FrontendKey{
-		Family: hnslb.FamilyOf(addr.Addr()), VIP: addr.Addr(), Port: addr.Port(),
-		Protocol: []hnslb.Protocol{hnslb.TCP, hnslb.UDP}[i],
-	}
+	k := hnslb.FrontendKey{Family: hnslb.FamilyOf(addr.Addr()), VIP: addr.Addr(), Port: addr.Port(), Protocol: p}
 	if k.VIP.IsUnspecified() {
 		k.VIP = netip.Addr{}
 	}

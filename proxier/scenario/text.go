@@ -137,11 +137,11 @@ func ParsePacket(from, to string) (emulator.Packet, error) {
 	}
 	addr, protocol, _ := strings.Cut(to, "/")
 	dst, err := netip.ParseAddrPort(addr)
-	p := emulator.Packet{From: source, To: dst, Protocol: hnslb.TCP}
-	if protocol == "UDP" {
-		p.Protocol = hnslb.UDP
+	if err != nil {
+		return emulator.Packet{}, err
 	}
-	return p, err
+	p, err := hnslb.ParseProtocol(protocol)
+	return emulator.Packet{From: source, To: dst, Protocol: p}, err
 }
 
 func parseSource(text string) (emulator.Source, error) {

@@ -189,17 +189,17 @@ func (w *world) start() {
 		o.before = nil
 		o.put(w.proxy.Store())
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func(p *proxier.Proxier) { done <- p.Run(ctx) }(w.proxy)
-	var checked sync.WaitGroup
-	checked.Go(func() { w.ports.Run(ctx) })
+	proxy, ports := w.proxy, w.ports
+	stop := proxiertest.Start(func(ctx context.Context) error {
+		var checked sync.WaitGroup
+		defer checked.Wait()
+		checked.Go(func() { ports.Run(ctx) })
+		return proxy.Run(ctx)
+	})
 	w.stop = func() {
-		cancel()
-		if err := <-done; err != nil {
+		if err := stop(); err != nil {
 			w.t.Errorf("%s: Run: %v", w.at, err)
 		}
-		checked.Wait()
 	}
 }
 

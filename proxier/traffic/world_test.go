@@ -4,7 +4,6 @@
 package traffic
 
 import (
-	"context"
 	"net/netip"
 	"slices"
 	"testing"
@@ -25,6 +24,7 @@ import (
 	"github.com/hnsproxy/hnsproxy/metrics"
 	"github.com/hnsproxy/hnsproxy/proxier"
 	"github.com/hnsproxy/hnsproxy/proxier/desired"
+	"github.com/hnsproxy/hnsproxy/proxier/proxiertest"
 	proxied "github.com/hnsproxy/hnsproxy/proxier/services"
 )
 
@@ -99,12 +99,9 @@ func (w *world) start() {
 	for _, s := range w.shown {
 		w.tellSlice(nil, s)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func(p *proxier.Proxier) { done <- p.Run(ctx) }(w.proxy)
+	stop := proxiertest.Start(w.proxy.Run)
 	w.stop = func() {
-		cancel()
-		if err := <-done; err != nil {
+		if err := stop(); err != nil {
 			w.t.Error(err)
 		}
 	}

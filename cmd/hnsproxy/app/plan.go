@@ -122,8 +122,9 @@ func makePlan(ctx context.Context, o *Options, stdin io.Reader) (*planned, error
 		return nil, err
 	}
 	p.network, p.features, p.hns = hns.network, hns.features, hns.text
-	env := desired.NewEnv(node, hns.network, hns.features, o.desired()).
-		WithRoot(desired.FindRoot(hns.endpoints, hns.network.ID, o.desired().RootEndpoint))
+	options := o.desired()
+	env := desired.NewEnv(node, hns.network, hns.features, options).
+		WithRoot(desired.FindRoot(hns.endpoints, hns.network.ID, options.RootEndpoint))
 	p.Preview = preview.Make(preview.Input{
 		Services:      store.Take(),
 		Env:           env,

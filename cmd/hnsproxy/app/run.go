@@ -130,6 +130,7 @@ func (p *program) build(ctx context.Context) error {
 	if p.announcer, err = p.newAnnouncer(ctx); err != nil {
 		return err
 	}
+	options, seed := o.desired(), uint64(p.deps.Clock.Now().UnixNano())
 	p.health = health.New(health.Config{
 		SyncPeriod: o.SyncPeriod,
 		Clock:      p.deps.Clock,
@@ -140,7 +141,7 @@ func (p *program) build(ctx context.Context) error {
 		Driver:      metrics.Instrument(hnslb.WithTimeout(driver, o.HNSCallTimeout), p.metrics, p.deps.Clock),
 		Network:     o.Network,
 		Node:        o.node(),
-		Options:     o.desired(),
+		Options:     options,
 		AuditPeriod: o.SyncPeriod,
 		Gather:      o.gather(),
 		Metrics:     p.metrics,
@@ -148,16 +149,16 @@ func (p *program) build(ctx context.Context) error {
 		Tell:        p.announcer.tell(),
 		Logger:      p.logger,
 		Clock:       p.deps.Clock,
-		Seed:        uint64(p.deps.Clock.Now().UnixNano()),
+		Seed:        seed,
 	})
 	p.ports = health.NewNodePorts(health.NodePortsConfig{
 		Healthy:        p.health.Healthy,
-		Addresses:      o.desired().NodePortAddresses,
+		Addresses:      options.NodePortAddresses,
 		EachAddress:    o.ForwardHealthCheckVIP,
 		Clock:          p.deps.Clock,
 		OnListenFailed: p.tellPortFailed,
 		Logger:         p.logger,
-		Seed:           uint64(p.deps.Clock.Now().UnixNano()),
+		Seed:           seed,
 	})
 	p.ports.SetNode(o.node())
 	p.ports.Follow(p.proxier.Store(), o.Hostname)

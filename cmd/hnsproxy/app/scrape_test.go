@@ -4,7 +4,6 @@
 package app
 
 import (
-	"context"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -17,6 +16,7 @@ import (
 	"github.com/hnsproxy/hnsproxy/metrics"
 	"github.com/hnsproxy/hnsproxy/proxier"
 	"github.com/hnsproxy/hnsproxy/proxier/desired"
+	"github.com/hnsproxy/hnsproxy/proxier/proxiertest"
 	"github.com/hnsproxy/hnsproxy/proxier/services"
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/utils/clock"
@@ -95,9 +95,7 @@ func TestPendingIsNotStuck(t *testing.T) {
 		reg := prometheus.NewRegistry()
 		m := metrics.New(reg)
 		p := proxier.New(proxier.Config{Driver: e, Network: "net", Node: services.Node{Name: "me"}, AuditPeriod: time.Hour, Metrics: m, Clock: clock.RealClock{}})
-		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan error, 1)
-		go func() { ended <- p.Run(ctx) }()
+		stop := proxiertest.Start(p.Run)
 		synctest.Wait()
 		m.ServiceChange()
 		page := httptest.NewRecorder()
@@ -105,8 +103,7 @@ func TestPendingIsNotStuck(t *testing.T) {
 		if !strings.Contains(page.Body.String(), "\nkubeproxy_sync_proxy_rules_service_changes_pending 0\n") {
 			t.Error("an idle proxy shows a pending change")
 		}
-		cancel()
-		if err := <-ended; err != nil {
+		if err := stop(); err != nil {
 			t.Error(err)
 		}
 	})

@@ -22,6 +22,7 @@ import (
 	"github.com/hnsproxy/hnsproxy/proxier/desired"
 	"github.com/hnsproxy/hnsproxy/proxier/observed"
 	"github.com/hnsproxy/hnsproxy/proxier/plan"
+	"github.com/hnsproxy/hnsproxy/proxier/proxiertest"
 	"github.com/hnsproxy/hnsproxy/proxier/services"
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
@@ -336,12 +337,9 @@ func likeTheProxy(t *testing.T, rt *rapid.T, h *host, p emulator.Profile, c clus
 			AuditPeriod: time.Hour, Metrics: metrics.New(prometheus.NewRegistry()), Clock: clock.RealClock{},
 		})
 		c.fill(t, proxy.Store())
-		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan error, 1)
-		go func() { ended <- proxy.Run(ctx) }()
+		stop := proxiertest.Start(proxy.Run)
 		synctest.Wait()
-		cancel()
-		if err := <-ended; err != nil {
+		if err := stop(); err != nil {
 			t.Error(err)
 		}
 	})
