@@ -15,7 +15,7 @@ import (
 // the network plugin is usually at it, then less often.
 const (
 	firstLook = 250 * time.Millisecond
-	lastLook  = 5 * time.Second
+	lastLook  = 10 * time.Second
 )
 
 // locals follows the pods of this node, whose HNS endpoints the network plugin makes and

@@ -88,6 +88,8 @@ type Proxier struct {
 	lastAudit time.Time
 	lastBatch time.Time
 	writes    int
+	// reserved are cluster IPs of critical Services that were deleted a moment ago.
+	reserved map[services.Name]reservation
 	// behind are the families whose last round broke off.
 	behind map[hnslb.Family]bool
 	synced bool
@@ -110,6 +112,7 @@ func New(cfg Config) *Proxier {
 		flights:  flights{},
 		locals:   newLocals(),
 		behind:   map[hnslb.Family]bool{},
+		reserved: map[services.Name]reservation{},
 	}
 	p.hns.backoff = apply.NewBackoff[string](cfg.Seed)
 	p.events = events.New(events.Config{Send: cfg.Tell, Delayed: cfg.Metrics.EventsDelayed, Logger: cfg.Logger, Clock: cfg.Clock})
@@ -152,6 +155,7 @@ func (p *Proxier) round(ctx context.Context) bool {
 		return false
 	}
 	p.compute()
+	p.releaseReserved()
 	p.retryDue()
 	if !p.list(ctx) {
 		return false
@@ -204,7 +208,7 @@ func (p *Proxier) untilNext() time.Duration {
 	if p.hns.away() {
 		next = p.hns.retry
 	} else {
-		for _, t := range []time.Time{p.backoff.Next(), p.locals.next} {
+		for _, t := range []time.Time{p.backoff.Next(), p.locals.next, p.nextRelease()} {
 			if !t.IsZero() && t.Before(next) {
 				next = t
 			}

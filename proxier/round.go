@@ -44,7 +44,8 @@ func (p *Proxier) compute() {
 func (p *Proxier) computeService(in plan.Input, input services.Input) {
 	before := p.state.Frontends(input.Name)
 	after := desired.Compute(input, p.env)
-	changes := p.state.Set(input.Name, after)
+	p.reserve(input, before)
+	changes := p.state.Set(input.Name, slices.Concat(after, p.reserved[input.Name].frontends))
 	p.flights.start(input, changes.Frontends, after)
 	for _, f := range before {
 		if !slices.ContainsFunc(after, func(o *desired.Frontend) bool { return o.Key == f.Key }) {
@@ -67,6 +68,20 @@ func (p *Proxier) computeService(in plan.Input, input services.Input) {
 		p.locals.forget(ip)
 		p.enqueueEndpoint(ip)
 	}
+	for _, ip := range changes.Reassigned {
+		p.reassign(in, ip)
+	}
+}
+
+// reassign looks again at everything that meets at an address which became a cluster IP, or
+// stopped being one. Those who have to let go of the cluster IP of a critical Service are as
+// urgent as that Service.
+func (p *Proxier) reassign(in plan.Input, ip netip.Addr) {
+	urgent := plan.ClassOfEndpoint(in, ip)
+	for _, key := range p.state.Users(ip) {
+		p.enqueue(frontendTask(key), min(urgent, plan.ClassOf(in, key)))
+	}
+	p.enqueueEndpoint(ip)
 }
 
 func (p *Proxier) enqueueFrontend(in plan.Input, key hnslb.FrontendKey) {
@@ -75,7 +90,7 @@ func (p *Proxier) enqueueFrontend(in plan.Input, key hnslb.FrontendKey) {
 
 func (p *Proxier) enqueueEndpoint(ip netip.Addr) {
 	if len(p.view.At(ip)) > 0 {
-		p.enqueue(endpointTask(ip), plan.LeftoverEndpoint)
+		p.enqueue(endpointTask(ip), plan.ClassOfEndpoint(p.input(), ip))
 	}
 }
 
@@ -209,8 +224,8 @@ func (p *Proxier) next(steps int) (tasks []task, units []plan.Unit) {
 // go: nobody wants them, or a local one has taken their place.
 func (p *Proxier) releaseFreed() {
 	for _, ip := range p.view.TakeFreed() {
-		if len(plan.Endpoint(p.input(), ip).Steps) > 0 {
-			p.enqueueEndpoint(ip)
+		if t := endpointTask(ip); len(p.plan(t).Steps) > 0 {
+			p.enqueue(t, plan.ClassOfEndpoint(p.input(), ip))
 		}
 	}
 }

@@ -91,7 +91,7 @@ func (p *Proxier) settleFrontend(t task, u plan.Unit, r apply.Result) {
 	}
 	p.backoff.Succeeded(t)
 	p.locals.waiting(t, p.announced(u.Waiting), p.cfg.Clock.Now())
-	if f == nil {
+	if f == nil || f.Reserved {
 		return
 	}
 	state, note := p.verdict(f, u)
@@ -111,7 +111,7 @@ func (p *Proxier) announced(ips []netip.Addr) []netip.Addr {
 
 // verdict says how far a frontend is after its unit went through.
 func (p *Proxier) verdict(f *desired.Frontend, u plan.Unit) (FrontendState, desired.Note) {
-	missing := len(u.Waiting) + len(u.Held) + len(u.Evict)
+	missing := len(u.Waiting) + len(u.Held) + len(u.Evict) + len(u.Taken)
 	switch {
 	case f.Blocked.Reason != "":
 		return Blocked, f.Blocked
@@ -119,6 +119,8 @@ func (p *Proxier) verdict(f *desired.Frontend, u plan.Unit) (FrontendState, desi
 		return Blocked, u.Blocked
 	case len(u.Held) > 0:
 		return Failing, desired.Note{Reason: desired.EndpointFailing, Message: "left out: " + p.texts(u.Held)}
+	case len(u.Taken) >= len(f.Backends):
+		return Blocked, p.taken(u)
 	case len(u.Waiting) > 0 && missing >= len(f.Backends):
 		return Blocked, desired.Note{Reason: desired.LocalMissing, Message: "HNS has no endpoint yet for " + addresses(u.Waiting)}
 	case len(u.Waiting) > 0:
@@ -126,8 +128,19 @@ func (p *Proxier) verdict(f *desired.Frontend, u plan.Unit) (FrontendState, desi
 			", for which HNS has no endpoint yet"}
 	case len(u.Evict) > 0:
 		return Pending, desired.Note{Reason: desired.EndpointReplaced, Message: "an endpoint of another kind makes room at " + addresses(u.Evict)}
+	case len(u.Taken) > 0:
+		return Programmed, p.taken(u)
 	}
 	return Programmed, desired.Note{}
+}
+
+// taken says which backends are left out since their addresses have another role.
+func (p *Proxier) taken(u plan.Unit) desired.Note {
+	var why []string
+	for _, ip := range u.Taken {
+		why = append(why, plan.Why(p.input(), ip))
+	}
+	return desired.Note{Reason: desired.AddressTaken, Message: "endpoints left out: " + desired.List(why)}
 }
 
 // frontendFailed takes note of a frontend that HNS refused.
@@ -193,10 +206,13 @@ func (p *Proxier) setStatus(f *desired.Frontend, s FrontendState, n desired.Note
 		"state", s, "reason", n.Reason, "message", n.Message)
 }
 
-// report publishes what follows for frontends from the desired state alone: lost to an
-// older Service, blocked, or about to be looked at.
+// report publishes what follows for frontends from the desired state alone: lost to
+// another Service, blocked, or about to be looked at.
 func (p *Proxier) report(fs ...*desired.Frontend) {
 	for _, f := range fs {
+		if f.Reserved {
+			continue
+		}
 		if note, lost := p.state.Conflict(f); lost {
 			p.setStatus(f, Blocked, note)
 		} else if f.Blocked.Reason != "" {

@@ -74,7 +74,7 @@ func (w *worker) make(ctx context.Context, s plan.Step, m *making) {
 	var e hnslb.Endpoint
 	m.unfinished = !w.call(func() { e, m.err = w.driver.CreateEndpoint(ctx, s.Endpoint) }, func() {
 		if m.err == nil {
-			w.view.PutEndpoint(e)
+			w.view.PutCreatedEndpoint(s.Endpoint, e)
 			return
 		}
 		m.unknown = w.reread(s, m.err)

@@ -58,10 +58,14 @@ type face struct {
 // port adds the frontends of one Service port in one family.
 func (c *computation) port(p services.Port, f hnslb.Family) {
 	var eps chosen
+	var refused []Note
 	if p.Protocol != hnslb.SCTP {
-		eps = choose(candidates(c.in, p, f, c.env.node), c.env.node)
+		var all []candidate
+		all, refused = c.env.allowed(candidates(c.in, p, f, c.env.node))
+		eps = choose(all, c.env.node)
 	}
 	for _, x := range c.faces(p, f) {
+		x.limits = append(slices.Clip(x.limits), refused...)
 		cs := eps.cluster
 		if x.local && (len(eps.local) > 0 || !x.shortCut) {
 			cs = eps.local
@@ -162,7 +166,12 @@ func (c *computation) frontend(key hnslb.FrontendKey, p services.Port, x face, c
 		MappingFlags: x.mapping,
 		Limits:       x.limits,
 		Local:        x.local,
-		VIPEndpoint:  x.kind == ClusterIP && c.env.network.IsOverlay(),
+	}
+	refused := c.env.refuseVIP(x.kind, key.VIP)
+	out.OwnsVIP = x.kind == ClusterIP && refused.Reason == ""
+	out.VIPEndpoint = out.OwnsVIP && c.env.network.IsOverlay()
+	if refused.Reason != "" {
+		out.Limits = nil // nothing of it is in force
 	}
 	if key.Family == hnslb.IPv6 {
 		out.Flags |= hnslb.IPv6Enabled
@@ -175,8 +184,10 @@ func (c *computation) frontend(key hnslb.FrontendKey, p services.Port, x face, c
 		c.affinity(out)
 	}
 	out.SourceVIP = c.env.sourceVIP(key.Family, out.Backends)
-	if out.Blocked = x.blocked; out.Blocked.Reason == "" {
-		out.Blocked = c.blocked(out)
+	for _, out.Blocked = range []Note{refused, x.blocked, c.blocked(out)} {
+		if out.Blocked.Reason != "" {
+			break
+		}
 	}
 	if out.Blocked.Reason != "" {
 		out.Backends = nil

@@ -21,6 +21,8 @@ type Env struct {
 	options  Options
 	routes   routes
 	root     Root
+	// denied are the ranges of options.DenyEndpoints.
+	denied []netip.Prefix
 }
 
 // Options are the operator's choices.
@@ -42,12 +44,16 @@ type Options struct {
 	// NodePortAddresses say on which addresses of the node its node ports answer
 	// (--nodeport-addresses).
 	NodePortAddresses NodePortAddresses
+	// DenyEndpoints are ranges whose addresses are left out as endpoints and as external IPs
+	// (--hns-deny-endpoints).
+	DenyEndpoints AddressRanges
 }
 
 // NewEnv gathers what frontends depend on.
 func NewEnv(node services.Node, network hnslb.Network, features hnslb.Features, o Options) *Env {
 	o.NodePortAddresses = o.NodePortAddresses.For(node)
-	return &Env{node: node, network: network, features: features, options: o, routes: newRoutes(network)}
+	return &Env{node: node, network: network, features: features, options: o, routes: newRoutes(network),
+		denied: o.DenyEndpoints.prefixes()}
 }
 
 // Same tells whether both give every frontend and endpoint the same value.
@@ -68,7 +74,31 @@ func (e *Env) Features() hnslb.Features { return e.features }
 func (e *Env) SourceVIP() netip.Addr { return e.options.SourceVIP }
 
 // OwnAddress tells whether an address is one of this node's.
-func (e *Env) OwnAddress(ip netip.Addr) bool { return slices.Contains(e.node.IPs, ip) }
+func (e *Env) OwnAddress(ip netip.Addr) bool {
+	return ip.IsValid() && (ip == e.network.ManagementIP || slices.Contains(e.node.IPs, ip))
+}
+
+// HoldsSourceVIP tells whether an address is the source VIP, which has an endpoint of its own
+// on an overlay. Elsewhere the source VIP is an address like others, such as the node's own.
+func (e *Env) HoldsSourceVIP(ip netip.Addr) bool {
+	return e.network.IsOverlay() && ip == e.options.SourceVIP && !e.OwnAddress(ip)
+}
+
+// LocalOnly tells whether only the network plugin may bring an endpoint at an address: on an
+// overlay, an address of this node's own pod subnet. A remote endpoint there would lead
+// nowhere, and would keep the plugin from making the endpoint of a pod that gets the address
+// (k8s issue 130963). On L2Bridge several nodes may share one subnet.
+func (e *Env) LocalOnly(ip netip.Addr) bool {
+	if !e.network.IsOverlay() || e.OwnAddress(ip) || !e.inSubnets(ip) {
+		return false
+	}
+	_, elsewhere := e.routes.host(ip)
+	return !elsewhere
+}
+
+func (e *Env) inSubnets(ip netip.Addr) bool {
+	return slices.ContainsFunc(e.network.Subnets, func(p netip.Prefix) bool { return p.Contains(ip) })
+}
 
 // nodeIP returns the node's address of a family: what the Node object says, else the
 // management address of the network.
@@ -116,18 +146,14 @@ func (e *Env) providerAddress(ip netip.Addr) netip.Addr {
 	return e.nodeIP(hnslb.IPv4)
 }
 
-// Fits tells whether an endpoint of ours that HNS has at an address is the one that a
-// role needs, by its provider address and whether it carries the host's MAC. Only an
-// overlay tells endpoints of one address apart. It is asked for every backend of every
-// plan, so it makes no endpoint to compare with.
-func (e *Env) Fits(role Role, ip, provider netip.Addr, hostMAC bool) bool {
-	switch {
-	case !e.network.IsOverlay():
-		return true
-	case role == AsVIP:
-		return hostMAC && provider == e.nodeIP(hnslb.IPv4)
+// Provider returns the provider address that an endpoint of ours has in a role; the zero Addr
+// where endpoints have none. It is asked for every backend of every plan, so it makes no
+// endpoint.
+func (e *Env) Provider(role Role, ip netip.Addr) netip.Addr {
+	if role == AsVIP && e.network.IsOverlay() {
+		return e.nodeIP(hnslb.IPv4)
 	}
-	return !hostMAC && provider == e.providerAddress(ip)
+	return e.providerAddress(ip)
 }
 
 // VIPEndpoint returns the remote endpoint that an overlay needs for a cluster IP: the
@@ -192,7 +218,7 @@ func (e *Env) outside(ip netip.Addr) bool {
 	if _, ok := e.routes.host(ip); ok {
 		return false
 	}
-	return !slices.ContainsFunc(e.network.Subnets, func(p netip.Prefix) bool { return p.Contains(ip) })
+	return !e.inSubnets(ip)
 }
 
 // routes finds the host of a pod address without walking all nodes: one map look-up per

@@ -47,7 +47,7 @@ func localReady(slices []*services.Slice, f hnslb.Family, node string) int {
 			continue
 		}
 		for _, e := range s.Endpoints {
-			if e.Ready && e.Node == node && node != "" {
+			if e.Ready && e.Node == node && node != "" && refusal(e.IP) == "" {
 				ready.Insert(e.IP)
 			}
 		}

@@ -23,7 +23,7 @@ const (
 	NoIPv6 Reason = "IPv6Unsupported"
 	// NoSourceVIP: an overlay needs a source VIP, and none is known.
 	NoSourceVIP Reason = "SourceVIPMissing"
-	// Conflict: an older Service holds the frontend.
+	// Conflict: another Service has the better claim to the frontend (law 12).
 	Conflict Reason = "FrontendConflict"
 	// NoAffinity: HNS before 12.0 has no session affinity.
 	NoAffinity Reason = "SessionAffinityUnsupported"
@@ -39,6 +39,11 @@ const (
 	TooManyEndpoints Reason = "TooManyEndpoints"
 	// MixedPorts: HNS has one internal port per load balancer, the endpoints have several.
 	MixedPorts Reason = "MixedTargetPorts"
+	// EndpointRefused: some endpoints have an address that cannot be one, or that the
+	// operator denies.
+	EndpointRefused Reason = "EndpointAddressRefused"
+	// VIPRefused: the frontend has an address that cannot be one of a Service.
+	VIPRefused Reason = "VIPAddressRefused"
 	// NoRootEndpoint: HNS lacks the endpoint that health checks are forwarded to.
 	NoRootEndpoint Reason = "RootEndpointMissing"
 )
@@ -51,6 +56,9 @@ const (
 	LocalMissing Reason = "LocalEndpointMissing"
 	// LocalAwaited: in force, but for pods of this node whose endpoint HNS does not have.
 	LocalAwaited Reason = "LocalEndpointAwaited"
+	// AddressTaken: the address of the frontend, or of some backends, has a role of a higher
+	// rank on this node (law 12).
+	AddressTaken Reason = "EndpointAddressTaken"
 	// EndpointReplaced: in force, but for an address at which another kind of endpoint is.
 	EndpointReplaced Reason = "EndpointReplaced"
 	// EndpointFailing: HNS refuses the endpoints of some backends.
@@ -131,6 +139,10 @@ func Tellings() map[Reason]Telling {
 		TooManyEndpoints:  {warning, 0, ""},
 
 		NoRootEndpoint: {warning, arriving, ""},
+
+		EndpointRefused: {warning, 0, ""},
+		VIPRefused:      {warning, 0, ""},
+		AddressTaken:    {warning, 0, ""},
 
 		ForeignHolder:    {warning, retried, ""},
 		LocalMissing:     {warning, arriving, "the network plugin makes the HNS endpoints of pods"},

@@ -24,6 +24,8 @@ type State struct {
 	// It follows from slots; CheckIndex compares it with a computation from scratch
 	// (law 5).
 	users multimap.Map[netip.Addr, *slot]
+	// owners is the index behind Owner: the Services that have an address as a cluster IP.
+	owners multimap.Map[netip.Addr, services.Name]
 }
 
 // slot is one frontend key with all that claim it, the winner first.
@@ -45,6 +47,9 @@ type Changes struct {
 	Frontends []hnslb.FrontendKey
 	// Unused addresses are listed by no frontend any more.
 	Unused []netip.Addr
+	// Reassigned addresses became a cluster IP, or stopped being one. The frontends that
+	// list them as a backend have to be looked at again.
+	Reassigned []netip.Addr
 }
 
 // NewState makes an empty state.
@@ -53,6 +58,7 @@ func NewState() *State {
 		services: map[services.Name][]*Frontend{},
 		slots:    map[hnslb.FrontendKey]*slot{},
 		users:    multimap.New[netip.Addr, *slot](),
+		owners:   multimap.New[netip.Addr, services.Name](),
 	}
 }
 
@@ -60,6 +66,7 @@ func NewState() *State {
 // that equal histories give equal plans.
 func (s *State) Set(name services.Name, frontends []*Frontend) Changes {
 	var c Changes
+	s.own(name, frontends, &c)
 	fresh := make(map[hnslb.FrontendKey]bool, len(frontends))
 	for _, f := range frontends {
 		fresh[f.Key] = true
@@ -81,6 +88,45 @@ func (s *State) Set(name services.Name, frontends []*Frontend) Changes {
 	return c
 }
 
+// own takes note of which addresses a Service has as cluster IPs from now on. A cluster IP
+// is owned whether or not its Service has endpoints.
+func (s *State) own(name services.Name, frontends []*Frontend, c *Changes) {
+	before, after := owned(s.services[name]), owned(frontends)
+	for _, ip := range after {
+		if slices.Contains(before, ip) {
+			continue
+		}
+		if !s.owners.Has(ip) {
+			c.Reassigned = append(c.Reassigned, ip)
+		}
+		s.owners.Add(ip, name)
+	}
+	for _, ip := range before {
+		if !slices.Contains(after, ip) && s.owners.Remove(ip, name) {
+			c.Reassigned = append(c.Reassigned, ip)
+		}
+	}
+}
+
+// owned returns the cluster IPs among the VIPs of one Service, each once.
+func owned(frontends []*Frontend) []netip.Addr {
+	var out []netip.Addr
+	for _, f := range frontends {
+		if f.OwnsVIP && !slices.Contains(out, f.Key.VIP) {
+			out = append(out, f.Key.VIP)
+		}
+	}
+	return out
+}
+
+// Owner returns the Service that has an address as a cluster IP, and whether one has.
+func (s *State) Owner(ip netip.Addr) (services.Name, bool) {
+	for name := range s.owners.All(ip) {
+		return name, true
+	}
+	return services.Name{}, false
+}
+
 // claim puts a Service's claim on a frontend, or takes it away (f is nil).
 func (s *State) claim(key hnslb.FrontendKey, name services.Name, f *Frontend, c *Changes) {
 	sl := s.slots[key]
@@ -91,12 +137,7 @@ func (s *State) claim(key hnslb.FrontendKey, name services.Name, f *Frontend, c 
 	before := sl.winner()
 	sl.claims = slices.DeleteFunc(sl.claims, func(o *Frontend) bool { return o.Service == name })
 	if f != nil {
-		at, _ := slices.BinarySearchFunc(sl.claims, f, func(o, f *Frontend) int {
-			if o.olderThan(f) {
-				return -1
-			}
-			return 1
-		})
+		at, _ := slices.BinarySearchFunc(sl.claims, f, (*Frontend).compareClaims)
 		sl.claims = slices.Insert(sl.claims, at, f)
 	}
 	after := sl.winner()
@@ -159,14 +200,38 @@ func (s *State) Frontend(key hnslb.FrontendKey) *Frontend {
 // Frontends returns the frontends of one Service.
 func (s *State) Frontends(name services.Name) []*Frontend { return s.services[name] }
 
-// Conflict returns the note of a frontend that lost its key to an older Service, and
-// whether it did.
+// Conflict returns the note of a frontend that lost its key to another Service, and whether
+// it did.
 func (s *State) Conflict(f *Frontend) (Note, bool) {
 	w := s.Frontend(f.Key)
 	if w == nil || w.Service == f.Service {
 		return Note{}, false
 	}
-	return Note{Conflict, fmt.Sprintf("held by the older Service %s", w.Service)}, true
+	why := "which comes first by namespace and name"
+	switch {
+	case w.Reserved:
+		return Note{Conflict, fmt.Sprintf("reserved for a moment as cluster IP of Service %s, which was deleted", w.Service)}, true
+	case w.rank() != f.rank():
+		why = fmt.Sprintf("which takes precedence over its use as %s", f.Kind.Words())
+	case !w.Created.Equal(f.Created):
+		why = "which is older"
+	}
+	return Note{Conflict, fmt.Sprintf("held as %s by Service %s, %s", w.Kind.Words(), w.Service, why)}, true
+}
+
+// Reserve returns frontends that keep the cluster IPs of a critical Service from being taken
+// as external or ingress IPs of another one while it is deleted and made anew, as an upgrade
+// of cluster DNS does. Nothing is programmed for them.
+func Reserve(frontends []*Frontend) []*Frontend {
+	var out []*Frontend
+	for _, f := range frontends {
+		if !f.Critical || !f.OwnsVIP || f.Reserved {
+			continue
+		}
+		out = append(out, &Frontend{Key: f.Key, Kind: f.Kind, Service: f.Service, Port: f.Port, UID: f.UID, Created: f.Created,
+			Critical: true, OwnsVIP: true, Reserved: true, Blocked: Note{NoEndpoints, "the Service was deleted"}})
+	}
+	return out
 }
 
 // All yields every frontend of every Service, those that lost their key included, in no
@@ -219,11 +284,21 @@ const (
 	AsRemote
 )
 
-// Role returns the strongest role in which some frontend lists an address.
+// Role returns the one role in which an address is wanted. A cluster IP is nothing else,
+// whoever lists it as a backend (law 12); of backends that disagree the strongest role
+// counts. So the endpoint that HNS should hold at an address follows from the frontends
+// alone, and no two of them can evict each other's endpoint in turn.
 func (s *State) Role(ip netip.Addr) Role {
 	role := Unwanted
+	_, owned := s.Owner(ip)
 	for sl := range s.users.All(ip) {
 		f := sl.winner()
+		if owned {
+			if f.VIPEndpoint && f.Key.VIP == ip {
+				return AsVIP
+			}
+			continue
+		}
 		r := AsVIP
 		if i, ok := find(f.Backends, ip); ok {
 			r = AsRemote
@@ -249,6 +324,9 @@ func (s *State) Claims(key hnslb.FrontendKey) []*Frontend {
 // CheckIndex compares the index of users with a computation from scratch. It is for
 // tests: law 5 asks that the two agree after every change.
 func (s *State) CheckIndex() error {
+	if err := s.checkOwners(); err != nil {
+		return err
+	}
 	want := map[netip.Addr]map[*slot]bool{}
 	for _, sl := range s.slots {
 		for ip := range sl.winner().addresses() {
@@ -270,6 +348,27 @@ func (s *State) CheckIndex() error {
 			if !want[ip][sl] {
 				return fmt.Errorf("index holds %s as user of %s, which it does not list", sl.key, ip)
 			}
+		}
+	}
+	return nil
+}
+
+// checkOwners compares the index of owners with a computation from scratch.
+func (s *State) checkOwners() error {
+	want := map[netip.Addr][]services.Name{}
+	for name, fs := range s.services {
+		for _, ip := range owned(fs) {
+			want[ip] = append(want[ip], name)
+		}
+	}
+	if len(want) != len(s.owners) {
+		return fmt.Errorf("index holds the owners of %d addresses, the Services have %d cluster IPs", len(s.owners), len(want))
+	}
+	for ip, names := range want {
+		got := slices.SortedFunc(s.owners.All(ip), services.CompareNames)
+		slices.SortFunc(names, services.CompareNames)
+		if !slices.Equal(got, names) {
+			return fmt.Errorf("index holds %v as owners of %s, which %v have as a cluster IP", got, ip, names)
 		}
 	}
 	return nil

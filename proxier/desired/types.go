@@ -4,6 +4,7 @@
 package desired
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"time"
@@ -30,6 +31,11 @@ const (
 // String returns the name that tables and the lb_type metric label use.
 func (k Kind) String() string {
 	return [...]string{"clusterip", "nodeport", "externalip", "ingressip", "healthcheck"}[k]
+}
+
+// Words names the kind in messages for people.
+func (k Kind) Words() string {
+	return [...]string{"cluster IP", "node port", "external IP", "load balancer ingress IP", "health-check port"}[k]
 }
 
 // Note is a reason with its words for people.
@@ -60,8 +66,12 @@ type Frontend struct {
 	Distribution hnslb.Distribution
 	// Backends in order of their addresses, each once. Empty for a blocked frontend.
 	Backends []Backend
+	// OwnsVIP frontends have a VIP that no backend may use: cluster IPs (law 12).
+	OwnsVIP bool
 	// VIPEndpoint asks for a remote endpoint of the VIP itself (overlay cluster IPs).
 	VIPEndpoint bool
+	// Reserved frontends stand for a Service that was deleted a moment ago, see Reserve.
+	Reserved bool
 
 	// Blocked says why there is nothing to program; the zero Note when there is.
 	Blocked Note
@@ -117,7 +127,7 @@ func (f *Frontend) Equal(o *Frontend) bool {
 // sameOrigin compares what a frontend stands for.
 func (f *Frontend) sameOrigin(o *Frontend) bool {
 	return f.Key == o.Key && f.Kind == o.Kind && f.Service == o.Service && f.UID == o.UID && f.Port == o.Port &&
-		f.Created.Equal(o.Created) && f.Critical == o.Critical && f.Local == o.Local
+		f.Created.Equal(o.Created) && f.Critical == o.Critical && f.Local == o.Local && f.OwnsVIP == o.OwnsVIP && f.Reserved == o.Reserved
 }
 
 // sameObjects compares what HNS should hold for it.
@@ -127,11 +137,28 @@ func (f *Frontend) sameObjects(o *Frontend) bool {
 		f.VIPEndpoint == o.VIPEndpoint && slices.Equal(f.Backends, o.Backends)
 }
 
-// olderThan orders the claims on one frontend: creation time, then namespace and name
-// (law 12).
-func (f *Frontend) olderThan(o *Frontend) bool {
-	if !f.Created.Equal(o.Created) {
-		return f.Created.Before(o.Created)
+// rank says who hands out the VIP of a frontend: the API server, a controller, or whoever
+// writes the Service. A deleted Service keeps its VIP from the latter two only, so that a new
+// one can take over its cluster IP.
+func (f *Frontend) rank() int {
+	switch {
+	case f.Reserved:
+		return 1
+	case f.Kind == IngressIP || f.Kind == HealthCheck:
+		return 2
+	case f.Kind == ExternalIP:
+		return 3
 	}
-	return services.CompareNames(f.Service, o.Service) < 0
+	return 0
+}
+
+// compareClaims orders the claims of two Services on one frontend, the one that gets it
+// first: a cluster IP before an ingress IP before an external IP (CVE-2020-8554), and only
+// among equals by creation time, then namespace and name (law 12).
+func (f *Frontend) compareClaims(o *Frontend) int {
+	return cmp.Or(
+		cmp.Compare(f.rank(), o.rank()),
+		f.Created.Compare(o.Created),
+		services.CompareNames(f.Service, o.Service),
+	)
 }

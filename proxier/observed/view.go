@@ -26,6 +26,9 @@ type View struct {
 	// refuses such twins, but was seen to bring them back after a restart.
 	surplus map[hnslb.ID]*LoadBalancer
 	shapes  shapes
+	// providers remembers which provider address HNS shows for one that it was asked for,
+	// where the two differ.
+	providers map[netip.Addr]netip.Addr
 	// freed are addresses of our endpoints that no load balancer names any more.
 	freed []netip.Addr
 	own   int
@@ -43,6 +46,8 @@ type Endpoint struct {
 	Ours            bool
 	// VIP tells that it carries the host's MAC, as the endpoint of a cluster IP does.
 	VIP bool
+	// SourceVIP tells that it is the local endpoint that was made for the source VIP.
+	SourceVIP bool
 	// listed are the load balancers that name it, as HNS holds them.
 	listed []*LoadBalancer
 	// second is the other address of a dual-stack endpoint, nil for most.
@@ -78,10 +83,9 @@ type Drift struct {
 	Endpoints []netip.Addr
 }
 
-// New makes an empty, stale view: nothing is known yet. sourceVIP is an address whose
-// endpoint is never ours to delete; it may be the zero Addr.
+// New makes an empty, stale view: nothing is known yet. sourceVIP may be the zero Addr.
 func New(sourceVIP netip.Addr) *View {
-	v := &View{sourceVIP: sourceVIP, shapes: shapes{}}
+	v := &View{sourceVIP: sourceVIP, shapes: shapes{}, providers: map[netip.Addr]netip.Addr{}}
 	v.clear()
 	v.MarkStale()
 	return v
@@ -201,7 +205,7 @@ func (lb *LoadBalancer) name() {
 func (v *View) unname(lb *LoadBalancer) {
 	for _, e := range lb.Endpoints {
 		e.listed = slices.DeleteFunc(e.listed, func(o *LoadBalancer) bool { return o == lb })
-		if e.Ours && !e.InUse() {
+		if (e.Ours || e.SourceVIP) && !e.InUse() {
 			v.freed = append(v.freed, e.IP)
 		}
 	}
@@ -246,6 +250,25 @@ func (v *View) RemoveLoadBalancer(id hnslb.ID, key hnslb.FrontendKey) {
 	}
 }
 
+// PutCreatedEndpoint remembers an endpoint that HNS just made, as HNS returned it; asked is
+// what we sent, from which the view learns how this HNS shows a provider address. Without
+// that an HNS that shows another one would have it made anew for ever.
+func (v *View) PutCreatedEndpoint(asked, held hnslb.Endpoint) {
+	if asked.ProviderAddress != held.ProviderAddress {
+		v.providers[asked.ProviderAddress] = held.ProviderAddress
+	}
+	v.PutEndpoint(held)
+}
+
+// ShowsProvider tells whether an endpoint has a provider address, as this HNS shows it.
+func (v *View) ShowsProvider(e *Endpoint, want netip.Addr) bool {
+	if e.ProviderAddress == want {
+		return true
+	}
+	shown, ok := v.providers[want]
+	return ok && shown == e.ProviderAddress
+}
+
 // PutEndpoint remembers an endpoint of the view's network.
 func (v *View) PutEndpoint(in hnslb.Endpoint) {
 	e := &Endpoint{
@@ -254,6 +277,7 @@ func (v *View) PutEndpoint(in hnslb.Endpoint) {
 		Remote:          in.Remote,
 		VIP:             in.Remote && sameMAC(in.MAC, v.network.HostMAC),
 		Ours:            v.ownEndpoint(in),
+		SourceVIP:       v.ownSourceVIP(in),
 	}
 	if len(in.IPs) > 0 {
 		e.IP = in.IPs[0]

@@ -93,7 +93,7 @@ func TestLearnedShape(t *testing.T) {
 }
 
 // TestOwnEndpoint: ours are remote endpoints of our network with the made-up MAC, and on
-// an overlay unnamed ones with the host's; never the source VIP's.
+// an overlay unnamed ones with the host's.
 func TestOwnEndpoint(t *testing.T) {
 	const hostMAC = "00-15-5D-00-00-04"
 	change := func(f func(*hnslb.Endpoint)) hnslb.Endpoint {
@@ -115,7 +115,9 @@ func TestOwnEndpoint(t *testing.T) {
 		{"host MAC on L2Bridge", change(func(e *hnslb.Endpoint) { e.MAC = hostMAC }), false, false},
 		{"host MAC on an overlay", change(func(e *hnslb.Endpoint) { e.MAC = hostMAC }), true, true},
 		{"host MAC and a name", change(func(e *hnslb.Endpoint) { e.MAC, e.Name = hostMAC, "Calico_ep" }), true, false},
-		{"source VIP", remote(vip), true, false},
+		{"unnamed, as HNS shows it", change(func(e *hnslb.Endpoint) { e.MAC, e.Name = hostMAC, "Ethernet" }), true, true},
+		{"leftover at the source VIP", remote(vip), true, true},
+		{"source VIP", hnslb.Endpoint{ID: "s", Network: "n", IPs: []netip.Addr{vip}, MAC: hostMAC}, true, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			n := hnslb.Network{ID: "n", Type: "L2Bridge", HostMAC: hostMAC}

@@ -52,6 +52,8 @@ type Unit struct {
 	// Evict are addresses whose endpoint must make room: for a local one, or for one
 	// with another provider address.
 	Evict []netip.Addr
+	// Taken are backends left out since their address has a role of a higher rank (law 12).
+	Taken []netip.Addr
 }
 
 // Adjacent tells whether calls of the unit must follow one another in HNS without others
@@ -152,11 +154,22 @@ func strands(f *desired.Frontend, lb *observed.LoadBalancer, present []*observed
 }
 
 // backend returns the endpoint of a backend, or whether a step of the unit brings it.
+//
+// The address of an HNS endpoint has one role, in this rank: local endpoint of the network
+// plugin, source VIP, VIP of a cluster IP, remote endpoint. Which one follows from the desired
+// state, the environment and the local endpoints, and not from what HNS holds of ours or from
+// what came first. Each endpoint that a unit makes has the role of its address, and only those
+// that have not are deleted: at one address a change of role costs one deletion and one
+// creation at most, and without one nothing is written.
 func (u *Unit) backend(in Input, b desired.Backend) (e *observed.Endpoint, coming bool) {
+	e = in.View.Endpoint(b.IP)
+	if taken(in, b, e) {
+		u.Taken = append(u.Taken, b.IP)
+		return nil, false
+	}
 	if !b.Local {
 		return u.need(in, b.IP, desired.AsRemote)
 	}
-	e = in.View.Endpoint(b.IP)
 	if e != nil && !e.Ours {
 		return e, false
 	}
@@ -167,6 +180,30 @@ func (u *Unit) backend(in Input, b desired.Backend) (e *observed.Endpoint, comin
 	}
 	u.Waiting = append(u.Waiting, b.IP)
 	return nil, false
+}
+
+// taken tells whether the address of a backend has another role. at is the endpoint that HNS
+// has there, nil for none.
+func taken(in Input, b desired.Backend, at *observed.Endpoint) bool {
+	if in.Env.HoldsSourceVIP(b.IP) {
+		return true
+	}
+	if at != nil && !at.Remote {
+		return false
+	}
+	_, owned := in.State.Owner(b.IP)
+	return owned || !b.Local && in.Env.LocalOnly(b.IP)
+}
+
+// Why says why the address of a backend is taken.
+func Why(in Input, ip netip.Addr) string {
+	if in.Env.HoldsSourceVIP(ip) {
+		return fmt.Sprintf("%s (the source VIP of this node)", ip)
+	}
+	if owner, owned := in.State.Owner(ip); owned {
+		return fmt.Sprintf("%s (the cluster IP of Service %s; on Windows a Service cannot stand in front of another one's VIP)", ip, owner)
+	}
+	return fmt.Sprintf("%s (an address of this node's pod subnet for which the network plugin has no endpoint)", ip)
 }
 
 // need returns the endpoint that stands for an address in a role, or plans it.
@@ -190,8 +227,22 @@ func (u *Unit) need(in Input, ip netip.Addr, role desired.Role) (e *observed.End
 	return nil, true
 }
 
+// fits tells whether an endpoint of ours is the one that a role needs. Only an overlay tells
+// the endpoints of one address apart, by MAC and provider address.
 func fits(in Input, e *observed.Endpoint, role desired.Role) bool {
-	return in.Env.Fits(role, e.IP, e.ProviderAddress, e.VIP)
+	if !in.Env.Network().IsOverlay() {
+		return true
+	}
+	return e.VIP == (role == desired.AsVIP) && in.View.ShowsProvider(e, in.Env.Provider(role, e.IP))
+}
+
+// role returns the one role in which an address is wanted on this node.
+func role(in Input, ip netip.Addr) desired.Role {
+	r := in.State.Role(ip)
+	if in.Env.HoldsSourceVIP(ip) || r == desired.AsRemote && in.Env.LocalOnly(ip) {
+		return desired.Unwanted
+	}
+	return r
 }
 
 // Endpoint plans the endpoints of ours at one address: of those that nothing in HNS
@@ -199,18 +250,22 @@ func fits(in Input, e *observed.Endpoint, role desired.Role) bool {
 // should be.
 func Endpoint(in Input, ip netip.Addr) Unit {
 	var u Unit
-	role := in.State.Role(ip)
+	r := role(in, ip)
 	kept := false
 	for _, e := range in.View.At(ip) {
-		if keep(in, e, role) && !kept {
+		if keep(in, e, r) && !kept {
 			kept = true
 			continue
 		}
 		if !e.InUse() {
-			u.Steps = append(u.Steps, Step{Op: DeleteEndpoint, ID: e.ID, Endpoint: hnslb.Endpoint{IPs: []netip.Addr{ip}}})
+			u.Steps = append(u.Steps, deleteEndpoint(e))
 		}
 	}
 	return u
+}
+
+func deleteEndpoint(e *observed.Endpoint) Step {
+	return Step{Op: DeleteEndpoint, ID: e.ID, Endpoint: hnslb.Endpoint{IPs: []netip.Addr{e.IP}}}
 }
 
 func keep(in Input, e *observed.Endpoint, role desired.Role) bool {
@@ -220,13 +275,25 @@ func keep(in Input, e *observed.Endpoint, role desired.Role) bool {
 	return (role == desired.AsRemote || role == desired.AsVIP) && fits(in, e, role)
 }
 
-// SourceVIP plans the endpoint of the source VIP on an overlay.
+// SourceVIP plans the endpoint of the source VIP on an overlay, and what is at its address
+// elsewhere. A remote endpoint of ours there, which a leftover can be, has to go first, and so
+// has one that was made for the source VIP while the node had another address.
 func SourceVIP(in Input) Unit {
+	u := Endpoint(in, in.Env.SourceVIP())
 	want, ok := in.Env.SourceVIPEndpoint()
-	if !ok || in.View.Endpoint(want.IPs[0]) != nil {
-		return Unit{}
+	if !ok {
+		return u
 	}
-	return Unit{Steps: []Step{{Op: CreateEndpoint, Endpoint: want}}}
+	e := in.View.Endpoint(want.IPs[0])
+	switch {
+	case e == nil:
+	case e.SourceVIP && e.ProviderAddress.IsValid() && !in.View.ShowsProvider(e, want.ProviderAddress) && !e.InUse():
+		u.Steps = append(u.Steps, deleteEndpoint(e))
+	case !e.Ours || len(u.Steps) < len(in.View.At(e.IP)):
+		return u
+	}
+	u.Steps = append(u.Steps, Step{Op: CreateEndpoint, Endpoint: want})
+	return u
 }
 
 // Class orders units of one batch: what a node cannot live without first, then what is
@@ -260,6 +327,21 @@ func ClassOf(in Input, key hnslb.FrontendKey) Class {
 	return Changed
 }
 
+// ClassOfEndpoint returns the class of the endpoints of ours at an address: that of the
+// frontend whose VIP it is, since that one waits for the address, else the last.
+func ClassOfEndpoint(in Input, ip netip.Addr) Class {
+	class := LeftoverEndpoint
+	if in.State.Role(ip) != desired.AsVIP {
+		return class
+	}
+	for _, key := range in.State.Users(ip) {
+		if key.VIP == ip {
+			class = min(class, ClassOf(in, key))
+		}
+	}
+	return class
+}
+
 // All returns the keys and addresses of everything that is not as it should be: the full
 // comparison after HNS was listed, never part of a change (law 1).
 func All(in Input) (keys []hnslb.FrontendKey, ips []netip.Addr) {
@@ -269,7 +351,7 @@ func All(in Input) (keys []hnslb.FrontendKey, ips []netip.Addr) {
 			return
 		}
 		seen[key] = true
-		if u := Frontend(in, key); len(u.Steps)+len(u.Waiting)+len(u.Held)+len(u.Evict) > 0 || u.Blocked.Reason != "" {
+		if u := Frontend(in, key); len(u.Steps)+len(u.Waiting)+len(u.Held)+len(u.Evict)+len(u.Taken) > 0 || u.Blocked.Reason != "" {
 			keys = append(keys, key)
 		}
 	}

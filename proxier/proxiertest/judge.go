@@ -27,8 +27,11 @@ func (k *LawKeeper) judgeCreateEndpoint(e hnslb.Endpoint) {
 		k.breach(12, verb, name, "it has %d addresses", len(e.IPs))
 		return
 	}
-	if !e.Remote && e.IPs[0] != k.opts.SourceVIP {
+	switch {
+	case !e.Remote && e.IPs[0] != k.opts.SourceVIP:
 		k.breach(10, verb, name, "local endpoints belong to the network plugin")
+	case e.Remote && e.IPs[0] == k.opts.SourceVIP && k.known.network.IsOverlay():
+		k.breach(12, verb, name, "a remote endpoint has the source VIP")
 	}
 	for _, o := range k.known.endpoints {
 		if o.Network == e.Network && slices.Contains(o.IPs, e.IPs[0]) {
@@ -45,18 +48,22 @@ func (k *LawKeeper) judgeDeleteEndpoint(id hnslb.ID, name string) {
 		return
 	}
 	switch n := k.known.network; {
-	case !e.Remote:
+	case !e.Remote && !k.madeForSourceVIP(e):
 		k.breach(10, verb, name, "it is local")
 	case e.Network != n.ID:
 		k.breach(7, verb, name, "it is on another network")
-	case !strings.EqualFold(e.MAC, hnslb.RemoteMAC(e.IPs[0])) && (!n.IsOverlay() || !strings.EqualFold(e.MAC, n.HostMAC)):
+	case e.Remote && !strings.EqualFold(e.MAC, hnslb.RemoteMAC(e.IPs[0])) && (!n.IsOverlay() || !strings.EqualFold(e.MAC, n.HostMAC)):
 		k.breach(7, verb, name, "its MAC %s is not one that we give", e.MAC)
-	case e.IPs[0] == k.opts.SourceVIP:
-		k.breach(10, verb, name, "it carries the source VIP")
 	}
 	if lb := k.known.namedBy(id); lb != nil {
 		k.breach(8, verb, name, "load balancer %s names it", lb.ObjectName())
 	}
+}
+
+// madeForSourceVIP tells whether a local endpoint is the one that a proxy makes for the source
+// VIP, and makes anew when the node's address changes: it has no name.
+func (k *LawKeeper) madeForSourceVIP(e hnslb.Endpoint) bool {
+	return k.known.network.IsOverlay() && e.Name == "" && len(e.IPs) == 1 && e.IPs[0] == k.opts.SourceVIP
 }
 
 // judgeBalancer judges what holds for a load balancer on create and on update.

@@ -101,6 +101,8 @@ func option(w *world, args []string) error {
 			w.options.SkipSourceRanges = value == "skip"
 		case "nodeport-addresses":
 			w.options.NodePortAddresses, err = desired.ParseNodePortAddresses(strings.Split(value, ","))
+		case "deny-endpoints":
+			w.options.DenyEndpoints, err = desired.ParseAddressRanges(strings.Split(value, ","))
 		case "timeout":
 			w.timeout, err = time.ParseDuration(value)
 		default:

@@ -188,8 +188,8 @@ func convertNumber(path *field.Path, n, lowest int32, errs *field.ErrorList) uin
 	return uint16(n)
 }
 
-// parseIPs keeps the addresses that can be the address of something: an unspecified one
-// would match every packet.
+// parseIPs keeps what is an IP address. Those that no Service or endpoint may have are
+// refused where frontends are computed, so that users are told.
 func parseIPs(path *field.Path, texts []string, errs *field.ErrorList) []netip.Addr {
 	var out []netip.Addr
 	for i, text := range texts {
@@ -209,9 +209,6 @@ func parseIP(text string) (netip.Addr, error) {
 	ip, err := netip.ParseAddr(text)
 	if err != nil || ip.Zone() != "" {
 		return netip.Addr{}, errors.New("must be an IP address, such as 10.96.0.10 or fd00::10")
-	}
-	if ip = ip.Unmap(); ip.IsUnspecified() || ip.IsMulticast() {
-		return netip.Addr{}, errors.New("must be the address of one host")
 	}
 	return ip, nil
 }
@@ -347,6 +344,10 @@ func convertNode(n *corev1.Node) (Node, field.ErrorList) {
 		}
 	}
 	for _, ip := range parseIPs(field.NewPath("status", "addresses"), ips, &errs) {
+		if ip = ip.Unmap(); ip.IsUnspecified() || ip.IsMulticast() {
+			errs = append(errs, field.Invalid(field.NewPath("status", "addresses"), ip.String(), "must be the address of one host"))
+			continue
+		}
 		if !out.IP(hnslb.FamilyOf(ip)).IsValid() {
 			out.IPs = append(out.IPs, ip)
 		}

@@ -117,7 +117,7 @@ func newOracle(c cluster, used tally) *oracle {
 		}
 	}
 	for _, claims := range o.holders {
-		o.eldestFirst(claims)
+		o.bestFirst(claims)
 	}
 	return o
 }
@@ -223,16 +223,24 @@ func (o *oracle) ingressIPs(s *corev1.Service) []netip.Addr {
 	return out
 }
 
-// eldestFirst: the API lets two Services name one external IP, and for a moment one node
-// port. The older Service has it, by creation time, then namespace and name. Of one
-// Service the first wish counts.
-func (o *oracle) eldestFirst(claims []*claim) {
+// bestFirst: the API lets two Services name one external IP, and for a moment one node port;
+// and whoever writes a Service may name any address as an external IP, another Service's
+// cluster IP included (CVE-2020-8554). What the API server gave comes before what a cloud
+// controller gave, and that before what somebody wrote. Among equals the older Service has
+// the address, by creation time, then namespace and name. Of one Service the first wish counts.
+func (o *oracle) bestFirst(claims []*claim) {
+	giver := map[face]int{clusterIP: 0, nodePort: 0, ingressIP: 1, externalIP: 2}
 	slices.SortStableFunc(claims, func(a, b *claim) int {
 		x, y := a.service, b.service
-		return cmp.Or(x.CreationTimestamp.Compare(y.CreationTimestamp.Time),
+		return cmp.Or(cmp.Compare(giver[a.face], giver[b.face]), x.CreationTimestamp.Compare(y.CreationTimestamp.Time),
 			cmp.Compare(x.Namespace, y.Namespace), cmp.Compare(x.Name, y.Name))
 	})
-	if claims[0].service != claims[len(claims)-1].service {
+	first, last := claims[0], claims[len(claims)-1]
+	switch {
+	case first.service == last.service:
+	case giver[first.face] < giver[last.face]:
+		o.used.note(giverWins)
+	default:
 		o.used.note(eldestWins)
 	}
 }

@@ -20,7 +20,8 @@ const (
 	otherProxy           rule = "service-proxy-name: another proxy's Service"
 	ingressName          rule = "ingress with a host name is no address"
 	ipModeProxy          rule = "ipMode Proxy is left alone"
-	eldestWins           rule = "of two Services the older one has the address"
+	giverWins            rule = "of two Services the one that was given the address has it"
+	eldestWins           rule = "of two equal Services the older one has the address"
 	nodePorts            rule = "a node port is for the node's addresses"
 	nodePortAddresses    rule = "--nodeport-addresses leaves addresses out"
 	otherNamespace       rule = "slices belong to the Service of their namespace"
@@ -53,7 +54,7 @@ const (
 )
 
 func kubernetesRules() []rule {
-	return []rule{nobodysAddress, externalName, headless, otherProxy, ingressName, ipModeProxy, eldestWins, nodePorts, nodePortAddresses,
+	return []rule{nobodysAddress, externalName, headless, otherProxy, ingressName, ipModeProxy, giverWins, eldestWins, nodePorts, nodePortAddresses,
 		otherNamespace, hiddenSlice, otherFamily, otherPort, noPortNumber, duplicates, readyOnly, fallbackCluster,
 		fallbackLocal, nodeHints, zoneHints, noZoneLabel, noHintForUs, partialHints, internalLocal, internalLocalNone,
 		clusterIPFromOutside, externalCluster, externalLocalOnly, externalLocalNone, inClusterShortCut, sourceRanges,

@@ -84,6 +84,9 @@ func (o *Options) addNodeFlags(fs *pflag.FlagSet) {
 	fs.BoolVar(&o.EnableDSR, "enable-dsr", o.EnableDSR, "Use direct server return for cluster IPs.")
 	fs.StringSliceVar(&o.NodePortAddresses, "nodeport-addresses", o.NodePortAddresses, "`CIDR,...` of node addresses on which node ports, "+
 		"and health-check node ports, answer; or the word primary, for the addresses of the Node object. All by default.")
+	fs.StringSliceVar(&o.DenyEndpoints, "hns-deny-endpoints", o.DenyEndpoints, "`CIDR,...` of addresses that are never programmed as endpoints "+
+		"or external IPs, whoever asks for them, beside those that never are (loopback, link-local, multicast, 240.0.0.0/4). "+
+		"On Azure, 168.63.129.16/32 keeps Services away from the platform's own endpoint; the metadata service, 169.254.169.254, is link-local.")
 	fs.StringVar(&o.UnenforcedSourceRanges, "unenforced-source-ranges", o.UnenforcedSourceRanges, "What to do with a load balancer's IP for "+
 		"which loadBalancerSourceRanges names the allowed clients, since Windows cannot enforce that: `program|skip`, "+
 		"serve whoever comes, or nobody. Both tell it in an Event on the Service.")

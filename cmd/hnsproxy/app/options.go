@@ -70,6 +70,8 @@ type Options struct {
 	// UnenforcedSourceRanges says what becomes of ingress IPs with loadBalancerSourceRanges,
 	// which Windows cannot enforce: Program or Skip.
 	UnenforcedSourceRanges string
+	// DenyEndpoints are CIDRs whose addresses are left out as endpoints and external IPs.
+	DenyEndpoints []string
 	// ForwardHealthCheckVIP forwards health checks of load balancer addresses to the HNS
 	// endpoint of the node that is named RootEndpoint.
 	ForwardHealthCheckVIP bool
@@ -203,7 +205,8 @@ func (o *Options) node() services.Node {
 // does not parse.
 func (o *Options) desired() desired.Options {
 	addresses, _ := desired.ParseNodePortAddresses(o.NodePortAddresses)
-	out := desired.Options{DSR: o.EnableDSR, SourceVIP: o.sourceVIP(), NodePortAddresses: addresses,
+	denied, _ := desired.ParseAddressRanges(o.DenyEndpoints)
+	out := desired.Options{DSR: o.EnableDSR, SourceVIP: o.sourceVIP(), NodePortAddresses: addresses, DenyEndpoints: denied,
 		SkipSourceRanges: o.UnenforcedSourceRanges == Skip}
 	if o.ForwardHealthCheckVIP {
 		out.RootEndpoint = o.RootEndpoint

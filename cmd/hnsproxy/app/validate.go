@@ -149,6 +149,9 @@ func (v *validation) nodePorts() {
 		v.add("nodeport-addresses", strings.Join(o.NodePortAddresses, ","), strings.ReplaceAll(err.Error(), "\n", "; "),
 			"write ranges like 10.0.0.0/8,fd00::/16, or the one word primary")
 	}
+	if _, err := desired.ParseAddressRanges(o.DenyEndpoints); err != nil {
+		v.add("hns-deny-endpoints", strings.Join(o.DenyEndpoints, ","), err.Error(), "write ranges like 168.63.129.16/32,192.0.2.0/24")
+	}
 	if o.UnenforcedSourceRanges != Program && o.UnenforcedSourceRanges != Skip {
 		v.add("unenforced-source-ranges", o.UnenforcedSourceRanges, "is neither "+Program+" nor "+Skip, "the default is "+Program)
 	}

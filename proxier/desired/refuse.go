@@ -1,0 +1,134 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package desired
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// AddressRanges are CIDRs, such as those of --hns-deny-endpoints. The zero value holds no
+// address. It is immutable, and == compares it.
+type AddressRanges struct {
+	// text holds the prefixes, joined by commas, so that the type is comparable.
+	text string
+}
+
+// ParseAddressRanges reads CIDRs and single addresses. The error names the first value that
+// is neither.
+func ParseAddressRanges(values []string) (AddressRanges, error) {
+	var out []string
+	for _, v := range values {
+		p, err := netip.ParsePrefix(v)
+		if ip, ipErr := netip.ParseAddr(v); ipErr == nil && ip.Zone() == "" {
+			p, err = netip.PrefixFrom(ip, ip.BitLen()), nil
+		}
+		if err != nil || p.Addr().Is4In6() {
+			return AddressRanges{}, fmt.Errorf("%q is not a CIDR", v)
+		}
+		out = append(out, p.Masked().String())
+	}
+	return AddressRanges{strings.Join(out, ",")}, nil
+}
+
+// prefixes returns the ranges.
+func (r AddressRanges) prefixes() []netip.Prefix {
+	var out []netip.Prefix
+	for text := range strings.SplitSeq(r.text, ",") {
+		if p, err := netip.ParsePrefix(text); err == nil {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// Ranges that never hold the address of a host that a load balancer may send to, or answer
+// for (RFC 1112, RFC 1122). netip has predicates for the others.
+func reservedRanges() (thisNetwork, class5 netip.Prefix) {
+	return netip.PrefixFrom(netip.AddrFrom4([4]byte{}), 8), netip.PrefixFrom(netip.AddrFrom4([4]byte{240}), 4)
+}
+
+// refusal tells why an address is neither an endpoint nor a VIP, whoever wrote it; "" when it
+// may be either. The API server refuses most of these addresses in EndpointSlices and external
+// IPs, but not all of them, not in the status of a Service, and not in files.
+func refusal(ip netip.Addr) string {
+	thisNetwork, class5 := reservedRanges()
+	switch {
+	case ip.Is4In6():
+		return "it is an IPv4-mapped IPv6 address"
+	case ip.IsUnspecified(), thisNetwork.Contains(ip):
+		return "it is an unspecified address"
+	case ip.IsLoopback():
+		return "it is a loopback address"
+	case ip.IsLinkLocalUnicast():
+		return "it is a link-local address"
+	case ip.IsMulticast():
+		return "it is a multicast address"
+	case ip == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+		return "it is the broadcast address"
+	case class5.Contains(ip):
+		return "it is in the reserved range " + class5.String()
+	}
+	return ""
+}
+
+// refuseEndpoint tells why an address must not be an endpoint; "" when it may.
+func (e *Env) refuseEndpoint(ip netip.Addr) string {
+	if why := refusal(ip); why != "" {
+		return why
+	}
+	if slices.ContainsFunc(e.denied, func(p netip.Prefix) bool { return p.Contains(ip) }) {
+		return "--hns-deny-endpoints denies it"
+	}
+	return ""
+}
+
+// refuseVIP tells why a frontend must not have a VIP; the zero Note when it may.
+// --hns-deny-endpoints also holds for external IPs, which whoever writes a Service chooses,
+// but not for the addresses that the API server and cloud controllers hand out.
+func (e *Env) refuseVIP(kind Kind, ip netip.Addr) Note {
+	why := refusal(ip)
+	if why == "" && kind == ExternalIP {
+		why = e.refuseEndpoint(ip)
+	}
+	switch {
+	case kind == NodePort:
+		return Note{}
+	case why != "":
+		return Note{VIPRefused, fmt.Sprintf("%s cannot be the address of a Service: %s", ip, why)}
+	case e.HoldsSourceVIP(ip):
+		return Note{AddressTaken, fmt.Sprintf("%s is the source VIP of this node", ip)}
+	case kind == ClusterIP && e.network.IsOverlay() && e.OwnAddress(ip):
+		return Note{AddressTaken, fmt.Sprintf("%s is the address of this node", ip)}
+	}
+	return Note{}
+}
+
+// allowed leaves out the endpoints that are refused, and says so.
+func (e *Env) allowed(all []candidate) ([]candidate, []Note) {
+	var refused []string
+	ok := filter(all, func(c candidate) bool { return e.refuseEndpoint(c.IP) == "" })
+	if len(ok) == len(all) {
+		return all, nil
+	}
+	for _, c := range all {
+		if why := e.refuseEndpoint(c.IP); why != "" {
+			refused = append(refused, fmt.Sprintf("%s (%s)", c.IP, why))
+		}
+	}
+	return ok, []Note{{EndpointRefused, "endpoints left out: " + List(slices.Compact(refused))}}
+}
+
+// listed is how many items a message names.
+const listed = 5
+
+// List joins items for a message, the first few of them if there are many.
+func List(items []string) string {
+	if more := len(items) - listed; more > 0 {
+		return strings.Join(items[:listed], ", ") + fmt.Sprintf(" and %d more", more)
+	}
+	return strings.Join(items, ", ")
+}
