@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -39,6 +40,7 @@ type world struct {
 	breach  []string
 	proxy   *proxier.Proxier
 	stop    func()
+	clock   pausingClock
 	// registry has the metrics of the proxy that runs.
 	registry *prometheus.Registry
 
@@ -49,6 +51,20 @@ type world struct {
 	away     bool
 	// settled tells that the proxy has nothing left to do for what happened so far.
 	settled bool
+}
+
+// pausingClock is the clock of the bubble, at which a proxy waits while several changes are
+// handed to it, so that they are one change on every run.
+type pausingClock struct {
+	clock.RealClock
+	mu sync.RWMutex
+}
+
+// Now is part of clock.Clock.
+func (c *pausingClock) Now() time.Time {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.RealClock.Now()
 }
 
 const sourceVIP = "10.244.1.250"
@@ -103,7 +119,7 @@ func (w *world) start() {
 		Driver: w.keeper, Network: "pods", Options: options,
 		Node:        services.Node{Name: "this", IPs: []netip.Addr{netip.MustParseAddr("10.0.0.4")}},
 		AuditPeriod: w.audit, Gather: 50 * time.Millisecond,
-		Metrics: metrics.New(w.registry), Logger: klog.Logger{}, Clock: clock.RealClock{},
+		Metrics: metrics.New(w.registry), Logger: klog.Logger{}, Clock: &w.clock,
 	})
 	for _, svc := range w.services {
 		w.must(w.proxy.Store().SetService(svc))

@@ -58,6 +58,9 @@ func checkChanges(t *rapid.T, before map[string]string, state *State, c Changes)
 		}
 		named[ip.String()] = true
 	}
+	for _, ip := range c.Reassigned {
+		named[ip.String()+" owned"] = true
+	}
 	for k, v := range before {
 		_, isAddress := netip.ParseAddr(k)
 		if after[k] != v && !named[k] && (isAddress != nil || after[k] == "") {
@@ -79,6 +82,9 @@ func snapshot(s *State) map[string]string {
 		f := s.Frontend(k)
 		out[k.String()] = fmt.Sprint(f.Service, f.InternalPort, f.Backends)
 	}
+	for ip := range s.owners {
+		out[ip.String()+" owned"] = "by a Service"
+	}
 	for ip := range s.users {
 		out[ip.String()] = fmt.Sprint("role ", s.Role(ip))
 	}
@@ -92,11 +98,16 @@ func someFrontends(t *rapid.T, name services.Name) []*Frontend {
 	var out []*Frontend
 	for _, p := range ports {
 		f := &Frontend{
-			Key:         hnslb.FrontendKey{Family: hnslb.IPv4, VIP: netip.MustParseAddr("10.96.0.1"), Protocol: hnslb.TCP, Port: p},
-			Service:     name,
-			Created:     created,
-			VIPEndpoint: rapid.Bool().Draw(t, "vip endpoint"),
+			Key:     hnslb.FrontendKey{Family: hnslb.IPv4, VIP: netip.MustParseAddr("10.96.0.1"), Protocol: hnslb.TCP, Port: p},
+			Service: name,
+			Created: created,
+			Kind:    rapid.SampledFrom([]Kind{ClusterIP, ExternalIP, IngressIP}).Draw(t, "kind"),
+			OwnsVIP: rapid.Bool().Draw(t, "owns vip"),
 		}
+		if rapid.Bool().Draw(t, "a VIP that is also a backend") {
+			f.Key.VIP = netip.AddrFrom4([4]byte{10, 244, 0, byte(1 + p%2)})
+		}
+		f.VIPEndpoint = f.OwnsVIP && rapid.Bool().Draw(t, "vip endpoint")
 		hosts := rapid.SliceOfNDistinct(rapid.IntRange(1, 6), 0, 5, rapid.ID).Draw(t, "hosts")
 		slices.Sort(hosts)
 		for _, h := range hosts {
