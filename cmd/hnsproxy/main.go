@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/app"
+	"github.com/hnsproxy/hnsproxy/proxier/printable"
 	"k8s.io/component-base/logs"
 )
 
@@ -26,7 +27,7 @@ func run() int {
 	// do by default, so that a second one ends it at once.
 	context.AfterFunc(ctx, stop)
 	if err := app.NewCommand().ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "Error:", err)
+		fmt.Fprintln(os.Stderr, "Error:", printable.Lines(err.Error()))
 		return 1
 	}
 	return 0

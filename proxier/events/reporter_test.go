@@ -157,6 +157,21 @@ func TestEachCause(t *testing.T) {
 	})
 }
 
+// TestHostileText: words of HNS are escaped, and then cut.
+func TestHostileText(t *testing.T) {
+	run(t, false, func(w *told) {
+		w.Set(frontend("web", "10.96.0.5:80", note(desired.NoAffinity, "\x1b[2J \u202e\u009b31m\r\nI1124 forged \xff")), desired.Note{}, true)
+		w.pass(time.Minute)
+		w.expect(`1s Warning web SessionAffinityUnsupported: 10.96.0.5:80/TCP: \x1b[2J \u202e\u009b31m\r\nI1124 forged \xff`)
+		w.Set(frontend("api", "10.96.0.6:80", note(desired.NoAffinity, strings.Repeat("\x1b", 500))), desired.Note{}, true)
+		w.pass(time.Minute)
+		_, message, _ := strings.Cut(w.sent[0], "10.96.0.6:80/TCP: ")
+		if n := len("10.96.0.6:80/TCP: ") + len(message); n != 1024 || !strings.HasPrefix(message, `\x1b\x1b`) {
+			t.Errorf("a message of %d bytes: %s", n, message)
+		}
+	})
+}
+
 // TestWhatPasses: a cause that is gone before its time is told to nobody, and one that is
 // told, gone and back is told again.
 func TestWhatPasses(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/proxier/printable"
 )
 
 const (
@@ -44,7 +45,7 @@ func (c *cause) text() string {
 	if c.telling.Remark != "" {
 		text += "; " + c.telling.Remark
 	}
-	return cut(text, noteLimit)
+	return cut(printable.Text(text), noteLimit)
 }
 
 // place is a frontend in the words of users.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/proxier/desired"
+	"github.com/hnsproxy/hnsproxy/proxier/printable"
 	"github.com/hnsproxy/hnsproxy/proxier/services"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/klog/v2"
@@ -179,7 +180,7 @@ func (n *NodePorts) handler(name services.Name, f hnslb.Family) http.Handler {
 		if err != nil {
 			return // Strings, a number and a bool: JSON can say them.
 		}
-		_, _ = w.Write(text) // A prober that hung up is not our concern.
+		_, _ = w.Write(printable.JSON(text)) // A prober that hung up is not our concern.
 	})
 }
 

@@ -188,6 +188,18 @@ func TestCheckContract(t *testing.T) {
 	}
 }
 
+// TestHostileName: a name that no API server has validated means the same in the body, and
+// is escaped.
+func TestHostileName(t *testing.T) {
+	bubble(t, asIs, func(c *checked) {
+		c.service("web\u202e\u009b31m\x7f\x1b[2J", 32000, "10.96.0.5")
+		_, body, err := c.network.Get(c.Context(), netip.MustParseAddrPort("10.0.0.4:32000"))
+		if want := `"name": "web\u202e\u009b31m\u007f\u001b[2J"`; err != nil || !strings.Contains(body, want) {
+			t.Errorf("body %q, %v; want %s", body, err, want)
+		}
+	})
+}
+
 // TestCheckLife follows Services and their endpoints: ports open, change and close, counts
 // follow at once.
 func TestCheckLife(t *testing.T) {

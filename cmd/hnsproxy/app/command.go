@@ -117,7 +117,7 @@ func runRoot(cmd *cobra.Command, o *Options, logs *logging) error {
 		d.Notices = quietLogs(d)
 	}
 	logFlags(cmd.Flags())
-	return Run(klog.NewContext(cmd.Context(), klog.Background()), *o, d)
+	return Run(klog.NewContext(cmd.Context(), logs.logger()), *o, d)
 }
 
 // quietLogs keeps information out of the way of the table. On a terminal errors go below

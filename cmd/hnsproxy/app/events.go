@@ -12,6 +12,7 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/metrics"
 	"github.com/hnsproxy/hnsproxy/proxier/events"
+	"github.com/hnsproxy/hnsproxy/proxier/printable"
 	"github.com/hnsproxy/hnsproxy/proxier/services"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
@@ -118,6 +119,7 @@ func (a *announcer) send(about *corev1.ObjectReference, kind, reason, action, me
 		return
 	}
 	a.asked.Add(1)
+	message = printable.Text(message)
 	if len(message) > noteLimit {
 		message = strings.ToValidUTF8(message[:noteLimit], "") // what is left of a character
 	}

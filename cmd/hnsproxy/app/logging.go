@@ -6,12 +6,16 @@ package app
 import (
 	"flag"
 	"fmt"
+	"io"
+	"os"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/hnsproxy/hnsproxy/proxier/printable"
 	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/component-base/featuregate"
 	logsapi "k8s.io/component-base/logs/api/v1"
 	"k8s.io/klog/v2"
@@ -53,14 +57,39 @@ func (l *logging) addFlags(fs *pflag.FlagSet) {
 
 // apply sets logging up for the process.
 func (l *logging) apply(gate featuregate.FeatureGate) error {
-	if err := logsapi.ValidateAndApply(l.config, gate); err != nil {
+	if errs := logsapi.Validate(l.config, gate, nil); len(errs) > 0 {
+		return fmt.Errorf("set up logging: %w", errs.ToAggregate())
+	}
+	if err := logsapi.ValidateAndApplyWithOptions(l.config, l.streams(os.Stderr, os.Stdout), gate); err != nil {
 		return fmt.Errorf("set up logging: %w", err)
 	}
 	if l.toFiles() {
 		// Without a logger klog writes by itself, and knows about files.
 		klog.ClearLogger()
+		klog.SetLogFilter(filter{})
 	}
 	return nil
+}
+
+// streams are where the logger writes: nothing gets there that is not printable, whatever
+// library logs it.
+func (l *logging) streams(stderr, stdout io.Writer) *logsapi.LoggingOptions {
+	wrap := printable.Records
+	if l.config.Format == logsapi.JSONLogFormat {
+		wrap = printable.JSONRecords
+	}
+	// A buffer hands on several records at once, which could not be told apart from one
+	// that holds line breaks.
+	l.config.Options.Text.InfoBufferSize = resource.QuantityValue{}
+	return &logsapi.LoggingOptions{ErrorStream: wrap(stderr), InfoStream: wrap(stdout)}
+}
+
+// logger returns the logger of the program.
+func (l *logging) logger() klog.Logger {
+	if l.toFiles() {
+		return ownLogger()
+	}
+	return klog.Background()
 }
 
 func (l *logging) toFiles() bool { return l.toStderr.Value.String() == "false" }
@@ -127,7 +156,7 @@ func (n notices) Error(err error, msg string, kv ...any) {
 	for i := 0; i+1 < len(all); i += 2 {
 		line += fmt.Sprintf(" %v=%v", all[i], all[i+1])
 	}
-	line = strings.ReplaceAll(line, "\n", " ")
+	line = printable.Text(strings.ReplaceAll(line, "\n", " "))
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.lines = append(n.lines, line)

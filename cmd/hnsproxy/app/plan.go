@@ -17,6 +17,7 @@ import (
 	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/preview"
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/proxier/desired"
+	"github.com/hnsproxy/hnsproxy/proxier/printable"
 	"github.com/hnsproxy/hnsproxy/proxier/services"
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
@@ -84,7 +85,7 @@ func runPlan(cmd *cobra.Command, o *Options, format string) error {
 	if err := v.done(); err != nil {
 		return err
 	}
-	p, err := makePlan(cmd.Context(), o, cmd.InOrStdin())
+	p, err := makePlan(klog.NewContext(cmd.Context(), ownLogger()), o, cmd.InOrStdin())
 	if err != nil {
 		return err
 	}
@@ -244,7 +245,7 @@ func (s *hnsState) read(ctx context.Context, d hnslb.Driver, network string) err
 // complain says what is wrong with the objects, and fails if something was left out.
 func (p *planned) complain(w io.Writer) error {
 	for _, err := range p.problems {
-		if _, err := fmt.Fprintln(w, err); err != nil {
+		if _, err := fmt.Fprintln(w, printable.Text(err.Error())); err != nil {
 			return fmt.Errorf("print the problems: %w", err)
 		}
 	}

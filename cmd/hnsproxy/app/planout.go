@@ -12,6 +12,7 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/preview"
 	"github.com/hnsproxy/hnsproxy/proxier/plan"
+	"github.com/hnsproxy/hnsproxy/proxier/printable"
 	"github.com/jedib0t/go-pretty/v6/text"
 	"sigs.k8s.io/yaml"
 )
@@ -23,9 +24,9 @@ func (p *planned) write(w io.Writer, format string) error {
 	switch format {
 	case "json":
 		body, err = json.MarshalIndent(p.document(), "", "  ")
-		body = append(body, '\n')
+		body = append(printable.JSON(body), '\n')
 	case "yaml":
-		body, err = yaml.Marshal(p.document())
+		body, err = yamlOf(p.document())
 	default:
 		body = []byte(p.text())
 	}
@@ -36,11 +37,30 @@ func (p *planned) write(w io.Writer, format string) error {
 	return err
 }
 
+// yamlOf prints a document as YAML, by way of JSON as yaml.Marshal does. It escapes what stands
+// in the way on both: the YAML parser refuses control characters that JSON leaves as they
+// are, and its encoder leaves format characters, which in a plain scalar become the text of
+// their escapes.
+func yamlOf(d planDocument) ([]byte, error) {
+	body, err := json.Marshal(d)
+	if err != nil {
+		return nil, err
+	}
+	if body, err = yaml.JSONToYAML(printable.JSON(body)); err != nil {
+		return nil, err
+	}
+	var b strings.Builder
+	for line := range strings.Lines(string(body)) {
+		b.WriteString(printable.Text(strings.TrimSuffix(line, "\n")) + "\n")
+	}
+	return []byte(b.String()), nil
+}
+
 // text prints the plan for people.
 func (p *planned) text() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Node %s, network %s (%s), HNS %s; from %s.\n\n",
-		p.opts.Hostname, p.network.Name, p.network.Type, p.features.Version, p.hns)
+	b.WriteString(printable.Text(fmt.Sprintf("Node %s, network %s (%s), HNS %s; from %s.",
+		p.opts.Hostname, p.network.Name, p.network.Type, p.features.Version, p.hns)) + "\n\n")
 	rows := make([]tableRow, 0, len(p.Frontends))
 	for _, f := range p.Frontends {
 		rows = append(rows, tableRow{f.Frontend, string(f.Action), text.Reset, f.Notes(f.Note)})
@@ -50,7 +70,7 @@ func (p *planned) text() string {
 	}
 	fmt.Fprintf(&b, "%d frontends, %d steps:\n", len(p.Frontends), len(p.Steps))
 	for i, s := range p.Steps {
-		fmt.Fprintf(&b, "%4d  %s\n", i+1, s)
+		fmt.Fprintf(&b, "%4d  %s\n", i+1, printable.Text(s.String()))
 	}
 	return b.String()
 }

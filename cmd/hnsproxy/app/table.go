@@ -14,6 +14,7 @@ import (
 	"github.com/hnsproxy/hnsproxy/proxier"
 	"github.com/hnsproxy/hnsproxy/proxier/desired"
 	"github.com/hnsproxy/hnsproxy/proxier/plan"
+	"github.com/hnsproxy/hnsproxy/proxier/printable"
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
 )
@@ -87,13 +88,13 @@ func drawTable(rows []tableRow, l look) string {
 		shown = shown[:l.height]
 	}
 	for _, r := range shown {
-		f, state := r.frontend, r.state
+		f, state := r.frontend, printable.Text(r.state)
 		if l.colour {
 			state = r.colour.Sprint(state)
 		}
 		t.AppendRow(table.Row{
-			f.Service.String(), f.Kind.String(), addressText(f.Key), f.Key.Protocol.String(), state,
-			r.why(), backendsText(f), plan.FlagNames(f.LoadBalancer()),
+			printable.Text(f.Service.String()), f.Kind.String(), addressText(f.Key), f.Key.Protocol.String(), state,
+			printable.Text(r.why()), backendsText(f), plan.FlagNames(f.LoadBalancer()),
 		})
 	}
 	out := t.Render() + "\n"
@@ -136,7 +137,7 @@ func drawReasons(rows []tableRow) string {
 	var lines []string
 	for _, r := range rows {
 		for _, n := range r.notes {
-			if line := fmt.Sprintf("%s: %s\n", n.Reason, n.Message); n.Message != "" && !slices.Contains(lines, line) {
+			if line := printable.Text(fmt.Sprintf("%s: %s", n.Reason, n.Message)) + "\n"; n.Message != "" && !slices.Contains(lines, line) {
 				lines = append(lines, line)
 			}
 		}

@@ -17,7 +17,9 @@ import (
 // Error is one thing that is wrong in the files: where, with which object, why, and what
 // to do about it.
 type Error struct {
-	Place
+	// Place is no embedded field: its String would stand for the whole error in logs, which
+	// ask for a Stringer before they ask for an error.
+	Place Place
 	// Kind and Object name the object, as far as they are known: "Service", "shop/web".
 	Kind, Object string
 	// Field is the path of the field that is wrong, "" for the object as a whole.
@@ -56,7 +58,7 @@ func (p Place) String() string {
 // Error prints one line: "web.yaml, document 2: Service shop/web: spec.clusterIP: is not
 // set; <remedy>".
 func (e *Error) Error() string {
-	parts := []string{e.String()}
+	parts := []string{e.Place.String()}
 	if object := strings.TrimSpace(e.Kind + " " + e.Object); object != "" {
 		parts = append(parts, object)
 	}

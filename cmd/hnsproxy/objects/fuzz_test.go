@@ -28,7 +28,7 @@ func FuzzObjectFiles(f *testing.F) {
 		p := parse("fuzz.yaml", data, services.Validate)
 		for _, e := range p.problems {
 			text := e.Error()
-			if !strings.HasPrefix(text, "fuzz.yaml") || e.Why == "" || e.Remedy == "" || e.Document == 0 {
+			if !strings.HasPrefix(text, "fuzz.yaml") || e.Why == "" || e.Remedy == "" || e.Place.Document == 0 {
 				t.Errorf("error %+v", e)
 			}
 			if strings.ContainsAny(text, "\n\r") && !strings.ContainsAny(e.Object+e.Kind+e.Field, "\n\r") {

@@ -35,7 +35,7 @@ func merge(files []content, unread []*Error) merged {
 		problems: unread, skipped: map[string]int{},
 	}
 	for _, e := range unread {
-		m.torn[e.File] = true
+		m.torn[e.Place.File] = true
 	}
 	claimed := map[key]Place{}
 	for _, f := range files {

@@ -225,6 +225,10 @@ func (p *parser) object(at Place, raw json.RawMessage, h head, r Resource) {
 		p.unusable(h, r, h.problem(at, "metadata.name", "is not set", nameRemedy(h)))
 		return
 	}
+	if e := h.badName(at, k); e != nil {
+		p.tear(e)
+		return
+	}
 	o := r.empty()
 	unknownFields, err := kjson.UnmarshalStrict(raw, o)
 	if err != nil {
@@ -238,7 +242,7 @@ func (p *parser) object(at Place, raw json.RawMessage, h head, r Resource) {
 		p.report(strictWarning(h, at, err))
 	}
 	complete(o, k)
-	problems := needs(o)
+	problems := append(needs(o), badPortNames(o)...)
 	if p.validate != nil {
 		if err := p.validate(o); err != nil {
 			problems = append(problems, refused(err)...)

@@ -17,6 +17,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/utils/ptr"
 )
 
@@ -90,6 +91,12 @@ func (p parsed) text() string {
 	}
 	return out.String()
 }
+
+// The rules of names, as Kubernetes words them.
+var (
+	noLabel     = validation.IsDNS1123Label("_")[0]
+	noSubdomain = validation.IsDNS1123Subdomain("_")[0]
+)
 
 func edit(text string, oldNew ...string) string { return strings.NewReplacer(oldNew...).Replace(text) }
 
@@ -195,6 +202,24 @@ error f.yaml, document 2: Service shop/web: apiVersion: "v2" is not what is read
 		want: `torn
 error f.yaml, document 1: Service: metadata.name: is not set; set it: there is no API server to make one from generateName
 error f.yaml, document 2: Service: metadata.name: is not set; set it; until then all that the file gave stays in force
+`,
+	}, {
+		name: "names that an API server refuses",
+		file: edit(web, "name: web", "name: Web") + "---\n" + edit(webSlice, "namespace: shop", "namespace: shop.x") + "---\n" +
+			edit(node, "name: win-1", "name: win_1") + "---\n" + edit(web, "name: web", "name: 1web"),
+		want: `used services shop/1web at f.yaml, document 4
+torn
+error f.yaml, document 1: Service shop/Web: metadata.name: ` + noLabel + `; correct it; until then all that the file gave stays in force
+error f.yaml, document 2: EndpointSlice shop.x/web-1: metadata.namespace: must not contain dots; correct it; until then all that the file gave stays in force
+error f.yaml, document 3: Node win_1: metadata.name: ` + noSubdomain + `; correct it; until then all that the file gave stays in force
+`,
+	}, {
+		name: "names of ports that an API server refuses",
+		file: edit(web, "name: http", "name: \"\\e[2J\"") + "---\n" + edit(webSlice, "name: http", "name: HTTP"),
+		want: `kept services shop/web at f.yaml, document 1
+kept endpointslices shop/web-1 at f.yaml, document 2
+error f.yaml, document 1: Service shop/web: spec.ports[0].name: ` + noLabel + `; correct it; until then the last good version of the object stays in force
+error f.yaml, document 2: EndpointSlice shop/web-1: ports[0].name: ` + noLabel + `; correct it; until then the last good version of the object stays in force
 `,
 	}, {
 		name: "name of another type",

@@ -113,7 +113,7 @@ func Open(ctx context.Context, o Options) (*Source, error) {
 	s := newSource(o)
 	files, unread := s.reader.read()
 	for _, e := range unread {
-		if slices.Contains(s.reader.paths, e.File) {
+		if slices.Contains(s.reader.paths, e.Place.File) {
 			e.Remedy = "name a file or directory that can be read"
 			return nil, fmt.Errorf("open objects: %w", e)
 		}

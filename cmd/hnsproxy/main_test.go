@@ -1,0 +1,109 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"unicode"
+)
+
+// asProgram makes the test binary the program itself.
+const asProgram = "HNSPROXY_TEST_AS_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// program runs hnsproxy in a process of its own, which is to fail, and returns what it wrote.
+func program(t *testing.T, args ...string) string {
+	t.Helper()
+	c := exec.Command(os.Args[0], args...)
+	c.Env = append(os.Environ(), asProgram+"=1")
+	var out bytes.Buffer
+	c.Stdout, c.Stderr = &out, &out
+	if exit, ok := errors.AsType[*exec.ExitError](c.Run()); !ok || exit.ExitCode() != 1 {
+		t.Errorf("%q ended with %v, want exit code 1:\n%s", args, exit, out.String())
+	}
+	return out.String()
+}
+
+// wantPrintable fails if text lacks a part, holds control or format characters, or has a
+// line that begins like one of the log but is none.
+func wantPrintable(t *testing.T, text, part string) {
+	t.Helper()
+	if !strings.Contains(text, part) {
+		t.Errorf("no %q in\n%q", part, text)
+	}
+	if i := strings.IndexFunc(text, func(r rune) bool { return r != '\n' && unicode.In(r, unicode.Cc, unicode.Cf) }); i >= 0 {
+		t.Errorf("%q holds a control character, from %q", text, text[i:])
+	}
+	if strings.Contains(text, "\nI1124 forged") {
+		t.Errorf("a forged line in\n%q", text)
+	}
+}
+
+// hostileName has an escape sequence, a second line, a change of direction and a colour.
+const hostileName = "\x1b[2J\r\nI1124 forged\u202e\u009b31m"
+
+// inLog is hostileName in a log of text, where klog indents the lines of a value.
+const inLog = `\x1b[2J\r\n\tI1124 forged\u202e\u009b31m`
+
+// TestHostileNames starts the program with a file that nobody has validated, in each format
+// of the log. A port that is taken ends it once the file was read.
+func TestHostileNames(t *testing.T) {
+	t.Parallel()
+	taken, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = taken.Close() })
+	dir := t.TempDir()
+	file := filepath.Join(dir, "hostile.yaml")
+	if err := os.WriteFile(file, []byte(`{apiVersion: v1, kind: Service, metadata: {name: "\e[2J\r\nI1124 forged\u202e\u009b31m"}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"--hns=emulator", "--hostname-override=n", "--objects=" + file, "--metrics-bind-address=",
+		"--healthz-bind-address=" + taken.Addr().String(), "--bind-address-hard-fail"}
+	for _, tt := range []struct {
+		format []string
+		want   string
+	}{
+		{nil, inLog},
+		{[]string{"--logging-format=json"}, `\u001b[2J\r\nI1124 forged\u202e\u009b31m`},
+		{[]string{"--table"}, inLog},
+		{[]string{"--logtostderr=false", "--alsologtostderr", "--log-file=" + filepath.Join(dir, "log")}, `\\x1b[2J\\r\\nI1124 forged`},
+	} {
+		out := program(t, append(tt.format, args...)...)
+		wantPrintable(t, out, tt.want)
+		if !strings.Contains(out, "metadata.name: a lowercase RFC 1123 label") {
+			t.Errorf("with %q the reason is missing:\n%s", tt.format, out)
+		}
+	}
+	log, err := os.ReadFile(filepath.Join(dir, "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantPrintable(t, string(log), `\\x1b[2J\\r\\nI1124 forged`)
+}
+
+// TestHostileError: the last words of the program are printable too, and keep their lines.
+func TestHostileError(t *testing.T) {
+	t.Parallel()
+	wantPrintable(t, program(t, "plan", "--objects="+hostileName, "--emulator-state=x"+hostileName), "Error: ")
+	wantPrintable(t, program(t, "--hns=emulator", "--hostname-override=n", "--objects="+hostileName), "Error: open objects: \\x1b[2J\\r\n  I1124 forged\\u202e")
+	wantPrintable(t, program(t, "--hns=emulator", "--hostname-override=n", "--objects="+hostileName, "--logtostderr=false", "--stderrthreshold=INFO",
+		"--log-file="+filepath.Join(t.TempDir(), "log")), "\"Command line\" ")
+	out := program(t, "--hns=emulator", "--hostname-override=n", "--proxy-mode=userspace", "--source-vip=x"+hostileName)
+	wantPrintable(t, out, "\n  --source-vip=x\\x1b[2J\\r\n  I1124 forged")
+}
