@@ -22,7 +22,7 @@ step make windows
 step make lint
 step go test -count=1 -race -timeout 20m $(go list ./... | grep -v /benchmarks)
 # Many more random histories than the default hundred.
-step go test -count=1 -timeout 10m -run TestConverges ./proxier -rapid.checks=500
+step go test -count=1 -timeout 10m -run "TestConverges|TestTenants" ./proxier -rapid.checks=500
 step go test -count=1 -timeout 10m ./proxier/traffic -rapid.checks=500
 # Time and memory are measured without the race detector.
 step go test -count=1 -timeout 10m ./benchmarks
