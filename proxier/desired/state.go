@@ -24,8 +24,8 @@ type State struct {
 	// It follows from slots; CheckIndex compares it with a computation from scratch
 	// (law 5).
 	users multimap.Map[netip.Addr, *slot]
-	// owners is the index behind Owner: the Services that have an address as a cluster IP.
-	owners multimap.Map[netip.Addr, services.Name]
+	// owners is the index behind Owner: which slots have a claim that owns their VIP.
+	owners multimap.Map[netip.Addr, *slot]
 }
 
 // slot is one frontend key with all that claim it, the winner first.
@@ -58,7 +58,7 @@ func NewState() *State {
 		services: map[services.Name][]*Frontend{},
 		slots:    map[hnslb.FrontendKey]*slot{},
 		users:    multimap.New[netip.Addr, *slot](),
-		owners:   multimap.New[netip.Addr, services.Name](),
+		owners:   multimap.New[netip.Addr, *slot](),
 	}
 }
 
@@ -66,7 +66,6 @@ func NewState() *State {
 // that equal histories give equal plans.
 func (s *State) Set(name services.Name, frontends []*Frontend) Changes {
 	var c Changes
-	s.own(name, frontends, &c)
 	fresh := make(map[hnslb.FrontendKey]bool, len(frontends))
 	for _, f := range frontends {
 		fresh[f.Key] = true
@@ -88,43 +87,23 @@ func (s *State) Set(name services.Name, frontends []*Frontend) Changes {
 	return c
 }
 
-// own takes note of which addresses a Service has as cluster IPs from now on. A cluster IP
-// is owned whether or not its Service has endpoints.
-func (s *State) own(name services.Name, frontends []*Frontend, c *Changes) {
-	before, after := owned(s.services[name]), owned(frontends)
-	for _, ip := range after {
-		if slices.Contains(before, ip) {
-			continue
-		}
-		if !s.owners.Has(ip) {
-			c.Reassigned = append(c.Reassigned, ip)
-		}
-		s.owners.Add(ip, name)
-	}
-	for _, ip := range before {
-		if !slices.Contains(after, ip) && s.owners.Remove(ip, name) {
-			c.Reassigned = append(c.Reassigned, ip)
-		}
-	}
-}
-
-// owned returns the cluster IPs among the VIPs of one Service, each once.
-func owned(frontends []*Frontend) []netip.Addr {
-	var out []netip.Addr
-	for _, f := range frontends {
-		if f.OwnsVIP && !slices.Contains(out, f.Key.VIP) {
-			out = append(out, f.Key.VIP)
-		}
-	}
-	return out
-}
-
-// Owner returns the Service that has an address as a cluster IP, and whether one has.
+// Owner returns a Service that has an address as a cluster IP, and whether one has. A cluster
+// IP is owned whether or not its Service has endpoints.
 func (s *State) Owner(ip netip.Addr) (services.Name, bool) {
-	for name := range s.owners.All(ip) {
-		return name, true
+	for sl := range s.owners.All(ip) {
+		return sl.owner().Service, true
 	}
 	return services.Name{}, false
+}
+
+// owner returns the first claim on the slot that owns its VIP, nil for none.
+func (s *slot) owner() *Frontend {
+	for _, f := range s.claims {
+		if f.OwnsVIP {
+			return f
+		}
+	}
+	return nil
 }
 
 // claim puts a Service's claim on a frontend, or takes it away (f is nil).
@@ -134,7 +113,7 @@ func (s *State) claim(key hnslb.FrontendKey, name services.Name, f *Frontend, c 
 		sl = &slot{key: key}
 		s.slots[key] = sl
 	}
-	before := sl.winner()
+	before, owned := sl.winner(), sl.owner() != nil
 	sl.claims = slices.DeleteFunc(sl.claims, func(o *Frontend) bool { return o.Service == name })
 	if f != nil {
 		at, _ := slices.BinarySearchFunc(sl.claims, f, (*Frontend).compareClaims)
@@ -144,11 +123,26 @@ func (s *State) claim(key hnslb.FrontendKey, name services.Name, f *Frontend, c 
 	if after == nil {
 		delete(s.slots, key)
 	}
+	s.reown(sl, owned, c)
 	if before != nil && after != nil && before.Equal(after) {
 		return
 	}
 	c.Frontends = append(c.Frontends, key)
 	s.reindex(sl, before, after, c)
+}
+
+// reown moves a slot in the index of owners; owned tells whether it was in it.
+func (s *State) reown(sl *slot, owned bool, c *Changes) {
+	ip := sl.key.VIP
+	switch owns := sl.owner() != nil; {
+	case owns && !owned:
+		if !s.owners.Has(ip) {
+			c.Reassigned = append(c.Reassigned, ip)
+		}
+		s.owners.Add(ip, sl)
+	case owned && !owns && s.owners.Remove(ip, sl):
+		c.Reassigned = append(c.Reassigned, ip)
+	}
 }
 
 // reindex moves a slot in the index from the addresses of one winner to those of another.
@@ -355,21 +349,21 @@ func (s *State) CheckIndex() error {
 
 // checkOwners compares the index of owners with a computation from scratch.
 func (s *State) checkOwners() error {
-	want := map[netip.Addr][]services.Name{}
-	for name, fs := range s.services {
-		for _, ip := range owned(fs) {
-			want[ip] = append(want[ip], name)
+	slots := 0
+	for _, sl := range s.slots {
+		owns := sl.owner() != nil
+		if held := slices.Contains(slices.Collect(s.owners.All(sl.key.VIP)), sl); held != owns {
+			return fmt.Errorf("index holds %s as owner of its VIP: %v, want %v", sl.key, held, owns)
+		}
+		if owns {
+			slots++
 		}
 	}
-	if len(want) != len(s.owners) {
-		return fmt.Errorf("index holds the owners of %d addresses, the Services have %d cluster IPs", len(s.owners), len(want))
+	for ip := range s.owners {
+		slots -= len(slices.Collect(s.owners.All(ip)))
 	}
-	for ip, names := range want {
-		got := slices.SortedFunc(s.owners.All(ip), services.CompareNames)
-		slices.SortFunc(names, services.CompareNames)
-		if !slices.Equal(got, names) {
-			return fmt.Errorf("index holds %v as owners of %s, which %v have as a cluster IP", got, ip, names)
-		}
+	if slots != 0 {
+		return fmt.Errorf("index of owners holds %d slots too many", -slots)
 	}
 	return nil
 }
