@@ -21,6 +21,8 @@ type View struct {
 	sourceVIP netip.Addr
 	endpoints map[hnslb.ID]*Endpoint
 	byIP      multimap.Map[netip.Addr, *Endpoint]
+	// seconds are the other addresses of dual-stack endpoints, which are few.
+	seconds map[*Endpoint]netip.Addr
 	lbs       map[hnslb.FrontendKey]*LoadBalancer
 	// surplus are load balancers of ours whose frontend another one holds already. HNS
 	// refuses such twins, but was seen to bring them back after a restart.
@@ -50,8 +52,6 @@ type Endpoint struct {
 	SourceVIP bool
 	// listed are the load balancers that name it, as HNS holds them.
 	listed []*LoadBalancer
-	// second is the other address of a dual-stack endpoint, nil for most.
-	second *netip.Addr
 }
 
 // InUse tells whether some load balancer in HNS names the endpoint.
@@ -94,6 +94,7 @@ func New(sourceVIP netip.Addr) *View {
 func (v *View) clear() {
 	v.endpoints = map[hnslb.ID]*Endpoint{}
 	v.byIP = multimap.New[netip.Addr, *Endpoint]()
+	v.seconds = map[*Endpoint]netip.Addr{}
 	v.lbs = map[hnslb.FrontendKey]*LoadBalancer{}
 	v.surplus = map[hnslb.ID]*LoadBalancer{}
 	v.own = 0
@@ -283,13 +284,13 @@ func (v *View) PutEndpoint(in hnslb.Endpoint) {
 		e.IP = in.IPs[0]
 	}
 	if len(in.IPs) > 1 {
-		e.second = &in.IPs[1]
+		v.seconds[e] = in.IPs[1]
 	}
 	v.endpoints[e.ID] = e
 	if e.Ours {
 		v.own++
 	}
-	for _, ip := range e.addresses() {
+	for _, ip := range v.addresses(e) {
 		v.byIP.Add(ip, e)
 	}
 }
@@ -304,22 +305,23 @@ func (v *View) RemoveEndpoint(id hnslb.ID) {
 	if e.Ours {
 		v.own--
 	}
-	for _, ip := range e.addresses() {
+	for _, ip := range v.addresses(e) {
 		v.byIP.Remove(ip, e)
 	}
+	delete(v.seconds, e)
 	for _, lb := range e.listed {
 		lb.Endpoints = slices.DeleteFunc(lb.Endpoints, func(o *Endpoint) bool { return o == e })
 		lb.dangling++
 	}
 }
 
-func (e *Endpoint) addresses() []netip.Addr {
+func (v *View) addresses(e *Endpoint) []netip.Addr {
 	out := make([]netip.Addr, 0, 2)
 	if e.IP.IsValid() {
 		out = append(out, e.IP)
 	}
-	if e.second != nil {
-		out = append(out, *e.second)
+	if ip, ok := v.seconds[e]; ok {
+		out = append(out, ip)
 	}
 	return out
 }
