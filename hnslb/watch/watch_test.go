@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -71,11 +72,13 @@ func bare() map[string]func(e *emulator.Emulator) hnslb.Driver {
 // rig runs a watch in a synctest bubble. What is noticed is written down with its time.
 type rig struct {
 	*testing.T
-	e       *emulator.Emulator
+	e    *emulator.Emulator
+	stop func()
+
+	mu      sync.Mutex // guards what follows
+	start   time.Time
 	heard   []string
 	changes []hnslb.Change
-	start   time.Time
-	stop    func()
 }
 
 // begin starts a watch of an emulator with the quirks, and lets its first heartbeat pass.
@@ -87,7 +90,7 @@ func begin(t *testing.T, quirks emulator.Quirks, of func(e *emulator.Emulator) h
 	r.addNetwork()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
-	r.start = time.Now()
+	r.restartTime()
 	go func() {
 		defer close(done)
 		watch.Run(ctx, watch.Config{
@@ -99,13 +102,30 @@ func begin(t *testing.T, quirks emulator.Quirks, of func(e *emulator.Emulator) h
 	t.Cleanup(r.stop)
 	synctest.Wait()
 	r.want("0s NetworksChanged")
-	r.start = time.Now()
+	r.restartTime()
 	return r
 }
 
+func (r *rig) restartTime() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.start = time.Now()
+}
+
 func (r *rig) hear(c hnslb.Change) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.heard = append(r.heard, fmt.Sprintf("%v %s", time.Since(r.start), c))
 	r.changes = append(r.changes, c)
+}
+
+// take returns what was heard since the last time.
+func (r *rig) take() (heard []string, changes []hnslb.Change) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	heard, changes = r.heard, r.changes
+	r.heard, r.changes = nil, nil
+	return heard, changes
 }
 
 func (r *rig) addNetwork() {
@@ -122,13 +142,13 @@ func (r *rig) replaceNetwork() {
 	}
 }
 
-// want compares what was heard since the last time.
+// want compares what was heard since the last time. What both sources say at one time is one.
 func (r *rig) want(want ...string) {
 	r.Helper()
-	if diff := cmp.Diff(want, r.heard); diff != "" {
+	heard, _ := r.take()
+	if diff := cmp.Diff(want, slices.Compact(heard)); diff != "" {
 		r.Errorf("changes (-want +heard):\n%s", diff)
 	}
-	r.heard, r.changes = nil, nil
 }
 
 // pass lets time pass.
@@ -142,10 +162,9 @@ func (r *rig) pass(d time.Duration) {
 func (r *rig) noticed(what string, want hnslb.Change) {
 	r.Helper()
 	r.pass(2 * time.Second)
-	if !slices.Contains(r.changes, want) {
-		r.Errorf("%s: heard %q within two seconds, want %s", what, r.heard, want)
+	if heard, changes := r.take(); !slices.Contains(changes, want) {
+		r.Errorf("%s: heard %q within two seconds, want %s", what, heard, want)
 	}
-	r.heard, r.changes = nil, nil
 }
 
 // TestNoticed: with every driver and whatever HNS keeps back, an outage and a network made anew are noticed within two
@@ -176,7 +195,7 @@ func TestNoticed(t *testing.T) {
 						r.addNetwork()
 						r.noticed("the network was made", hnslb.NetworksChanged)
 						r.pass(20 * time.Second)
-						r.heard, r.changes = nil, nil
+						r.take()
 					}
 				})
 			})
@@ -203,7 +222,6 @@ func TestQuickRestart(t *testing.T) {
 				r := begin(t, tc.quirks, bare()[tc.bare])
 				r.e.Restart(emulator.RestartOptions{})
 				r.pass(2 * time.Second)
-				r.heard = slices.Compact(r.heard) // both sources may say the same
 				r.want(tc.want...)
 			})
 		})
@@ -258,8 +276,8 @@ func TestHang(t *testing.T) {
 		r.e.ReleaseHung()
 		r.e.ClearFaults()
 		r.pass(20 * time.Second)
-		if !slices.Equal(r.changes, []hnslb.Change{hnslb.ServiceCame}) {
-			t.Errorf("after the hang: %q", r.heard)
+		if heard, changes := r.take(); !slices.Equal(changes, []hnslb.Change{hnslb.ServiceCame}) {
+			t.Errorf("after the hang: %q", heard)
 		}
 	})
 }
