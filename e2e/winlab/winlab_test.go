@@ -118,7 +118,7 @@ func TestWatch(t *testing.T) {
 		quirks emulator.Quirks
 		tests  string
 	}{
-		"all told":     {tests: "TestNotifications|TestWatch|TestWatchLeaks|TestNoService"},
+		"all told":     {tests: "TestNotifications|TestHungRegistration|TestWatch|TestWatchLeaks|TestNoService"},
 		"stop untold":  {quirks: emulator.Quirks{StopUntold: true}, tests: "TestWatch"},
 		"nothing told": {quirks: emulator.Quirks{NoNotifications: true}, tests: "TestWatch"},
 	} {

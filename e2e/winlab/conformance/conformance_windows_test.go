@@ -213,6 +213,7 @@ func TestNoHNS(t *testing.T) {
 		hnslb.VerbNetwork:            func(ctx context.Context) error { _, err := d.Network(ctx, "azure"); return err },
 		hnslb.VerbEndpoints:          func(ctx context.Context) error { _, err := d.Endpoints(ctx); return err },
 		hnslb.VerbLoadBalancers:      func(ctx context.Context) error { _, err := d.LoadBalancers(ctx); return err },
+		hnslb.VerbWatch:              func(ctx context.Context) error { _, err := d.Watch(ctx); return err },
 		hnslb.VerbUpdateLoadBalancer: func(ctx context.Context) error { _, err := d.UpdateLoadBalancer(ctx, lb); return err },
 		hnslb.VerbDeleteEndpoint:     func(ctx context.Context) error { return d.DeleteEndpoint(ctx, id) },
 		hnslb.VerbDeleteLoadBalancer: func(ctx context.Context) error { return d.DeleteLoadBalancer(ctx, id) },
