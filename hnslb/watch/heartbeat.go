@@ -29,14 +29,15 @@ type heartbeat struct {
 func (h *heartbeat) run(ctx context.Context) {
 	ticker := h.Clock.NewTicker(Period)
 	defer ticker.Stop()
+	h.askProcess(ctx) // what it was at the start; HNS has other work then
 	for {
-		h.askProcess(ctx)
-		h.askNetwork(ctx)
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C():
 		}
+		h.askProcess(ctx)
+		h.askNetwork(ctx)
 	}
 }
 

@@ -33,8 +33,9 @@ type Config struct {
 
 // Run calls notify for each change until ctx ends, one call at a time. It must not block.
 //
-// Changes are hints: one may be told twice, by either source, and the first answer about the
-// network counts as a change of networks, because nobody knows what it was before.
+// Changes are hints: one may be told twice, by either source. The first heartbeat comes after
+// one Period, and its answer about the network counts as a change of networks, since nobody
+// knows what it was before.
 func Run(ctx context.Context, c Config, notify func(hnslb.Change)) {
 	w := &watch{Config: c, notify: notify, answers: true, renew: make(chan struct{}, 1)}
 	var running sync.WaitGroup

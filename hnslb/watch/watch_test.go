@@ -100,8 +100,8 @@ func begin(t *testing.T, quirks emulator.Quirks, of func(e *emulator.Emulator) h
 	}()
 	r.stop = func() { cancel(); <-done }
 	t.Cleanup(r.stop)
-	synctest.Wait()
-	r.want("0s NetworksChanged")
+	r.pass(watch.Period)
+	r.want("1.5s NetworksChanged")
 	r.restartTime()
 	return r
 }
