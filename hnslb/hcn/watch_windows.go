@@ -47,7 +47,7 @@ func (d *Driver) Watch(ctx context.Context) (<-chan struct{}, error) {
 	}
 	changed := make(chan struct{}, 1)
 	go func() {
-		r.news.forward(ctx.Done(), changed)
+		r.forward(ctx.Done(), changed)
 		r.unregister() // may hang, so it comes after changed was closed
 	}()
 	return changed, nil
