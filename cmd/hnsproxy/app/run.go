@@ -140,10 +140,10 @@ func (p *program) build(ctx context.Context) error {
 		OnHealthz:  p.metrics.HealthzServed,
 		OnLivez:    p.metrics.LivezServed,
 	})
-	bounded := hnslb.WithTimeout(driver, o.HNSCallTimeout)
-	p.watch = watch.Config{Bare: driver, Driver: bounded, Network: o.Network, Clock: p.deps.Clock, Logger: p.logger}
+	counted := metrics.Instrument(hnslb.WithTimeout(driver, o.HNSCallTimeout), p.metrics, p.deps.Clock)
+	p.watch = watch.Config{Bare: driver, Driver: counted, Network: o.Network, Clock: p.deps.Clock, Logger: p.logger}
 	p.proxier = proxier.New(proxier.Config{
-		Driver:      metrics.Instrument(bounded, p.metrics, p.deps.Clock),
+		Driver:      counted,
 		Network:     o.Network,
 		Node:        o.node(),
 		Options:     options,
