@@ -115,7 +115,7 @@ func oneServiceAtATime(t *testing.T, setup harness.Setup) {
 	} {
 		w.Must(group.Scale(t.Context(), step.pods))
 		w.Converge()
-		if diff := cmp.Diff(step.want, w.HNS.Counts()); diff != "" {
+		if diff := cmp.Diff(step.want, w.Calls()); diff != "" {
 			t.Errorf("calls of HNS for %d Pods (-want +got):\n%s", step.pods, diff)
 		}
 		w.HNS.ResetCounts()

@@ -63,7 +63,7 @@ func metrics(t *testing.T, setup harness.Setup) {
 		t.Errorf("hnsproxy_remote_endpoints is %v, HNS has %v", got, remotes)
 	}
 	failed := w.HNS.Errors() // a Pod here may be gone before hnsproxy hears of it
-	counts := w.HNS.Counts()
+	counts := w.Calls()
 	counts[hnslb.VerbLoadBalancers] -= w.ReadCalls()[hnslb.VerbLoadBalancers] - 1 // package hcn's one comparison is no list of hnsproxy's
 	for verb, calls := range counts {
 		all := m.Value("hnsproxy_hns_calls_total", "verb", string(verb))

@@ -9,4 +9,8 @@
 // emulator is an HNS for every other place, package faulty makes either of them fail on
 // purpose, and package drivertest is the one suite that every driver passes. What HNS is
 // known to get wrong stands in quirks.md.
+//
+// Drivers may also tell that HNS itself changed: that its service went or came, or its
+// networks (Watcher, ServiceQuerier). Package watch makes one stream of that, and of what
+// it finds by asking, so that it works with every driver.
 package hnslb

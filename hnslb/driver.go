@@ -85,7 +85,7 @@ func Verbs() []Verb {
 // IsWrite tells whether the verb changes HNS.
 func (v Verb) IsWrite() bool {
 	switch v {
-	case VerbFeatures, VerbNetwork, VerbEndpoints, VerbLoadBalancers:
+	case VerbFeatures, VerbNetwork, VerbEndpoints, VerbLoadBalancers, VerbWatch, VerbServiceProcess:
 		return false
 	}
 	return true

@@ -147,10 +147,17 @@ func (w *World) report() string {
 	return text + fmt.Sprintf("== hnsproxy's frontends\n%s\n== hnsproxy logged last\n%s\n", w.proxy.Table(), w.proxy.Log.Tail(40))
 }
 
-// ReadCalls are the calls of HNS with which hnsproxy starts: who HNS is, its network, and one list of each kind. hnsproxy.exe has
-// two lists of load balancers to begin with: package hcn asks through V1 and V2 and compares.
+// Calls counts what HNS was asked for since World.HNS.ResetCounts, but for the network, which the heartbeat asks for at any time.
+func (w *World) Calls() map[hnslb.Verb]int {
+	calls := w.HNS.Counts()
+	delete(calls, hnslb.VerbNetwork)
+	return calls
+}
+
+// ReadCalls are the calls of HNS with which hnsproxy starts, as Calls counts them: who HNS is, and one list of each kind.
+// hnsproxy.exe has two lists of load balancers to begin with: package hcn asks through V1 and V2 and compares.
 func (w *World) ReadCalls() map[hnslb.Verb]int {
-	calls := map[hnslb.Verb]int{hnslb.VerbFeatures: 1, hnslb.VerbNetwork: 1, hnslb.VerbEndpoints: 1, hnslb.VerbLoadBalancers: 1}
+	calls := map[hnslb.Verb]int{hnslb.VerbFeatures: 1, hnslb.VerbEndpoints: 1, hnslb.VerbLoadBalancers: 1}
 	if w.setup.Exe != nil {
 		calls[hnslb.VerbLoadBalancers]++
 	}

@@ -112,6 +112,26 @@ func TestConformance(t *testing.T) {
 	}
 }
 
+// TestWatch runs what tells that HNS itself changed, with a HNS that calls back and with those that keep something back.
+func TestWatch(t *testing.T) {
+	for name, tc := range map[string]struct {
+		quirks emulator.Quirks
+		tests  string
+	}{
+		"all told":     {tests: "TestNotifications|TestHungRegistration|TestWatch|TestWatchLeaks|TestNoService"},
+		"stop untold":  {quirks: emulator.Quirks{StopUntold: true}, tests: "TestWatch"},
+		"nothing told": {quirks: emulator.Quirks{NoNotifications: true}, tests: "TestWatch"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			profile := emulator.WS2025()
+			profile.Quirks = tc.quirks
+			service := serve(t, profile, "L2Bridge")
+			defer closeService(t, service)
+			runConformance(t, service, tc.tests)
+		})
+	}
+}
+
 // TestNoEmulator: programs whose emulator does not run meet an HNS that is away.
 func TestNoEmulator(t *testing.T) {
 	service := serve(t, emulator.WS2025(), "L2Bridge")

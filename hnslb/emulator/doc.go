@@ -12,17 +12,18 @@
 //	[A] source, reference page or several logs   [B] one credible log or maintainer
 //	[C] inference                                [?] unknown, a choice of ours
 //
-// An Emulator has four sides:
+// An Emulator has five sides:
 //
 //   - hnslb.Driver, through which hnsproxy reads and writes it (driver.go);
 //   - the host side, through which the network plugin, Windows and other programs change
 //     it behind hnsproxy's back (host.go, life.go);
+//   - what it tells: hnslb.Watcher, and one by one its notifications (notify.go);
 //   - what goes wrong: Quirks belong to a Windows release and stand in its Profile,
 //     Faults are switched at run time (quirks.go, faults.go);
 //   - what it knows: Dump for people, State for files, Trace for packets, Dark for the
 //     time in which a frontend served nobody, and counts of calls.
 //
-// Package hcnserver adds a fifth: it serves the emulator to unmodified Windows programs, one
+// Package hcnserver adds a sixth: it serves the emulator to unmodified Windows programs, one
 // layer below hnslb.Driver (hcn.go).
 //
 // The code is split the same way: store.go keeps objects and their indexes and knows no

@@ -60,6 +60,8 @@ type Emulator struct {
 	stopped bool
 	// epoch counts the stops: a call that was accepted before one fails after it.
 	epoch int
+	// registrations hear of notifications, in the order in which they came.
+	registrations []*registration
 }
 
 var _ hnslb.Driver = (*Emulator)(nil)

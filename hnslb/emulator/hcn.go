@@ -117,7 +117,7 @@ func (e *Emulator) ChangeNetwork(
 // RemoveNetwork is DeleteNetwork as a call, for the network with that ID.
 func (e *Emulator) RemoveNetwork(ctx context.Context, id hnslb.ID) error {
 	return e.writeNetwork(ctx, id, func(n *network) error {
-		e.store.removeNetwork(n)
+		e.deleteNetwork(n)
 		return nil
 	})
 }

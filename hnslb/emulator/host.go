@@ -71,14 +71,24 @@ func (e *Emulator) createNetwork(spec NetworkSpec, id hnslb.ID) (hnslb.Network, 
 		return hnslb.Network{}, err
 	}
 	n.ID = e.freshID(id)
-	e.store.networks = append(e.store.networks, n)
+	e.insertNetwork(n)
 	return publicNetwork(n), nil
+}
+
+func (e *Emulator) insertNetwork(n *network) {
+	e.store.networks = append(e.store.networks, n)
+	e.tell(NetworkCreated, n.ID)
+}
+
+func (e *Emulator) deleteNetwork(n *network) {
+	e.store.removeNetwork(n)
+	e.tell(NetworkDeleted, n.ID)
 }
 
 // DeleteNetwork takes a network and its endpoints away; load balancers stay, dangling.
 func (e *Emulator) DeleteNetwork(name string) error {
 	return e.onNetwork("delete network", name, func(n *network) error {
-		e.store.removeNetwork(n)
+		e.deleteNetwork(n)
 		return nil
 	})
 }
@@ -88,10 +98,10 @@ func (e *Emulator) DeleteNetwork(name string) error {
 func (e *Emulator) ReplaceNetwork(name string) (hnslb.Network, error) {
 	var made hnslb.Network
 	err := e.onNetwork("replace network", name, func(n *network) error {
-		e.store.removeNetwork(n)
+		e.deleteNetwork(n)
 		again := &network{Network: publicNetwork(n), hostIPv6: n.hostIPv6, loopbackDSR: n.loopbackDSR}
 		again.ID = e.freshID("")
-		e.store.networks = append(e.store.networks, again)
+		e.insertNetwork(again)
 		made = publicNetwork(again)
 		return nil
 	})

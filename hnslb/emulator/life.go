@@ -13,13 +13,15 @@ type RestartOptions struct {
 	LoseEndpoints bool
 }
 
-// Stop ends the HNS service. Every call fails with 0x800706ba, calls on their way with
-// 0x800706be [C: the codes of an RPC server that is gone; no log of HNS shows which]; hung
-// calls too. VFP keeps carrying traffic, so nothing goes dark. Stopping twice is harmless.
+// Stop ends the HNS service and all registrations for notifications. Every call fails with
+// 0x800706ba, calls on their way with 0x800706be [C: the codes of an RPC server that is
+// gone; no log of HNS shows which]; hung calls too. VFP keeps carrying traffic, so nothing
+// goes dark. Stopping twice is harmless.
 func (e *Emulator) Stop() {
 	e.mu.Lock()
 	e.stopped = true
 	e.epoch++
+	e.endRegistrations()
 	e.mu.Unlock()
 	e.unhang() // those who wait meet the new epoch; abandoned writes are lost
 }

@@ -69,6 +69,16 @@ type Quirks struct {
 	// default it is, later: a call into HNS cannot be taken back (reference: the calls
 	// block without timeout or cancel [A]).
 	AbandonedWritesLost bool
+
+	// NoNotifications: those who registered for notifications hear nothing at all. That
+	// HNS tells of networks and of its end is [A: HCN reference]; how reliably is unknown
+	// [?], so a client should work without.
+	NoNotifications bool
+
+	// StopUntold: HNS tells of networks, but not of its own end, after which it has
+	// forgotten who registered. Nobody has shown that the end is told when the service
+	// crashes [?].
+	StopUntold bool
 }
 
 func (q Quirks) unknownEndpoint() hnslb.HRESULT {

@@ -39,6 +39,15 @@
 // is never believed by itself, since "all is gone" is the costliest thing to be wrong
 // about; asking V2 as well is one call when it is true.
 //
+// # Changes of HNS itself
+//
+// Watch registers a service callback, which hcsshim does not offer: HNS calls it when
+// networks were created or deleted and when the service goes away. The process has one
+// callback, however many watches there are; it only sets a flag. HNS forgets callbacks when
+// its service ends, and it was not shown that it tells of a crash, so package watch also
+// looks at the process of the service "hns" (ServiceProcess), which needs the right to query
+// the status of services and nothing else.
+//
 // # Limits
 //
 // HNS calls cannot be cancelled: this driver looks at its context between calls only. Wrap

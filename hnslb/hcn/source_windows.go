@@ -16,17 +16,19 @@ import (
 // api are the Windows functions that calls depend on. All but modify came together with
 // V2 itself, in Windows Server 2019, so one of a group stands for it.
 type api struct {
-	v1, network, endpoint, balancer, modify *windows.LazyProc
+	v1, network, endpoint, balancer, modify, register, unregister *windows.LazyProc
 }
 
 func newAPI() api {
 	v2 := windows.NewLazySystemDLL("computenetwork.dll")
 	return api{
-		v1:       windows.NewLazySystemDLL("vmcompute.dll").NewProc("HNSCall"),
-		network:  v2.NewProc("HcnOpenNetwork"),
-		endpoint: v2.NewProc("HcnCreateEndpoint"),
-		balancer: v2.NewProc("HcnCreateLoadBalancer"),
-		modify:   v2.NewProc("HcnModifyLoadBalancer"),
+		v1:         windows.NewLazySystemDLL("vmcompute.dll").NewProc("HNSCall"),
+		network:    v2.NewProc("HcnOpenNetwork"),
+		endpoint:   v2.NewProc("HcnCreateEndpoint"),
+		balancer:   v2.NewProc("HcnCreateLoadBalancer"),
+		modify:     v2.NewProc("HcnModifyLoadBalancer"),
+		register:   v2.NewProc("HcnRegisterServiceCallback"),
+		unregister: v2.NewProc("HcnUnregisterServiceCallback"),
 	}
 }
 

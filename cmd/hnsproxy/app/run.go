@@ -14,6 +14,7 @@ import (
 	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/objects"
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/watch"
 	"github.com/hnsproxy/hnsproxy/metrics"
 	"github.com/hnsproxy/hnsproxy/proxier"
 	"github.com/hnsproxy/hnsproxy/proxier/health"
@@ -78,6 +79,8 @@ type program struct {
 	proxier  *proxier.Proxier
 	ports    *health.NodePorts
 	source   *informers
+	// watch says how changes of HNS itself are noticed.
+	watch watch.Config
 	// announcer is nil without API server.
 	announcer *announcer
 	// files is nil when the objects come from an API server.
@@ -137,8 +140,10 @@ func (p *program) build(ctx context.Context) error {
 		OnHealthz:  p.metrics.HealthzServed,
 		OnLivez:    p.metrics.LivezServed,
 	})
+	counted := metrics.Instrument(hnslb.WithTimeout(driver, o.HNSCallTimeout), p.metrics, p.deps.Clock)
+	p.watch = watch.Config{Bare: driver, Driver: counted, Network: o.Network, Clock: p.deps.Clock, Logger: p.logger}
 	p.proxier = proxier.New(proxier.Config{
-		Driver:      metrics.Instrument(hnslb.WithTimeout(driver, o.HNSCallTimeout), p.metrics, p.deps.Clock),
+		Driver:      counted,
 		Network:     o.Network,
 		Node:        o.node(),
 		Options:     options,
@@ -249,11 +254,18 @@ func (p *program) proxy(ctx context.Context) error {
 		p.deps.OnStart(Started{Proxier: p.proxier, Emulator: p.emulator})
 	}
 	ctx, stop := context.WithCancel(ctx)
-	var ports sync.WaitGroup
-	defer ports.Wait()
+	var beside sync.WaitGroup
+	defer beside.Wait()
 	defer stop()
-	ports.Go(func() { p.ports.Run(ctx) })
+	beside.Go(func() { p.ports.Run(ctx) })
+	beside.Go(func() { watch.Run(ctx, p.watch, p.hnsChanged) })
 	return p.proxier.Run(ctx)
+}
+
+// hnsChanged makes the proxier look at HNS, which may have lost anything.
+func (p *program) hnsChanged(c hnslb.Change) {
+	p.logger.V(2).Info("HNS changed", "change", c)
+	p.proxier.Audit()
 }
 
 // emulate starts what goes on around an emulated HNS, and returns what to do at the end.

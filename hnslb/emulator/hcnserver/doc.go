@@ -27,8 +27,9 @@
 //
 // Namespaces, SDN routes, guest network services and endpoint policies other than the
 // provider address are not kept: documents lose them, modifying them is refused with
-// 0x803b0015. Service callbacks can be registered and are never called. Enumerations as
-// texts ("TCP") are refused; no client was seen to send them.
+// 0x803b0015. Service callbacks hear of networks and of the end of the service, without
+// data, and of nothing else. Enumerations as texts ("TCP") are refused; no client was seen
+// to send them.
 //
 // # Wire
 //
@@ -50,4 +51,9 @@
 // connection carries one call at a time; a client that makes calls from several threads
 // has several connections. A server that cannot make sense of a request closes the
 // connection.
+//
+// Callbacks are called by the stand-in: a thread of its own asks with "NextNotification",
+// which is no function of a DLL, and the handle of the callback. The answer comes when there
+// is a notification, and has its kind in place of a handle, or after some seconds, with kind
+// 0. It is 0x80070006 when the callback was unregistered.
 package hcnserver

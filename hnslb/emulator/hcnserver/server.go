@@ -22,6 +22,7 @@ type Server struct {
 	kinds     []*kind
 	functions map[string]function
 	handles   handles
+	callbacks callbacks
 
 	mu    sync.Mutex // guards what follows
 	calls map[string]int
@@ -40,7 +41,8 @@ func New(e *emulator.Emulator) *Server {
 	s.functions = map[string]function{
 		"HNSCall":                      s.v1Call,
 		"HcnRegisterServiceCallback":   s.registerCallback,
-		"HcnUnregisterServiceCallback": s.closer(kindCallback),
+		"HcnUnregisterServiceCallback": s.unregisterCallback,
+		nextNotification:               s.waitForNotification,
 	}
 	for _, k := range s.kinds {
 		maps.Copy(s.functions, s.functionsOf(k))
@@ -100,7 +102,9 @@ func (s *Server) call(ctx context.Context, r request) reply {
 		s.count(Malformed)
 		return failed(refuse(hnslb.ResultNotImplemented, "%s", r.function))
 	}
-	s.count(countName(r))
+	if r.function != nextNotification {
+		s.count(countName(r))
+	}
 	p := f(ctx, r)
 	if int32(p.code) < 0 {
 		s.handles.fail(r.handle)
@@ -133,7 +137,10 @@ func (s *Server) ResetCalls() {
 func (s *Server) Handles() Handles { return s.handles.count(s.hns.Stops()) }
 
 // DropHandles closes all handles, as Windows does when the process ends that has them.
-func (s *Server) DropHandles() { s.handles.drop() }
+func (s *Server) DropHandles() {
+	s.handles.drop()
+	s.callbacks.end()
+}
 
 // open makes a handle of an object.
 func (s *Server) open(kind string, id hnslb.ID) reply {
@@ -173,13 +180,4 @@ func (s *Server) closer(kind string) function {
 		s.handles.close(r.handle)
 		return reply{}
 	}
-}
-
-// registerCallback takes a service callback. It is never called.
-func (s *Server) registerCallback(ctx context.Context, _ request) reply {
-	if err := s.pass(ctx); err != nil {
-		code, _ := codeOf(err)
-		return reply{code: code}
-	}
-	return s.open(kindCallback, "")
 }
