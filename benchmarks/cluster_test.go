@@ -152,7 +152,11 @@ func start(tb testing.TB, hns *emulator.Emulator, c *cluster, changes ...func(*p
 	for _, change := range changes {
 		change(&cfg)
 	}
-	n.proxy = proxier.New(cfg)
+	var err error
+	n.proxy, err = proxier.New(cfg)
+	if err != nil {
+		tb.Fatal(err)
+	}
 	for i := range c.services {
 		if _, err := n.proxy.Store().SetService(c.service(i)); err != nil {
 			tb.Fatal(err)

@@ -5,18 +5,15 @@ package proxier
 
 import (
 	"context"
-	"fmt"
-	"net/netip"
+	"errors"
 	"sync"
 	"time"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/metrics"
-	"github.com/hnsproxy/hnsproxy/proxier/apply"
 	"github.com/hnsproxy/hnsproxy/proxier/desired"
+	"github.com/hnsproxy/hnsproxy/proxier/engine"
 	"github.com/hnsproxy/hnsproxy/proxier/events"
-	"github.com/hnsproxy/hnsproxy/proxier/observed"
-	"github.com/hnsproxy/hnsproxy/proxier/plan"
 	"github.com/hnsproxy/hnsproxy/proxier/services"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
@@ -24,6 +21,7 @@ import (
 
 // Config is what a Proxier is made of.
 type Config struct {
+	// Driver reads and writes HNS. A call may take as long as it likes: the others go on.
 	Driver hnslb.Driver
 	// Network is the name of the HNS network that carries this node's pods.
 	Network string
@@ -34,12 +32,17 @@ type Config struct {
 	Options desired.Options
 	// AuditPeriod is how often HNS is listed and compared (--iptables-sync-period).
 	AuditPeriod time.Duration
-	// Gather is how long changes are collected between two rounds. An idle proxy does
-	// not wait.
+	// Gather is how long changes are collected while HNS is written. An idle proxy does not
+	// wait.
 	Gather time.Duration
+	// CallTimeout is how long a call of HNS may take before its object counts as stuck; 0
+	// for 30 s.
+	CallTimeout time.Duration
+	// Share is the part of its time that HNS may be kept busy with writes; 0 for all of it.
+	Share float64
 	// Metrics may not be nil.
 	Metrics *metrics.Metrics
-	// Health hears of queued and finished work; nil for nobody.
+	// Health hears whether the proxy gets its work done; nil for nobody.
 	Health Health
 	// Tell hands Events to the API server and must not block; nil when there is none, so
 	// that what users should know is only logged.
@@ -52,71 +55,70 @@ type Config struct {
 
 // Health is told how far the proxy is, per family.
 type Health interface {
-	// QueuedUpdate says that work of a family waits.
-	QueuedUpdate(hnslb.Family)
+	// Behind says that work of a family waits since some time, and for what.
+	Behind(f hnslb.Family, since time.Time, why string)
 	// Updated says that all work of a family was tried.
-	Updated(hnslb.Family)
+	Updated(f hnslb.Family)
 }
 
 // Proxier keeps HNS as Kubernetes wants it. Its methods may be called from several
 // goroutines; all of its work happens in Run.
 type Proxier struct {
-	cfg    Config
-	store  *services.Store
-	table  *Table
-	events *events.Reporter
-	wakeup chan struct{}
+	cfg     Config
+	store   *services.Store
+	table   *Table
+	events  *events.Reporter
+	wakeup  chan struct{}
+	answers chan func(*engine.Engine)
 
-	mu          sync.Mutex
-	nextNode    services.Node
-	nodeChanged bool
-	audit       bool
-	idle        bool
+	mu       sync.Mutex
+	requests []func(*engine.Engine)
+	idle     bool
 
 	// All below belongs to the goroutine of Run.
-	env     *desired.Env
-	state   *desired.State
-	view    *observed.View
-	queue   *queue
-	backoff *apply.Backoff[task]
-	flights flights
-	locals  locals
-	hns     connection
-	modify  bool
-	// compare asks for a comparison of everything with the view.
-	compare   bool
-	lastAudit time.Time
-	lastBatch time.Time
-	writes    int
-	// reserved are cluster IPs of critical Services that were deleted a moment ago.
-	reserved map[services.Name]reservation
-	// behind are the families whose last round broke off.
-	behind map[hnslb.Family]bool
-	synced bool
-	// sixes tells that some frontend is IPv6.
-	sixes bool
+	engine *engine.Engine
+	report *reporter
+	// taken is when changes were taken last; recompute: all are to be taken.
+	taken     time.Time
+	recompute bool
 }
 
-// New makes a Proxier. It touches HNS only in Run.
-func New(cfg Config) *Proxier {
-	p := &Proxier{
-		cfg:      cfg,
-		store:    services.NewStore(cfg.Node.Name, cfg.Clock.Now()),
-		table:    newTable(),
-		wakeup:   make(chan struct{}, 1),
-		nextNode: cfg.Node,
-		state:    desired.NewState(),
-		view:     observed.New(cfg.Options.SourceVIP),
-		queue:    newQueue(),
-		backoff:  apply.NewBackoff[task](cfg.Seed),
-		flights:  flights{},
-		locals:   newLocals(),
-		behind:   map[hnslb.Family]bool{},
-		reserved: map[services.Name]reservation{},
+// New makes a Proxier, or says what of the configuration cannot be used. It touches HNS only
+// in Run.
+func New(cfg Config) (*Proxier, error) {
+	var errs []error
+	for _, check := range []struct {
+		wrong bool
+		what  string
+	}{
+		{cfg.Driver == nil, "Driver is missing"},
+		{cfg.Network == "", "Network is empty"},
+		{cfg.Metrics == nil, "Metrics is missing"},
+		{cfg.Clock == nil, "Clock is missing"},
+		{cfg.AuditPeriod <= 0, "AuditPeriod must be positive"},
+		{cfg.Gather < 0, "Gather must not be negative"},
+		{cfg.CallTimeout < 0, "CallTimeout must not be negative"},
+		{cfg.Share < 0 || cfg.Share > 1, "Share must be from 0 to 1"},
+	} {
+		if check.wrong {
+			errs = append(errs, errors.New("proxier: "+check.what))
+		}
 	}
-	p.hns.backoff = apply.NewBackoff[string](cfg.Seed)
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	if cfg.CallTimeout == 0 {
+		cfg.CallTimeout = 30 * time.Second
+	}
+	p := &Proxier{
+		cfg:     cfg,
+		store:   services.NewStore(cfg.Node.Name, cfg.Clock.Now()),
+		table:   newTable(),
+		wakeup:  make(chan struct{}, 1),
+		answers: make(chan func(*engine.Engine)),
+	}
 	p.events = events.New(events.Config{Send: cfg.Tell, Delayed: cfg.Metrics.EventsDelayed, Logger: cfg.Logger, Clock: cfg.Clock})
-	return p
+	return p, nil
 }
 
 // Store returns the store that informers fill.
@@ -127,94 +129,118 @@ func (p *Proxier) Table() *Table { return p.table }
 
 // Run keeps HNS as Kubernetes wants it until ctx ends, and leaves HNS as it is. It must
 // start after the first lists of Services and EndpointSlices are in the store: what they
-// do not name is a leftover, and is deleted (law 7).
+// do not name is a leftover, and is deleted (law 7). It may be called once.
 func (p *Proxier) Run(ctx context.Context) error {
 	p.cfg.Logger.Info("Starting", "node", p.cfg.Node.Name, "network", p.cfg.Network)
 	var telling sync.WaitGroup
 	defer telling.Wait()
 	telling.Go(func() { p.events.Run(ctx) })
+	p.engine = engine.New(engine.Config{Node: p.cfg.Node, Options: p.cfg.Options, AuditPeriod: p.cfg.AuditPeriod,
+		CallTimeout: p.cfg.CallTimeout, Share: p.cfg.Share, Seed: p.cfg.Seed, Start: p.cfg.Clock.Now()})
+	p.report = newReporter(p)
+	driving, release := p.outlive(ctx)
+	defer release()
+	d := &driver{Proxier: p, ctx: driving}
 	for ctx.Err() == nil {
-		p.setIdle(false)
-		busy := p.round(ctx)
-		if busy {
+		p.take()
+		r := p.engine.Ready(p.cfg.Clock.Now())
+		p.report.publish(r.Transitions)
+		d.begin(r)
+		if r.Recompute {
+			p.store.MarkAll()
+			p.recompute, p.taken = true, time.Time{}
+		}
+		if r.More || r.Recompute {
+			p.poll()
 			continue
 		}
-		p.setIdle(true)
-		if !p.wait(ctx) {
-			break
-		}
+		p.report.rest()
+		p.wait(ctx, r.Wake)
 	}
-	p.cfg.Logger.Info("Stopped; HNS keeps what it holds", "frontends", len(p.table.Rows()))
+	d.finish()
+	p.cfg.Logger.Info("Stopped; HNS rules are left in place", "frontends", len(p.table.Rows()))
 	return nil
 }
 
-// round does the most urgent work once and tells whether there is more to do now.
-func (p *Proxier) round(ctx context.Context) bool {
-	start := p.cfg.Clock.Now()
-	if !p.connect(ctx) {
-		return false
-	}
-	p.compute()
-	p.releaseReserved()
-	p.retryDue()
-	if !p.list(ctx) {
-		return false
-	}
-	if p.queue.len() == 0 {
-		p.settled()
-		return false
-	}
-	p.observe(start, p.batch(ctx))
-	return ctx.Err() == nil
-}
-
-// wait sleeps until there is something to do, and then gathers for a moment what comes
-// along with it. It is false when ctx ended.
-func (p *Proxier) wait(ctx context.Context) bool {
-	timer := p.cfg.Clock.NewTimer(p.untilNext())
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-p.wakeup:
-	case <-timer.C():
-	case <-p.store.Changed():
-		return p.gather(ctx)
-	}
-	return true
-}
-
-// gather waits for more changes when the last batch was a moment ago.
-func (p *Proxier) gather(ctx context.Context) bool {
-	left := p.lastBatch.Add(p.cfg.Gather).Sub(p.cfg.Clock.Now())
-	if left <= 0 {
-		return true
-	}
-	timer := p.cfg.Clock.NewTimer(left)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C():
-		return true
-	}
-}
-
-// untilNext returns how long nothing is due: no retry, no audit, no look for local
-// endpoints.
-func (p *Proxier) untilNext() time.Duration {
+// take hands the Services that changed to the engine, unless it did so a moment ago.
+func (p *Proxier) take() {
 	now := p.cfg.Clock.Now()
-	next := p.lastAudit.Add(p.cfg.AuditPeriod)
-	if p.hns.away() {
-		next = p.hns.retry
-	} else {
-		for _, t := range []time.Time{p.backoff.Next(), p.locals.next, p.nextRelease()} {
-			if !t.IsZero() && t.Before(next) {
-				next = t
-			}
+	if !p.engine.Accepts() || now.Before(p.nextTake()) {
+		return
+	}
+	inputs := p.store.Take()
+	p.cfg.Metrics.ChangesTaken()
+	if len(inputs) > 0 || p.recompute {
+		p.taken, p.recompute = now, false
+		p.engine.SetServices(inputs)
+	}
+}
+
+// nextTake is when changes are taken next: at once while nothing is written, else once in a
+// while, so that they merge.
+func (p *Proxier) nextTake() time.Time {
+	if p.taken.IsZero() {
+		return time.Time{}
+	}
+	return p.taken.Add(p.cfg.Gather)
+}
+
+// wait sleeps until there is something to do, and takes it in.
+func (p *Proxier) wait(ctx context.Context, wake time.Time) {
+	now := p.cfg.Clock.Now()
+	var changed <-chan struct{}
+	if p.engine.Accepts() && !now.Before(p.nextTake()) {
+		changed = p.store.Changed()
+	} else if p.engine.Accepts() && (wake.IsZero() || p.nextTake().Before(wake)) {
+		wake = p.nextTake()
+	}
+	var timer <-chan time.Time
+	if !wake.IsZero() {
+		t := p.cfg.Clock.NewTimer(max(wake.Sub(now), 0))
+		defer t.Stop()
+		timer = t.C()
+	}
+	p.setIdle(p.engine.Idle() && (changed != nil || !p.engine.Accepts()))
+	select {
+	case <-ctx.Done():
+	case <-timer:
+	case <-changed:
+	case <-p.wakeup:
+	case take := <-p.answers:
+		take(p.engine)
+	}
+	p.setIdle(false)
+	p.poll()
+}
+
+// poll takes in what others asked for, and the answers that are there.
+func (p *Proxier) poll() {
+	p.mu.Lock()
+	requests := p.requests
+	p.requests = nil
+	p.mu.Unlock()
+	for _, request := range requests {
+		request(p.engine)
+	}
+	for {
+		select {
+		case take := <-p.answers:
+			take(p.engine)
+		default:
+			return
 		}
 	}
-	return max(next.Sub(now), 0)
+}
+
+// request has the loop do something to the engine.
+func (p *Proxier) request(do func(*engine.Engine)) {
+	p.mu.Lock()
+	p.requests = append(p.requests, do)
+	p.mu.Unlock()
+	select {
+	case p.wakeup <- struct{}{}:
+	default:
+	}
 }
 
 // SetNode says what the Node object is now.
@@ -223,19 +249,20 @@ func (p *Proxier) SetNode(n services.Node) {
 		n.IPs = p.cfg.Node.IPs
 	}
 	n.Name = p.cfg.Node.Name
-	p.mu.Lock()
-	p.nodeChanged = p.nodeChanged || !p.nextNode.SameTopology(n)
-	p.nextNode = n
-	p.mu.Unlock()
-	p.wake()
+	p.request(func(e *engine.Engine) { e.SetNode(n) })
 }
 
 // Audit asks for a comparison with HNS now.
-func (p *Proxier) Audit() {
-	p.mu.Lock()
-	p.audit = true
-	p.mu.Unlock()
-	p.wake()
+func (p *Proxier) Audit() { p.request((*engine.Engine).Audit) }
+
+// HNSChanged says that HNS itself may have changed (see hnslb.Change): it is asked at once
+// rather than at the next audit.
+func (p *Proxier) HNSChanged(c hnslb.Change) {
+	if c == hnslb.NetworksChanged {
+		p.request((*engine.Engine).CheckNetwork)
+	} else {
+		p.request((*engine.Engine).ServiceChanged)
+	}
 }
 
 // Idle tells whether the loop has nothing to do right now.
@@ -249,45 +276,4 @@ func (p *Proxier) setIdle(idle bool) {
 	p.mu.Lock()
 	p.idle = idle
 	p.mu.Unlock()
-}
-
-func (p *Proxier) wake() {
-	select {
-	case p.wakeup <- struct{}{}:
-	default:
-	}
-}
-
-// input is what plans are made from now.
-func (p *Proxier) input() plan.Input {
-	in := plan.Input{State: p.state, View: p.view, Env: p.env, Modify: p.modify}
-	if p.backoff.Len() > 0 {
-		now := p.cfg.Clock.Now()
-		in.Held = func(ip netip.Addr) bool { return p.backoff.Waits(endpointTask(ip), now) }
-	}
-	return in
-}
-
-// settled says that all work was tried, and once that the first state is complete.
-func (p *Proxier) settled() {
-	p.tellHealth(Health.Updated)
-	p.catchUp()
-	if p.synced {
-		return
-	}
-	p.synced = true
-	counts := p.table.Counts()
-	p.cfg.Logger.Info(fmt.Sprintf("First sync complete: %d writes", p.writes),
-		"programmed", counts[Programmed], "blocked", counts[Blocked], "failing", counts[Failing], "pending", counts[Pending])
-}
-
-// tellHealth tells the families that this node carries how far the proxy is.
-func (p *Proxier) tellHealth(say func(Health, hnslb.Family)) {
-	if p.cfg.Health == nil {
-		return
-	}
-	say(p.cfg.Health, hnslb.IPv4)
-	if p.sixes {
-		say(p.cfg.Health, hnslb.IPv6)
-	}
 }

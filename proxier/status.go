@@ -11,22 +11,23 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/proxier/desired"
+	"github.com/hnsproxy/hnsproxy/proxier/engine"
 	"github.com/hnsproxy/hnsproxy/proxier/services"
 )
 
 // FrontendState is how far a frontend is.
-type FrontendState string
+type FrontendState = engine.FrontendState
 
 // The states of a frontend.
 const (
 	// Programmed: HNS holds it as desired.
-	Programmed FrontendState = "programmed"
+	Programmed = engine.Programmed
 	// Pending: it is about to be written, or part of it waits for something.
-	Pending FrontendState = "pending"
+	Pending = engine.Pending
 	// Blocked: it cannot be programmed until something else changes.
-	Blocked FrontendState = "blocked"
+	Blocked = engine.Blocked
 	// Failing: HNS refused it; it is tried again.
-	Failing FrontendState = "failing"
+	Failing = engine.Failing
 )
 
 // FrontendStates lists the states.
@@ -97,13 +98,13 @@ func (t *Table) Counts() map[FrontendState]int {
 }
 
 // set stores a status and tells whether state or reason are new.
-func (t *Table) set(f *desired.Frontend, s FrontendState, n desired.Note, now time.Time) bool {
+func (t *Table) set(s engine.FrontendStatus, now time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	c := claim{f.Service, f.Key}
+	c := claim{s.Frontend.Service, s.Frontend.Key}
 	old, ok := t.rows[c]
-	fresh := FrontendStatus{Frontend: f, State: s, Reason: n.Reason, Message: n.Message, Since: now}
-	same := ok && old.State == s && old.Reason == n.Reason
+	fresh := FrontendStatus{Frontend: s.Frontend, State: s.State, Reason: s.Note.Reason, Message: s.Note.Message, Since: now}
+	same := ok && old.State == s.State && old.Reason == s.Note.Reason
 	if same {
 		fresh.Since = old.Since
 	}
@@ -111,17 +112,15 @@ func (t *Table) set(f *desired.Frontend, s FrontendState, n desired.Note, now ti
 	return !same
 }
 
-// refresh stores a frontend whose state did not change, and tells whether it was known.
-func (t *Table) refresh(f *desired.Frontend) bool {
+// refresh stores a frontend whose state did not change.
+func (t *Table) refresh(f *desired.Frontend) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	c := claim{f.Service, f.Key}
-	row, ok := t.rows[c]
-	if ok {
+	if row, ok := t.rows[c]; ok {
 		row.Frontend = f
 		t.rows[c] = row
 	}
-	return ok
 }
 
 func (t *Table) remove(service services.Name, key hnslb.FrontendKey) {

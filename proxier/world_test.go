@@ -115,12 +115,16 @@ func (w *world) start() {
 	}
 	w.keeper = proxiertest.NewLawKeeper(w.hns, proxiertest.Options{Network: "pods", SourceVIP: options.SourceVIP})
 	w.registry = prometheus.NewRegistry()
-	w.proxy = proxier.New(proxier.Config{
+	var err error
+	w.proxy, err = proxier.New(proxier.Config{
 		Driver: w.keeper, Network: "pods", Options: options,
 		Node:        services.Node{Name: "this", IPs: []netip.Addr{netip.MustParseAddr("10.0.0.4")}},
 		AuditPeriod: w.audit, Gather: 50 * time.Millisecond,
 		Metrics: metrics.New(w.registry), Logger: klog.Logger{}, Clock: &w.clock,
 	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
 	for _, svc := range w.services {
 		w.must(w.proxy.Store().SetService(svc))
 	}

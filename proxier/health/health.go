@@ -28,12 +28,17 @@ type Health struct {
 	cfg Config
 
 	mu sync.Mutex
-	// queued is when the oldest work of a family that still waits was queued.
-	queued map[hnslb.Family]time.Time
-	// updated is when the work of a family was last done. A family that is not in here
-	// is starting up.
+	// behind are the families whose work waits.
+	behind map[hnslb.Family]lag
+	// updated is when the work of a family was last done.
 	updated  map[hnslb.Family]time.Time
 	eligible bool
+}
+
+// lag is since when work waits, and for what.
+type lag struct {
+	since time.Time
+	why   string
 }
 
 // New returns a Health that is starting up: healthy, on a node that is not eligible before
@@ -44,27 +49,24 @@ func New(cfg Config) *Health {
 	}
 	return &Health{
 		cfg:     cfg,
-		queued:  map[hnslb.Family]time.Time{},
+		behind:  map[hnslb.Family]lag{},
 		updated: map[hnslb.Family]time.Time{},
 	}
 }
 
-// QueuedUpdate says that work of a family waits. Its clock starts with the first such word
-// since the last Updated.
-func (h *Health) QueuedUpdate(f hnslb.Family) {
+// Behind says that work of a family waits since some time, and for what. Until Updated, the
+// family is late when that was long ago.
+func (h *Health) Behind(f hnslb.Family, since time.Time, why string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if _, waits := h.queued[f]; !waits {
-		h.queued[f] = h.cfg.Clock.Now()
-	}
+	h.behind[f] = lag{since, why}
 }
 
-// Updated says that all work of a family that was queued so far was tried. Whoever calls
-// it must have taken that work up before: work queued meanwhile is forgotten here.
+// Updated says that all work of a family was tried.
 func (h *Health) Updated(f hnslb.Family) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	delete(h.queued, f)
+	delete(h.behind, f)
 	h.updated[f] = h.cfg.Clock.Now()
 }
 
@@ -86,11 +88,18 @@ func (h *Health) status() status {
 	defer h.mu.Unlock()
 	now := h.cfg.Clock.Now()
 	out := status{CurrentTime: now, Healthy: true, Families: map[string]familyStatus{}}
-	for f, updated := range h.updated {
-		queued, waits := h.queued[f]
-		healthy := !waits || now.Sub(queued) < 2*h.cfg.SyncPeriod
-		out.Families[f.String()] = familyStatus{LastUpdated: updated, Healthy: healthy}
-		out.Healthy = out.Healthy && healthy
+	for _, f := range []hnslb.Family{hnslb.IPv4, hnslb.IPv6} {
+		updated, known := h.updated[f]
+		behind, waits := h.behind[f]
+		if !known && !waits {
+			continue
+		}
+		family := familyStatus{LastUpdated: updated, Healthy: !waits || now.Sub(behind.since) < 2*h.cfg.SyncPeriod}
+		if !family.Healthy {
+			family.BehindSince, family.Reason = &behind.since, behind.why
+		}
+		out.Families[f.String()] = family
+		out.Healthy = out.Healthy && family.Healthy
 		if updated.After(out.LastUpdated) {
 			out.LastUpdated = updated
 		}

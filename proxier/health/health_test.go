@@ -34,12 +34,12 @@ func get(t *testing.T, h http.Handler, path string) (*httptest.ResponseRecorder,
 	return w, w.Body.String()
 }
 
-// TestContract holds codes and bodies of both probes, byte for byte as kube-proxy 1.36
-// sends them.
+// TestContract holds codes and bodies of both probes, byte for byte as kube-proxy 1.36 sends
+// them; a family that is late says since when and why in addition.
 func TestContract(t *testing.T) {
 	type step func(*health.Health, *testingclock.FakeClock)
 	queued := func(f hnslb.Family) step {
-		return func(h *health.Health, _ *testingclock.FakeClock) { h.QueuedUpdate(f) }
+		return func(h *health.Health, c *testingclock.FakeClock) { h.Behind(f, c.Now(), "HNS is away") }
 	}
 	updated := func(f hnslb.Family) step { return func(h *health.Health, _ *testingclock.FakeClock) { h.Updated(f) } }
 	after := func(d time.Duration) step { return func(_ *health.Health, c *testingclock.FakeClock) { c.Step(d) } }
@@ -56,11 +56,17 @@ func TestContract(t *testing.T) {
 		healthz: `{"lastUpdated":"0001-01-01T00:00:00Z","currentTime":"2026-01-02T00:00:00Z","nodeEligible":false,"healthy":true}`,
 		livez:   `{"lastUpdated":"2026-01-02T00:00:00Z","currentTime":"2026-01-02T00:00:00Z","healthy":true}`,
 	}, {
-		name:        "starting, however long the first sync takes",
-		steps:       []step{eligible(true), queued(v4), after(time.Hour)},
+		name:        "starting, and the first sync gets on",
+		steps:       []step{eligible(true), queued(v4), after(time.Hour), queued(v4)},
 		healthzCode: 200, livezCode: 200,
-		healthz: `{"lastUpdated":"2026-01-02T01:00:00Z","currentTime":"2026-01-02T01:00:00Z","nodeEligible":true,"healthy":true}`,
-		livez:   `{"lastUpdated":"2026-01-02T01:00:00Z","currentTime":"2026-01-02T01:00:00Z","healthy":true}`,
+		healthz: `{"lastUpdated":"2026-01-02T01:00:00Z","currentTime":"2026-01-02T01:00:00Z","nodeEligible":true,"healthy":true,"status":{"IPv4":{"lastUpdated":"0001-01-01T00:00:00Z","healthy":true}}}`,
+		livez:   `{"lastUpdated":"2026-01-02T01:00:00Z","currentTime":"2026-01-02T01:00:00Z","healthy":true,"status":{"IPv4":{"lastUpdated":"0001-01-01T00:00:00Z","healthy":true}}}`,
+	}, {
+		name:        "starting, and HNS never comes",
+		steps:       []step{eligible(true), queued(v4), after(2 * period)},
+		healthzCode: 503, livezCode: 503,
+		healthz: `{"lastUpdated":"0001-01-01T00:00:00Z","currentTime":"2026-01-02T00:01:00Z","nodeEligible":true,"healthy":false,"status":{"IPv4":{"lastUpdated":"0001-01-01T00:00:00Z","healthy":false,"behindSince":"2026-01-02T00:00:00Z","reason":"HNS is away"}}}`,
+		livez:   `{"lastUpdated":"0001-01-01T00:00:00Z","currentTime":"2026-01-02T00:01:00Z","healthy":false,"status":{"IPv4":{"lastUpdated":"0001-01-01T00:00:00Z","healthy":false,"behindSince":"2026-01-02T00:00:00Z","reason":"HNS is away"}}}`,
 	}, {
 		name:        "synced long ago and nothing to do",
 		steps:       []step{eligible(true), queued(v4), updated(v4), after(time.Hour)},
@@ -74,12 +80,12 @@ func TestContract(t *testing.T) {
 		healthz: `{"lastUpdated":"2026-01-02T00:00:59.999999999Z","currentTime":"2026-01-02T00:00:59.999999999Z","nodeEligible":true,"healthy":true,"status":{"IPv4":{"lastUpdated":"2026-01-02T00:00:00Z","healthy":true}}}`,
 		livez:   `{"lastUpdated":"2026-01-02T00:00:59.999999999Z","currentTime":"2026-01-02T00:00:59.999999999Z","healthy":true,"status":{"IPv4":{"lastUpdated":"2026-01-02T00:00:00Z","healthy":true}}}`,
 	}, {
-		name: "one family is late, counted from its oldest work",
-		steps: []step{eligible(true), updated(v4), updated(v6), queued(v6), after(period), queued(v6), after(period - time.Second),
+		name: "one family is late",
+		steps: []step{eligible(true), updated(v4), updated(v6), queued(v6), after(2*period - time.Second),
 			updated(v4), after(time.Second)},
 		healthzCode: 503, livezCode: 503,
-		healthz: `{"lastUpdated":"2026-01-02T00:00:59Z","currentTime":"2026-01-02T00:01:00Z","nodeEligible":true,"healthy":false,"status":{"IPv4":{"lastUpdated":"2026-01-02T00:00:59Z","healthy":true},"IPv6":{"lastUpdated":"2026-01-02T00:00:00Z","healthy":false}}}`,
-		livez:   `{"lastUpdated":"2026-01-02T00:00:59Z","currentTime":"2026-01-02T00:01:00Z","healthy":false,"status":{"IPv4":{"lastUpdated":"2026-01-02T00:00:59Z","healthy":true},"IPv6":{"lastUpdated":"2026-01-02T00:00:00Z","healthy":false}}}`,
+		healthz: `{"lastUpdated":"2026-01-02T00:00:59Z","currentTime":"2026-01-02T00:01:00Z","nodeEligible":true,"healthy":false,"status":{"IPv4":{"lastUpdated":"2026-01-02T00:00:59Z","healthy":true},"IPv6":{"lastUpdated":"2026-01-02T00:00:00Z","healthy":false,"behindSince":"2026-01-02T00:00:00Z","reason":"HNS is away"}}}`,
+		livez:   `{"lastUpdated":"2026-01-02T00:00:59Z","currentTime":"2026-01-02T00:01:00Z","healthy":false,"status":{"IPv4":{"lastUpdated":"2026-01-02T00:00:59Z","healthy":true},"IPv6":{"lastUpdated":"2026-01-02T00:00:00Z","healthy":false,"behindSince":"2026-01-02T00:00:00Z","reason":"HNS is away"}}}`,
 	}, {
 		name:        "late and caught up",
 		steps:       []step{eligible(true), updated(v4), queued(v4), after(time.Hour), updated(v4)},
@@ -131,7 +137,7 @@ func TestContract(t *testing.T) {
 func TestDefaults(t *testing.T) {
 	h := health.New(health.Config{SyncPeriod: period})
 	h.SetNodeEligible(true)
-	h.QueuedUpdate(v4)
+	h.Behind(v4, time.Now(), "")
 	h.Updated(v4)
 	if w, body := get(t, h.Healthz(), "/"); w.Code != 200 {
 		t.Errorf("status %d: %s", w.Code, body)

@@ -26,6 +26,9 @@ type status struct {
 type familyStatus struct {
 	LastUpdated time.Time `json:"lastUpdated"`
 	Healthy     bool      `json:"healthy"`
+	// BehindSince and Reason say since when a family that is not healthy is late, and why.
+	BehindSince *time.Time `json:"behindSince,omitempty"`
+	Reason      string     `json:"reason,omitempty"`
 }
 
 // Healthz answers /healthz: 200 when the proxy is healthy and the node eligible, else 503.

@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
-	"github.com/hnsproxy/hnsproxy/proxier/apply"
+	"github.com/hnsproxy/hnsproxy/proxier/backoff"
 	"github.com/hnsproxy/hnsproxy/proxier/desired"
 	"github.com/hnsproxy/hnsproxy/proxier/services"
 	"k8s.io/apimachinery/pkg/util/sets"
@@ -28,14 +28,14 @@ type portWorker struct {
 	// addresses to listen on, and when they were read.
 	addresses map[hnslb.Family][]netip.Addr
 	read      time.Time
-	backoff   *apply.Backoff[services.Name]
+	backoff   *backoff.Backoff[services.Name]
 }
 
 func newPortWorker(n *NodePorts) *portWorker {
 	return &portWorker{
 		ports:   n,
 		open:    map[services.Name]map[netip.AddrPort]*openPort{},
-		backoff: apply.NewBackoff[services.Name](n.cfg.Seed),
+		backoff: backoff.New[services.Name](n.cfg.Seed),
 	}
 }
 

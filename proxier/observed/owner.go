@@ -4,6 +4,7 @@
 package observed
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
@@ -30,6 +31,13 @@ func ownLoadBalancer(lb hnslb.LoadBalancer, foreign map[hnslb.ID]bool) bool {
 		}
 	}
 	return true
+}
+
+// ownHalf tells whether a half-made load balancer, which has no mapping, is ours, by what is
+// left to tell.
+func ownHalf(lb hnslb.LoadBalancer, foreign map[hnslb.ID]bool) bool {
+	return lb.Flags&^ownFlags == 0 && len(lb.VIPs) <= 1 &&
+		!slices.ContainsFunc(lb.Endpoints, func(id hnslb.ID) bool { return foreign[id] })
 }
 
 // ownEndpoint tells whether an endpoint of our network is ours: remote, with the made-up

@@ -64,7 +64,7 @@ func (v *View) Match(lb *LoadBalancer, want hnslb.LoadBalancer, endpoints []*End
 	switch {
 	case same != asked, lb.outdated:
 		return Different
-	case held != asked, lb.InternalPort != want.Mappings[0].InternalPort, lb.dangling > 0,
+	case lb.doubtful, held != asked, lb.InternalPort != want.Mappings[0].InternalPort, lb.dangling > 0,
 		!sameSet(lb.Endpoints, endpoints):
 		return InPlace
 	}
@@ -82,46 +82,4 @@ func sortedIDs(eps []*Endpoint) []hnslb.ID {
 	}
 	slices.Sort(out)
 	return out
-}
-
-// drift compares two views, the receiver being the older one. Endpoints of others come and
-// go by right.
-func (v *View) drift(now *View) Drift {
-	var d Drift
-	keys := map[hnslb.FrontendKey]bool{}
-	for k, lb := range v.lbs {
-		if o := now.lbs[k]; o == nil || !lb.same(o) {
-			keys[k] = true
-		}
-	}
-	for k := range now.lbs {
-		if v.lbs[k] == nil {
-			keys[k] = true
-		}
-	}
-	ips := map[netip.Addr]bool{}
-	for id, e := range v.endpoints {
-		if e.Ours && now.endpoints[id] == nil {
-			ips[e.IP] = true
-		}
-	}
-	for id, e := range now.endpoints {
-		if e.Ours && v.endpoints[id] == nil {
-			ips[e.IP] = true
-		}
-	}
-	for k := range keys {
-		d.Frontends = append(d.Frontends, k)
-	}
-	for ip := range ips {
-		d.Endpoints = append(d.Endpoints, ip)
-	}
-	slices.SortFunc(d.Frontends, hnslb.FrontendKey.Compare)
-	slices.SortFunc(d.Endpoints, netip.Addr.Compare)
-	return d
-}
-
-func (lb *LoadBalancer) same(o *LoadBalancer) bool {
-	return lb.ID == o.ID && lb.InternalPort == o.InternalPort && lb.Shape == o.Shape &&
-		lb.Ours == o.Ours && lb.dangling == o.dangling && sameSet(lb.Endpoints, o.Endpoints)
 }

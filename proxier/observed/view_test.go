@@ -145,7 +145,7 @@ func TestDrift(t *testing.T) {
 	if d := v.Replace([]hnslb.Endpoint{remote(pod), foreign}, []hnslb.LoadBalancer{balancer("lb", 0, "e")}); len(d.Endpoints)+len(d.Frontends) > 0 {
 		t.Errorf("nothing of ours changed, drift is %+v", d)
 	}
-	want := Drift{Frontends: []hnslb.FrontendKey{key()}, Endpoints: []netip.Addr{pod}}
+	want := Drift{Frontends: []hnslb.FrontendKey{key()}, Endpoints: []netip.Addr{pod}, Addresses: []netip.Addr{pod}}
 	if diff := cmp.Diff(want, v.Replace([]hnslb.Endpoint{foreign}, []hnslb.LoadBalancer{balancer("lb", 0, "e")}), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
 		t.Errorf("an endpoint is gone, its load balancer dangles (-want +got):\n%s", diff)
 	}

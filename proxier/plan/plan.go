@@ -47,7 +47,7 @@ type Unit struct {
 	Blocked desired.Note
 	// Waiting are local backends that HNS does not have yet (law 10).
 	Waiting []netip.Addr
-	// Held are backends left out since their endpoint failed a moment ago.
+	// Held are backends left out since nothing may rest on their endpoint for now.
 	Held []netip.Addr
 	// Evict are addresses whose endpoint must make room: for a local one, or for one
 	// with another provider address.
@@ -71,8 +71,11 @@ type Input struct {
 	Env   *desired.Env
 	// Modify tells whether HNS changes load balancers in place.
 	Modify bool
-	// Held tells whether the endpoint of an address failed a moment ago; nil for never.
+	// Held tells whether nothing may rest on the endpoint of an address for now: HNS refused
+	// it a moment ago, what became of it is unknown, or it is being deleted. nil for never.
 	Held func(netip.Addr) bool
+	// Unknown tells whether HNS may have the endpoint of an address or not; nil for never.
+	Unknown func(netip.Addr) bool
 }
 
 // Frontend plans one frontend.
@@ -116,8 +119,8 @@ func (u *Unit) program(in Input, f *desired.Frontend, lb *observed.LoadBalancer)
 	}
 	if len(backends) == 0 {
 		// Never an empty list (law 12), and never the endpoints of yesterday: their
-		// addresses may be other pods' by now.
-		if lb != nil {
+		// addresses may be other pods' by now. What is unknown will be known in a moment.
+		if lb != nil && (in.Unknown == nil || !slices.ContainsFunc(u.Held, in.Unknown)) {
 			u.Steps = append(u.Steps, Step{Op: DeleteLoadBalancer, ID: lb.ID, Key: f.Key})
 		}
 		return
@@ -207,14 +210,15 @@ func Why(in Input, ip netip.Addr) string {
 // need returns the endpoint that stands for an address in a role, or plans it.
 func (u *Unit) need(in Input, ip netip.Addr, role desired.Role) (e *observed.Endpoint, coming bool) {
 	e = in.View.Endpoint(ip)
+	held := in.Held != nil && in.Held(ip)
 	switch {
-	case e != nil && (!e.Ours || fits(in, e, role)):
+	case e != nil && !e.Ours, e != nil && fits(in, e, role) && !held:
 		return e, false
+	case held:
+		u.Held = append(u.Held, ip)
+		return nil, false
 	case e != nil:
 		u.Evict = append(u.Evict, ip)
-		return nil, false
-	case in.Held != nil && in.Held(ip):
-		u.Held = append(u.Held, ip)
 		return nil, false
 	}
 	want := in.Env.RemoteEndpoint
@@ -294,6 +298,19 @@ func SourceVIP(in Input) Unit {
 	return u
 }
 
+// HalfMade plans the removal of a half-made load balancer, which a failed create left behind.
+func HalfMade(in Input, id hnslb.ID) Unit {
+	if !slices.Contains(in.View.HalfMade(), id) {
+		return Unit{}
+	}
+	return Unit{Steps: []Step{{Op: DeleteLoadBalancer, ID: id}}}
+}
+
+// Settled tells whether a unit has nothing to do, and nothing to say but what was said.
+func (u Unit) Settled() bool {
+	return len(u.Steps)+len(u.Waiting)+len(u.Held)+len(u.Evict)+len(u.Taken) == 0 && u.Blocked.Reason == ""
+}
+
 // Class orders units of one batch: what a node cannot live without first, then what is
 // not reachable at all, then what is reachable, then what has to go.
 type Class uint8
@@ -349,7 +366,7 @@ func All(in Input) (keys []hnslb.FrontendKey, ips []netip.Addr) {
 			return
 		}
 		seen[key] = true
-		if u := Frontend(in, key); len(u.Steps)+len(u.Waiting)+len(u.Held)+len(u.Evict)+len(u.Taken) > 0 || u.Blocked.Reason != "" {
+		if !Frontend(in, key).Settled() {
 			keys = append(keys, key)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 )
@@ -17,10 +18,13 @@ const (
 	ownMappingFlags = hnslb.LocalRoutedVIP | hnslb.UseMux | hnslb.PreserveDIP | hnslb.VIPExternal
 )
 
+// onItsWay tells whether a call may have been on its way when something became known.
+func onItsWay(known time.Time) bool { return time.Since(known) < 50*time.Millisecond }
+
 func (k *LawKeeper) judgeCreateEndpoint(e hnslb.Endpoint) {
 	const verb = hnslb.VerbCreateEndpoint
 	name := e.ObjectName()
-	if e.Network != k.known.network.ID {
+	if e.Network != k.known.network.ID && !onItsWay(k.known.networkSince) {
 		k.breach(4, verb, name, "it is on network %s, the node's pods are on %s", e.Network, k.known.network.ID)
 	}
 	if len(e.IPs) != 1 {
@@ -44,7 +48,9 @@ func (k *LawKeeper) judgeDeleteEndpoint(id hnslb.ID, name string) {
 	const verb = hnslb.VerbDeleteEndpoint
 	e, ok := k.known.endpoints[id]
 	if !ok {
-		k.breach(6, verb, name, "no list and no answer ever named it")
+		if !k.known.named[id] {
+			k.breach(6, verb, name, "no list and no answer ever named it")
+		}
 		return
 	}
 	switch n := k.known.network; {
@@ -101,9 +107,10 @@ func (k *LawKeeper) judgeBackends(verb hnslb.Verb, lb hnslb.LoadBalancer) {
 	for _, id := range lb.Endpoints {
 		e, ok := k.known.endpoints[id]
 		switch {
+		case !ok && onItsWay(k.known.lost[id]):
 		case !ok:
 			k.breach(8, verb, name, "it names endpoint %s, which does not exist", id)
-		case e.Network != k.known.network.ID:
+		case e.Network != k.known.network.ID && !onItsWay(k.known.networkSince):
 			k.breach(7, verb, name, "it names endpoint %s of another network", e.ObjectName())
 		case seen[id]:
 			k.breach(12, verb, name, "it names endpoint %s twice", e.ObjectName())
@@ -172,6 +179,7 @@ func (k *LawKeeper) judgeUpdateBalancer(lb hnslb.LoadBalancer) {
 	const verb = hnslb.VerbUpdateLoadBalancer
 	old, ok := k.known.balancers[lb.ID]
 	switch {
+	case !ok && k.known.named[lb.ID]:
 	case !ok:
 		k.breach(6, verb, lb.ObjectName(), "no list and no answer ever named it")
 	case !modifiable(old, lb):
@@ -185,7 +193,9 @@ func (k *LawKeeper) judgeDeleteBalancer(id hnslb.ID, name string) {
 	const verb = hnslb.VerbDeleteLoadBalancer
 	lb, ok := k.known.balancers[id]
 	if !ok {
-		k.breach(6, verb, name, "no list and no answer ever named it")
+		if !k.known.named[id] {
+			k.breach(6, verb, name, "no list and no answer ever named it")
+		}
 		return
 	}
 	if len(lb.Mappings) != 1 || len(lb.VIPs) > 1 || lb.Flags&^ownFlags != 0 || lb.Mappings[0].Flags&^ownMappingFlags != 0 {

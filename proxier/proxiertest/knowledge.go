@@ -24,10 +24,19 @@ type knowledge struct {
 	refused, vacated map[netip.Addr]int
 
 	endpointsListed, balancersListed bool
-	// doubt names the call whose outcome is unknown, until both lists were read again;
-	// doubted is when that came out.
-	doubt   string
-	doubted time.Time
+	// answers counts the answers to writes, answered says after which one an object was
+	// written or deleted last.
+	answers  int
+	answered map[hnslb.ID]int
+	// networkSince is when the network was first seen, lost when a list did not name an
+	// endpoint any more.
+	networkSince time.Time
+	lost         map[hnslb.ID]time.Time
+	// named are all objects that a list or an answer ever named.
+	named map[hnslb.ID]bool
+	// doubts are the objects of which a call may have taken effect or not, until they are
+	// listed (law 6).
+	doubts map[string]bool
 
 	modify, modifyFailed bool
 }
@@ -35,27 +44,35 @@ type knowledge struct {
 func newKnowledge() knowledge {
 	return knowledge{
 		endpoints: map[hnslb.ID]hnslb.Endpoint{}, balancers: map[hnslb.ID]hnslb.LoadBalancer{},
-		born: map[hnslb.ID]int{}, refused: map[netip.Addr]int{}, vacated: map[netip.Addr]int{},
+		answered: map[hnslb.ID]int{}, named: map[hnslb.ID]bool{}, doubts: map[string]bool{}, lost: map[hnslb.ID]time.Time{}, born: map[hnslb.ID]int{}, refused: map[netip.Addr]int{}, vacated: map[netip.Addr]int{},
 	}
 }
 
 // listed tells whether HNS was ever listed.
 func (k *knowledge) listed() bool {
-	return k.endpointsListed && k.balancersListed || k.doubt != ""
+	return k.endpointsListed && k.balancersListed
 }
 
-// setEndpoints takes a list that came after so many writes.
-func (k *knowledge) setEndpoints(eps []hnslb.Endpoint, writes int) {
-	clear(k.endpoints)
+// setEndpoints takes a list that was begun after so many answers and came after so many
+// writes. It says nothing of what was answered in between.
+func (k *knowledge) setEndpoints(eps []hnslb.Endpoint, begun, writes int) {
+	for id := range k.endpoints {
+		if k.answered[id] <= begun {
+			delete(k.endpoints, id)
+			k.lost[id] = time.Now()
+		}
+	}
 	for _, e := range eps {
-		k.putEndpoint(e, writes)
+		if k.answered[e.ID] <= begun {
+			k.putEndpoint(e, writes)
+		}
 	}
 	k.endpointsListed = true
-	k.settleDoubt()
+	k.settleDoubt(true)
 }
 
 func (k *knowledge) putEndpoint(e hnslb.Endpoint, writes int) {
-	k.endpoints[e.ID] = e
+	k.endpoints[e.ID], k.named[e.ID] = e, true
 	if _, ok := k.born[e.ID]; !ok {
 		k.born[e.ID] = writes
 	}
@@ -88,18 +105,35 @@ func (k *knowledge) available(id hnslb.ID, write int) bool {
 	return e.Remote && k.vacated[e.IPs[0]] <= write && (!ok || denied > write)
 }
 
-func (k *knowledge) setBalancers(lbs []hnslb.LoadBalancer) {
-	clear(k.balancers)
+func (k *knowledge) setBalancers(lbs []hnslb.LoadBalancer, begun int) {
+	for id := range k.balancers {
+		if k.answered[id] <= begun {
+			delete(k.balancers, id)
+		}
+	}
 	for _, lb := range lbs {
-		k.balancers[lb.ID] = lb
+		k.named[lb.ID] = true
+		if k.answered[lb.ID] <= begun {
+			k.balancers[lb.ID] = lb
+		}
 	}
 	k.balancersListed = true
-	k.settleDoubt()
+	k.settleDoubt(false)
 }
 
-func (k *knowledge) settleDoubt() {
-	if k.endpointsListed && k.balancersListed {
-		k.doubt = ""
+// answer notes that a write of an object was answered.
+func (k *knowledge) answer(id hnslb.ID) {
+	k.answers++
+	k.answered[id], k.named[id] = k.answers, true
+}
+
+// settleDoubt ends the doubts about endpoints, whose names are addresses, or about load
+// balancers.
+func (k *knowledge) settleDoubt(endpoints bool) {
+	for object := range k.doubts {
+		if _, err := netip.ParseAddr(object); (err == nil) == endpoints {
+			delete(k.doubts, object)
+		}
 	}
 }
 

@@ -95,18 +95,19 @@ func (k *LawKeeper) write(v hnslb.Verb, object string) {
 	switch {
 	case !k.known.listed():
 		k.breach(7, v, object, "HNS was not listed before")
-	case k.known.doubt != "" && time.Now().After(k.known.doubted):
-		// A call of the same instant was on its way already. A load balancer is made of endpoint IDs and an endpoint is deleted because no
-		// load balancer names it: every write rests on both lists.
-		k.breach(6, v, object, "the outcome of %s is unknown and HNS was not listed since", k.known.doubt)
+	case k.known.doubts[object] && (v == hnslb.VerbCreateEndpoint || v == hnslb.VerbCreateLoadBalancer):
+		// What has an ID may be changed or deleted again.
+		k.breach(6, v, object, "what became of an earlier call is unknown and HNS was not listed since")
 	}
 }
 
 // after takes note of how a write ended.
 func (k *LawKeeper) after(v hnslb.Verb, object string, err error) {
+	if gone(err) {
+		delete(k.known.doubts, object)
+	}
 	if hnslb.OutcomeUnknown(err) {
-		k.known.doubt, k.known.doubted = string(v)+" "+object, time.Now()
-		k.known.endpointsListed, k.known.balancersListed = false, false
+		k.known.doubts[object] = true
 	}
 }
 
@@ -128,29 +129,41 @@ func (k *LawKeeper) Network(ctx context.Context, name string) (hnslb.Network, er
 	defer k.mu.Unlock()
 	if err == nil && name == k.opts.Network {
 		k.moved = k.moved || n.ID == k.known.network.ID && n.ManagementIP != k.known.network.ManagementIP
+		if was := k.known.network.ID; was != "" && was != n.ID {
+			k.known.networkSince = time.Now()
+		}
 		k.known.network = n
 	}
 	return n, err
 }
 
+// answers counts the writes that were answered.
+func (k *LawKeeper) answers() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.known.answers
+}
+
 // Endpoints is part of hnslb.Driver.
 func (k *LawKeeper) Endpoints(ctx context.Context) ([]hnslb.Endpoint, error) {
+	begun := k.answers()
 	eps, err := k.inner.Endpoints(ctx)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if err == nil {
-		k.known.setEndpoints(eps, k.writes)
+		k.known.setEndpoints(eps, begun, k.writes)
 	}
 	return eps, err
 }
 
 // LoadBalancers is part of hnslb.Driver.
 func (k *LawKeeper) LoadBalancers(ctx context.Context) ([]hnslb.LoadBalancer, error) {
+	begun := k.answers()
 	lbs, err := k.inner.LoadBalancers(ctx)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if err == nil {
-		k.known.setBalancers(lbs)
+		k.known.setBalancers(lbs, begun)
 	}
 	return lbs, err
 }
@@ -168,6 +181,7 @@ func (k *LawKeeper) CreateEndpoint(ctx context.Context, e hnslb.Endpoint) (hnslb
 	switch {
 	case err == nil:
 		k.known.putEndpoint(made, k.writes)
+		k.known.answer(made.ID)
 	case len(e.IPs) == 1:
 		k.known.refuse(e.IPs[0], k.writes)
 	}
@@ -187,6 +201,7 @@ func (k *LawKeeper) DeleteEndpoint(ctx context.Context, id hnslb.ID) error {
 	k.after(hnslb.VerbDeleteEndpoint, name, err)
 	if gone(err) {
 		k.known.dropEndpoint(id, k.writes)
+		k.known.answer(id)
 	}
 	return err
 }
@@ -204,6 +219,7 @@ func (k *LawKeeper) CreateLoadBalancer(ctx context.Context, lb hnslb.LoadBalance
 	k.after(hnslb.VerbCreateLoadBalancer, lb.ObjectName(), err)
 	if err == nil {
 		k.known.balancers[made.ID] = made
+		k.known.answer(made.ID)
 	}
 	return made, err
 }
@@ -221,6 +237,7 @@ func (k *LawKeeper) UpdateLoadBalancer(ctx context.Context, lb hnslb.LoadBalance
 	k.after(hnslb.VerbUpdateLoadBalancer, lb.ObjectName(), err)
 	if err == nil {
 		k.known.balancers[held.ID] = held
+		k.known.answer(held.ID)
 	}
 	if hnslb.ErrorClass(err) == hnslb.Unsupported || err == nil && !sameIDs(held.Endpoints, lb.Endpoints) {
 		// This HNS cannot modify after all: making anew is right from now on.
@@ -249,6 +266,7 @@ func (k *LawKeeper) DeleteLoadBalancer(ctx context.Context, id hnslb.ID) error {
 		return err
 	}
 	delete(k.known.balancers, id)
+	k.known.answer(id)
 	if key, one := lb.Key(); ok && one && k.known.holder(key) == nil {
 		k.dropped[key] = &dropped{lb: lb, write: write}
 	}

@@ -165,7 +165,8 @@ func (w *world) start() {
 	}
 	w.started = true
 	healthy := health.New(health.Config{SyncPeriod: 30 * time.Second, Clock: &w.clock})
-	w.proxy = proxier.New(proxier.Config{
+	var err error
+	w.proxy, err = proxier.New(proxier.Config{
 		Health:      healthy,
 		Driver:      w.driver(),
 		Network:     PodNetwork,
@@ -183,6 +184,9 @@ func (w *world) start() {
 		Clock:  &w.clock,
 		Seed:   w.way.Variant.Seed,
 	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
 	w.proxy.SetNode(w.node)
 	w.checkedBy(healthy)
 	for _, o := range w.objects {

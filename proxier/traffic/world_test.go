@@ -86,12 +86,15 @@ func (w *world) start() {
 	if w.machine.SourceVIP {
 		options.SourceVIP = sourceVIP()
 	}
-	w.proxy = proxier.New(proxier.Config{
+	w.proxy, err = proxier.New(proxier.Config{
 		Driver: w.hns, Network: networkName, Options: options,
 		Node:        proxied.Node{Name: nodeName},
 		AuditPeriod: 24 * time.Hour, Gather: 50 * time.Millisecond,
 		Metrics: metrics.New(prometheus.NewRegistry()), Logger: klog.Logger{}, Clock: clock.RealClock{},
 	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
 	w.setNode()
 	for _, s := range w.services {
 		w.tellService(nil, s)

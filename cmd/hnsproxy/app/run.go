@@ -141,8 +141,9 @@ func (p *program) build(ctx context.Context) error {
 		OnLivez:    p.metrics.LivezServed,
 	})
 	counted := metrics.Instrument(hnslb.WithTimeout(driver, o.HNSCallTimeout), p.metrics, p.deps.Clock)
-	p.watch = watch.Config{Bare: driver, Driver: counted, Network: o.Network, Clock: p.deps.Clock, Logger: p.logger}
-	p.proxier = proxier.New(proxier.Config{
+	p.watch = watch.Config{Bare: driver, Driver: metrics.Instrument(driver, p.metrics, p.deps.Clock), Network: o.Network, Clock: p.deps.Clock, Logger: p.logger}
+	p.proxier, err = proxier.New(proxier.Config{
+		CallTimeout: o.HNSCallTimeout,
 		Driver:      counted,
 		Network:     o.Network,
 		Node:        o.node(),
@@ -156,6 +157,9 @@ func (p *program) build(ctx context.Context) error {
 		Clock:       p.deps.Clock,
 		Seed:        seed,
 	})
+	if err != nil {
+		return err
+	}
 	p.ports = health.NewNodePorts(health.NodePortsConfig{
 		Healthy:        p.health.Healthy,
 		Addresses:      options.NodePortAddresses,
@@ -265,7 +269,7 @@ func (p *program) proxy(ctx context.Context) error {
 // hnsChanged makes the proxier look at HNS, which may have lost anything.
 func (p *program) hnsChanged(c hnslb.Change) {
 	p.logger.V(2).Info("HNS changed", "change", c)
-	p.proxier.Audit()
+	p.proxier.HNSChanged(c)
 }
 
 // emulate starts what goes on around an emulated HNS, and returns what to do at the end.

@@ -94,7 +94,10 @@ func TestPendingIsNotStuck(t *testing.T) {
 		}
 		reg := prometheus.NewRegistry()
 		m := metrics.New(reg)
-		p := proxier.New(proxier.Config{Driver: e, Network: "net", Node: services.Node{Name: "me"}, AuditPeriod: time.Hour, Metrics: m, Clock: clock.RealClock{}})
+		p, err := proxier.New(proxier.Config{Driver: e, Network: "net", Node: services.Node{Name: "me"}, AuditPeriod: time.Hour, Metrics: m, Clock: clock.RealClock{}})
+		if err != nil {
+			t.Fatal(err)
+		}
 		stop := proxiertest.Start(p.Run)
 		synctest.Wait()
 		m.ServiceChange()

@@ -1,7 +1,7 @@
 // Copyright The hnsproxy Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package apply
+package backoff
 
 import (
 	"errors"
@@ -15,7 +15,7 @@ var errRefused = errors.New("refused")
 // TestBackoff: each failure of an object lets it wait longer, up to a minute, while
 // others are not held up; success forgets.
 func TestBackoff(t *testing.T) {
-	b := NewBackoff[string](1)
+	b := New[string](1)
 	now := time.Unix(1000, 0)
 	last := time.Duration(0)
 	for i := range 20 {
@@ -53,7 +53,7 @@ func TestBackoff(t *testing.T) {
 
 // TestHurry: a new desired value is tried at once, but the next failure waits no shorter.
 func TestHurry(t *testing.T) {
-	b := NewBackoff[string](1)
+	b := New[string](1)
 	now := time.Unix(1000, 0)
 	for range 5 {
 		b.Failed("a", errRefused, now)

@@ -1,30 +1,46 @@
 // Copyright The hnsproxy Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package proxier
+package engine
 
 import (
 	"net/netip"
+	"time"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/proxier/plan"
 )
 
-// task is one object to look at: a frontend, or the endpoints of an address.
+// task is one object to look at: a frontend, the endpoints of an address, or a half-made load
+// balancer.
 type task struct {
 	key hnslb.FrontendKey
 	ip  netip.Addr
+	id  hnslb.ID
 }
 
 func frontendTask(k hnslb.FrontendKey) task { return task{key: k} }
 func endpointTask(ip netip.Addr) task       { return task{ip: ip} }
 
-func (t task) isEndpoint() bool { return t.ip.IsValid() }
+func (t task) isFrontend() bool { return !t.ip.IsValid() && t.id == "" }
+
+func (t task) family() hnslb.Family {
+	switch {
+	case t.ip.IsValid():
+		return hnslb.FamilyOf(t.ip)
+	case t.id != "":
+		return hnslb.IPv4
+	}
+	return t.key.Family
+}
 
 // String names the object as logs and errors do.
 func (t task) String() string {
-	if t.isEndpoint() {
+	switch {
+	case t.ip.IsValid():
 		return "endpoint " + t.ip.String()
+	case t.id != "":
+		return "load balancer " + string(t.id)
 	}
 	return "frontend " + t.key.String()
 }
@@ -43,8 +59,9 @@ type queue struct {
 }
 
 type queued struct {
-	task task
-	seq  uint64
+	task  task
+	seq   uint64
+	since time.Time
 }
 
 func newQueue() *queue { return &queue{class: map[task]plan.Class{}} }
@@ -52,13 +69,27 @@ func newQueue() *queue { return &queue{class: map[task]plan.Class{}} }
 func (q *queue) len() int { return len(q.class) }
 
 // add queues a task, or moves it to a more urgent class.
-func (q *queue) add(t task, c plan.Class) {
+func (q *queue) add(t task, c plan.Class, now time.Time) {
 	if old, ok := q.class[t]; ok && old <= c {
 		return
 	}
 	q.class[t] = c
 	q.seq++
-	q.lines[c] = append(q.lines[c], queued{t, q.seq})
+	q.lines[c] = append(q.lines[c], queued{t, q.seq, now})
+}
+
+// remove takes a task out.
+func (q *queue) remove(t task) { delete(q.class, t) }
+
+// oldest returns since when the oldest task waits, the zero time for none.
+func (q *queue) oldest() time.Time {
+	var first time.Time
+	for c := range q.lines {
+		if q.trim(c); len(q.lines[c]) > 0 {
+			first = earliest(first, q.lines[c][0].since)
+		}
+	}
+	return first
 }
 
 // pop takes the next task.

@@ -1,7 +1,7 @@
 // Copyright The hnsproxy Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package proxier
+package engine
 
 import (
 	"time"
@@ -23,31 +23,30 @@ type reservation struct {
 
 // reserve begins the reservation of a critical Service that was deleted, and ends that of one
 // that is back. before are the frontends that the Service had.
-func (p *Proxier) reserve(in services.Input, before []*desired.Frontend) {
+func (e *Engine) reserve(in services.Input, before []*desired.Frontend) {
 	if in.Service != nil {
-		delete(p.reserved, in.Name)
+		delete(e.reserved, in.Name)
 		return
 	}
 	if frontends := desired.Reserve(before); len(frontends) > 0 {
-		p.reserved[in.Name] = reservation{frontends, p.cfg.Clock.Now().Add(reservationTime)}
+		e.reserved[in.Name] = reservation{frontends, e.now.Add(reservationTime)}
 	}
 }
 
 // releaseReserved ends the reservations whose time is over.
-func (p *Proxier) releaseReserved() {
-	now := p.cfg.Clock.Now()
-	for name, r := range p.reserved {
-		if !now.Before(r.until) {
-			delete(p.reserved, name)
-			p.computeService(p.input(), services.Input{Name: name})
+func (e *Engine) releaseReserved() {
+	for name, r := range e.reserved {
+		if !e.now.Before(r.until) {
+			delete(e.reserved, name)
+			e.setService(e.input(), services.Input{Name: name})
 		}
 	}
 }
 
 // nextRelease returns when the next reservation ends, the zero time for never.
-func (p *Proxier) nextRelease() time.Time {
+func (e *Engine) nextRelease() time.Time {
 	var next time.Time
-	for _, r := range p.reserved {
+	for _, r := range e.reserved {
 		if next.IsZero() || r.until.Before(next) {
 			next = r.until
 		}

@@ -1,10 +1,11 @@
 // Copyright The hnsproxy Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package proxier
+package engine
 
 import (
 	"testing"
+	"time"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/proxier/plan"
@@ -16,13 +17,13 @@ func numbered(port uint16) task {
 
 func TestQueueOrder(t *testing.T) {
 	q := newQueue()
-	q.add(numbered(1), plan.Leftover)
-	q.add(numbered(2), plan.Missing)
-	q.add(numbered(3), plan.Critical)
-	q.add(numbered(4), plan.Missing)
-	q.add(numbered(4), plan.Missing)  // already there
-	q.add(numbered(1), plan.Changed)  // moves forward
-	q.add(numbered(2), plan.Leftover) // does not move back
+	q.add(numbered(1), plan.Leftover, time.Time{})
+	q.add(numbered(2), plan.Missing, time.Time{})
+	q.add(numbered(3), plan.Critical, time.Time{})
+	q.add(numbered(4), plan.Missing, time.Time{})
+	q.add(numbered(4), plan.Missing, time.Time{})  // already there
+	q.add(numbered(1), plan.Changed, time.Time{})  // moves forward
+	q.add(numbered(2), plan.Leftover, time.Time{}) // does not move back
 	for i, want := range []uint16{3, 2, 4, 1} {
 		if got, ok := q.pop(); !ok || got != numbered(want) {
 			t.Fatalf("pop %d is %s, %v, want frontend %d", i, got, ok, want)
@@ -36,10 +37,10 @@ func TestQueueOrder(t *testing.T) {
 // TestQueueTakesBack: a task that was taken may come again, into any class.
 func TestQueueTakesBack(t *testing.T) {
 	q := newQueue()
-	q.add(numbered(1), plan.Leftover)
-	q.add(numbered(1), plan.Critical)
+	q.add(numbered(1), plan.Leftover, time.Time{})
+	q.add(numbered(1), plan.Critical, time.Time{})
 	q.pop()
-	q.add(numbered(1), plan.Leftover)
+	q.add(numbered(1), plan.Leftover, time.Time{})
 	if got, ok := q.pop(); !ok || got != numbered(1) {
 		t.Fatalf("got %s, %v", got, ok)
 	}
@@ -52,10 +53,10 @@ func TestQueueTakesBack(t *testing.T) {
 // for longer than one round of the fairness rule.
 func TestQueueStarvesNobody(t *testing.T) {
 	q := newQueue()
-	q.add(numbered(9), plan.LeftoverEndpoint)
+	q.add(numbered(9), plan.LeftoverEndpoint, time.Time{})
 	for i := range fairness {
-		q.add(numbered(uint16(100+2*i)), plan.Critical)
-		q.add(numbered(uint16(101+2*i)), plan.Missing)
+		q.add(numbered(uint16(100+2*i)), plan.Critical, time.Time{})
+		q.add(numbered(uint16(101+2*i)), plan.Missing, time.Time{})
 		if got, _ := q.pop(); got == numbered(9) {
 			return
 		}

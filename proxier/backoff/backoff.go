@@ -1,7 +1,8 @@
 // Copyright The hnsproxy Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package apply
+// Package backoff keeps the waits of objects that fail, each on its own (law 9).
+package backoff
 
 import (
 	"math/rand/v2"
@@ -15,6 +16,10 @@ import (
 const (
 	firstWait = 100 * time.Millisecond
 	lastWait  = time.Minute
+	// From so many failing objects on, each waits so much longer for each of them: 500 are
+	// tried about 100 times a minute.
+	crowd     = 64
+	crowdWait = 700 * time.Millisecond
 )
 
 // Backoff keeps the waits of objects that fail, each on its own (law 9). It is not safe
@@ -30,8 +35,8 @@ type waiting struct {
 	err   error
 }
 
-// NewBackoff makes an empty Backoff. Seed decides the jitter.
-func NewBackoff[K comparable](seed uint64) *Backoff[K] {
+// New makes an empty Backoff. Seed decides the jitter.
+func New[K comparable](seed uint64) *Backoff[K] {
 	return &Backoff[K]{random: rand.New(rand.NewPCG(seed, 1)), waits: map[K]*waiting{}}
 }
 
@@ -43,7 +48,8 @@ func (b *Backoff[K]) Failed(k K, err error, now time.Time) time.Time {
 		b.waits[k] = w
 	}
 	w.err = err
-	d := min(w.steps.Step(), lastWait)
+	// Many that fail together share what HNS is asked for failing ones.
+	d := max(min(w.steps.Step(), lastWait), time.Duration(len(b.waits)-crowd)*crowdWait)
 	// A fifth more or less, so that what failed together is not tried together.
 	w.due = now.Add(time.Duration(float64(d) * (0.8 + 0.4*b.random.Float64())))
 	return w.due
@@ -99,3 +105,12 @@ func (b *Backoff[K]) Next() time.Time {
 
 // Len returns how many objects have failed and not succeeded since.
 func (b *Backoff[K]) Len() int { return len(b.waits) }
+
+// Forget drops the objects that are told of no more.
+func (b *Backoff[K]) Forget(gone func(K) bool) {
+	for k, w := range b.waits {
+		if w.due.IsZero() && gone(k) {
+			delete(b.waits, k)
+		}
+	}
+}

@@ -1,0 +1,453 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/proxier/plan"
+)
+
+const (
+	// width lets one call wait in HNS while another writes: HNS writes one at a time, but
+	// around each write hcsshim makes four calls that write nothing. More would only keep the
+	// network plugin's calls waiting behind ours.
+	width = 2
+	// A call that takes much longer than others do gives its place to another one. It hangs
+	// from then on: its object waits for it, and nothing else does.
+	leastPatience, mostPatience = 250 * time.Millisecond, 10 * time.Second
+	patienceFactor              = 8
+	// mostSteps bounds the calls that one task takes in one go. A plan that wants more does
+	// not come to an end: HNS shows something otherwise than it was asked for.
+	mostSteps = 64
+)
+
+// Call is one call of the driver.
+type Call struct {
+	ID   uint64
+	Step plan.Step
+	// LoadBalancer to create or to update.
+	LoadBalancer hnslb.LoadBalancer
+
+	task  task
+	unit  *unit
+	began time.Time
+	// hanging: it gave its place to others. told: that was told. orphan: HNS ended meanwhile.
+	hanging, told, orphan bool
+}
+
+// unit is a task under way: first the endpoints that its load balancer needs, then the load
+// balancer itself, planned anew after each call.
+type unit struct {
+	task    task
+	since   time.Time
+	creates []plan.Step
+	// open counts the endpoints under way, whoever asked for them.
+	open int
+	// steps counts its calls, but for the endpoints of a load balancer.
+	steps int
+	// dark: its load balancer was deleted to be made anew.
+	dark bool
+	// rounds counts how often its endpoints were made.
+	rounds int
+}
+
+// calls are all calls and units under way.
+type calls struct {
+	next uint64
+	open map[uint64]*Call
+	busy map[task]*Call
+	// units by task; making are those with endpoints to make, in order.
+	units  map[task]*unit
+	making []*unit
+	// waiting are the units that wait for what becomes of an address.
+	waiting map[netip.Addr][]*unit
+	// alone is a unit whose calls must be adjacent (law 8).
+	alone *unit
+	// deletes counts deletions of endpoints under way.
+	deletes int
+	// pace is how long calls take of late; stuck counts those that hang since one returned.
+	pace  time.Duration
+	stuck int
+	// notBefore is when the next call may begin, by Config.Share.
+	notBefore time.Time
+}
+
+func newCalls() calls {
+	return calls{open: map[uint64]*Call{}, busy: map[task]*Call{}, units: map[task]*unit{}, waiting: map[netip.Addr][]*unit{}}
+}
+
+// running counts the calls that have a place.
+func (c *calls) running() int {
+	n := 0
+	for _, call := range c.open {
+		if !call.hanging {
+			n++
+		}
+	}
+	return n
+}
+
+func (c *calls) hanging() int { return len(c.open) - c.running() }
+
+func (c *calls) working() int { return len(c.units) }
+
+// oldest returns since when the oldest unit is under way, but for those whose call hangs.
+func (c *calls) oldest() time.Time {
+	var first time.Time
+	for _, u := range c.units {
+		first = earliest(first, u.since)
+	}
+	return first
+}
+
+// patience is how long a call may take before it gives its place away.
+func (c *calls) patience() time.Duration {
+	p := min(max(patienceFactor*c.pace, leastPatience), mostPatience)
+	return min(p<<min(c.stuck/width, 8), 4*mostPatience)
+}
+
+// due returns when a call that is under way has taken too long.
+func (c *calls) due(timeout time.Duration) time.Time {
+	next := time.Time{}
+	for _, call := range c.open {
+		switch {
+		case !call.hanging:
+			next = earliest(next, call.began.Add(c.patience()))
+		case !call.told && timeout > 0:
+			next = earliest(next, call.began.Add(timeout))
+		}
+	}
+	return earliest(next, c.notBefore)
+}
+
+// orphan says that no call that is under way will return.
+func (c *calls) orphan() {
+	for _, call := range c.open {
+		call.orphan = true
+	}
+}
+
+// issue begins as many calls as there is room for.
+func (e *Engine) issue() []Call {
+	var out []Call
+	c := &e.calls
+	if !c.notBefore.IsZero() {
+		if e.now.Before(c.notBefore) {
+			return nil
+		}
+		c.notBefore = time.Time{}
+	}
+	for e.trusted() && !e.recomputing && c.running() < width {
+		call := e.nextCall()
+		if call == nil {
+			break
+		}
+		out = append(out, *call)
+	}
+	return out
+}
+
+// nextCall returns the next call to begin, nil for none now.
+func (e *Engine) nextCall() *Call {
+	c := &e.calls
+	for {
+		if e.stopping && (c.alone == nil || !c.alone.dark) {
+			return nil
+		}
+		if c.alone != nil {
+			if c.running() > 0 {
+				return nil
+			}
+			if call := e.step(c.alone); call != nil || c.alone != nil {
+				return call
+			}
+			continue
+		}
+		if call, more := e.makeNext(); call != nil {
+			return call
+		} else if more {
+			continue
+		}
+		t, ok := e.queue.pop()
+		if !ok {
+			return nil
+		}
+		if call := e.begin(t); call != nil {
+			return call
+		}
+	}
+}
+
+// begin takes up a task and returns its first call, if it has one now.
+func (e *Engine) begin(t task) *Call {
+	_, unknown := e.unknown[t]
+	busy := e.calls.busy[t]
+	switch {
+	case unknown:
+		return nil // queued again when a list shows what became of it
+	case busy != nil && busy.hanging && t.isFrontend():
+		if u := e.plan(t); len(u.Steps) == 0 {
+			e.settleFrontend(t, u) // its work was done all the same
+			return nil
+		}
+		e.again[t] = true
+		return nil
+	case busy != nil, e.calls.units[t] != nil, t.ip.IsValid() && e.pinned(t.ip):
+		e.again[t] = true
+		return nil
+	case t.isFrontend() && e.locals.defers(e.state.Frontend(t.key)):
+		e.locals.deferred[t] = true
+		return nil
+	}
+	u := &unit{task: t, since: e.now}
+	e.calls.units[t] = u
+	return e.step(u)
+}
+
+// pinned tells whether a load balancer that is being written, or of which nobody knows, may
+// name the endpoint of an address.
+func (e *Engine) pinned(ip netip.Addr) bool {
+	ep := e.view.Endpoint(ip)
+	if ep == nil {
+		return false
+	}
+	for _, c := range e.calls.open {
+		if slices.Contains(c.Step.Backends, ip) {
+			return true
+		}
+	}
+	for _, ips := range e.unknown {
+		if slices.Contains(ips, ip) {
+			return true
+		}
+	}
+	return false
+}
+
+// step plans a unit anew and returns its next call, nil when it waits or is done.
+func (e *Engine) step(u *unit) *Call {
+	p := e.plan(u.task)
+	if u.task.isFrontend() {
+		creates := leadingCreates(p.Steps)
+		if u.dark && e.anyPresent(p.Steps[len(creates):]) {
+			// The load balancer was deleted, so it is made of what there is, at once.
+			p.Steps, creates = p.Steps[len(creates):], nil
+		}
+		if len(creates) > 0 && u.rounds < 3 {
+			e.leave(u)
+			u.rounds++
+			u.creates = creates
+			e.calls.making = append(e.calls.making, u)
+			return nil
+		} else if len(creates) > 0 {
+			p.Steps = nil // HNS does not keep what it makes; the next try is on its backoff
+		}
+	}
+	if len(p.Steps) == 0 || u.steps >= mostSteps {
+		e.end(u)
+		e.settle(u, p)
+		e.requeue(u.task)
+		return nil
+	}
+	first := p.Steps[0]
+	if p.Adjacent() && e.calls.alone == nil {
+		e.calls.alone = u
+		if e.calls.running() > 0 {
+			return nil
+		}
+	}
+	return e.call(u, first)
+}
+
+// anyPresent tells whether a load balancer can be made of endpoints that HNS has.
+func (e *Engine) anyPresent(steps []plan.Step) bool {
+	return len(steps) > 0 && slices.ContainsFunc(steps[0].Backends, func(ip netip.Addr) bool { return e.view.Endpoint(ip) != nil })
+}
+
+func leadingCreates(steps []plan.Step) []plan.Step {
+	for i, s := range steps {
+		if s.Op != plan.CreateEndpoint {
+			return steps[:i]
+		}
+	}
+	return steps
+}
+
+// leave lets other units have calls again.
+func (e *Engine) leave(u *unit) {
+	if e.calls.alone == u {
+		e.calls.alone = nil
+	}
+}
+
+// end forgets a unit.
+func (e *Engine) end(u *unit) {
+	e.leave(u)
+	delete(e.calls.units, u.task)
+}
+
+// call begins the call of a step.
+func (e *Engine) call(u *unit, s plan.Step) *Call {
+	t := u.task
+	if s.Op == plan.CreateEndpoint {
+		t = endpointTask(s.Endpoint.IPs[0])
+	}
+	e.calls.next++
+	c := &Call{ID: e.calls.next, Step: s, task: t, unit: u, began: e.now}
+	if s.Op == plan.CreateLoadBalancer || s.Op == plan.UpdateLoadBalancer {
+		c.LoadBalancer = e.compose(s)
+	}
+	if s.Op == plan.DeleteEndpoint {
+		e.calls.deletes++
+	}
+	e.calls.open[c.ID], e.calls.busy[t] = c, c
+	e.touch(t, false)
+	return c
+}
+
+// compose names the endpoints of a load balancer by their HNS IDs.
+func (e *Engine) compose(s plan.Step) hnslb.LoadBalancer {
+	lb := s.Frontend.LoadBalancer()
+	lb.ID = s.ID
+	for _, ip := range s.Backends {
+		if ep := e.view.Endpoint(ip); ep != nil {
+			lb.Endpoints = append(lb.Endpoints, ep.ID)
+		}
+	}
+	return lb
+}
+
+// makeNext begins the next endpoint that a unit needs. more tells that a unit went on without
+// a call.
+func (e *Engine) makeNext() (call *Call, more bool) {
+	c := &e.calls
+	for i, u := range c.making {
+		for len(u.creates) > 0 {
+			s := u.creates[0]
+			u.creates = u.creates[1:]
+			ip := s.Endpoint.IPs[0]
+			if e.view.Endpoint(ip) != nil || e.held(ip) {
+				continue
+			}
+			u.open++
+			c.waiting[ip] = append(c.waiting[ip], u)
+			if c.busy[endpointTask(ip)] == nil {
+				return e.call(u, s), false
+			}
+		}
+		if u.open == 0 {
+			c.making = slices.Delete(c.making, i, i+1)
+			return e.step(u), true
+		}
+	}
+	return nil, false
+}
+
+// arrived lets the units go on that waited for what becomes of an address.
+func (e *Engine) arrived(ip netip.Addr) {
+	for _, u := range e.calls.waiting[ip] {
+		u.open--
+	}
+	delete(e.calls.waiting, ip)
+}
+
+// noticeHanging takes the place of calls that take too long, and tells of them.
+func (e *Engine) noticeHanging() {
+	c := &e.calls
+	patience := c.patience()
+	for _, call := range c.open {
+		took := e.now.Sub(call.began)
+		switch {
+		case call.orphan:
+			e.lose(call)
+		case !call.hanging && took >= patience:
+			c.stuck++
+			e.hang(call)
+		case call.hanging && !call.told && e.cfg.CallTimeout > 0 && took >= e.cfg.CallTimeout:
+			call.told = true
+			e.tell(Hanging{call.task.String(), verbOf(call.Step.Op), took})
+			e.reportFailure(call, &hnslb.Error{Verb: verbOf(call.Step.Op), Object: call.task.String(), Class: hnslb.Timeout, Err: errNoAnswer})
+		}
+	}
+	e.hns.noticeHanging(e)
+	e.noticeHangingLook()
+}
+
+// hang gives the place of a call to others. Whether it takes effect is unknown; it may yet.
+func (e *Engine) hang(c *Call) {
+	c.hanging = true
+	e.doubt(c)
+	e.end(c.unit)
+	if c.Step.Op == plan.CreateEndpoint {
+		if c.unit.task.isFrontend() {
+			e.calls.units[c.unit.task] = c.unit // it goes on without the endpoint
+		}
+		e.arrived(c.task.ip)
+	}
+	e.again[c.task] = true
+}
+
+// lose forgets a call that will not return.
+func (e *Engine) lose(c *Call) {
+	if !c.hanging {
+		e.hang(c)
+	}
+	e.close(c)
+	e.requeue(c.task)
+}
+
+// close takes a call out of those under way.
+func (e *Engine) close(c *Call) {
+	delete(e.calls.open, c.ID)
+	if e.calls.busy[c.task] == c {
+		delete(e.calls.busy, c.task)
+	}
+	if c.Step.Op == plan.DeleteEndpoint {
+		e.calls.deletes--
+	}
+	e.touch(c.task, false)
+}
+
+// doubt notes that what became of a call is unknown: its object waits for a list (law 6).
+func (e *Engine) doubt(c *Call) {
+	if c.Step.Op == plan.UpdateLoadBalancer {
+		// It exists all the same, so that it can be changed again without a look.
+		e.view.Doubt(c.Step.Key, c.LoadBalancer.Endpoints)
+		if !c.hanging {
+			return
+		}
+	}
+	e.unknown[c.task] = c.Step.Backends
+	if c.task.ip.IsValid() {
+		e.looks.wantSome(e.now)
+	} else {
+		e.looks.wantAll(e.now)
+	}
+}
+
+// requeue queues a task that was asked for meanwhile.
+func (e *Engine) requeue(t task) {
+	if !e.again[t] {
+		return
+	}
+	delete(e.again, t)
+	e.requeueNow(t)
+}
+
+func (e *Engine) requeueNow(t task) {
+	switch {
+	case t.isFrontend():
+		e.enqueueFrontend(e.input(), t.key)
+	case t.ip.IsValid():
+		e.enqueueUsers(t.ip)
+		e.enqueueEndpoint(t.ip)
+		if t.ip == e.env.SourceVIP() {
+			e.enqueueSourceVIP()
+		}
+	}
+}

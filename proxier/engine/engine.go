@@ -1,0 +1,387 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/proxier/backoff"
+	"github.com/hnsproxy/hnsproxy/proxier/desired"
+	"github.com/hnsproxy/hnsproxy/proxier/observed"
+	"github.com/hnsproxy/hnsproxy/proxier/plan"
+	"github.com/hnsproxy/hnsproxy/proxier/services"
+)
+
+// Config is what an Engine is made of.
+type Config struct {
+	// Node is this node as known at the start.
+	Node services.Node
+	// Options are the operator's choices for frontends.
+	Options desired.Options
+	// AuditPeriod is the time from the end of one audit to the start of the next.
+	AuditPeriod time.Duration
+	// CallTimeout is how long a call may take before its object counts as stuck. The call is
+	// not taken back: HNS calls cannot be.
+	CallTimeout time.Duration
+	// Share is the part of its time that HNS may be kept busy with writes, from 0 to 1; 0
+	// counts as 1.
+	Share float64
+	// Seed decides the jitter of retries.
+	Seed uint64
+	// Start is the time at which the engine begins.
+	Start time.Time
+}
+
+// Engine decides what to do with HNS. It is a state machine: inputs go in by its methods,
+// what to do and what became of whom comes out of Ready. It has no clock, no driver, no
+// logger and no goroutine (law 14), and is not safe for concurrent use.
+type Engine struct {
+	cfg Config
+	now time.Time
+
+	node  services.Node
+	env   *desired.Env
+	state *desired.State
+	view  *observed.View
+	hns   connection
+	looks looks
+
+	queue   *queue
+	backoff *backoff.Backoff[task]
+	calls   calls
+	// unknown are objects of which a call may have taken effect or not, with the endpoints
+	// that a load balancer among them may name. Each waits for the next list (law 6).
+	unknown map[task][]netip.Addr
+	// again are objects that were asked for while they could not be worked on.
+	again    map[task]bool
+	modify   modify
+	latency  latencies
+	locals   locals
+	reserved map[services.Name]reservation
+
+	stopping bool
+	// progress is when a call succeeded last; settled tells that all work was done once.
+	progress    time.Time
+	settled     bool
+	transitions []Transition
+	recompute   bool
+	// recomputing: the frontends are of an environment that is no more.
+	recomputing bool
+	// hasIPv6 tells that some frontend is IPv6.
+	hasIPv6 bool
+}
+
+// New makes an Engine that knows nothing of HNS yet.
+func New(cfg Config) *Engine {
+	if cfg.Share <= 0 || cfg.Share > 1 {
+		cfg.Share = 1
+	}
+	e := &Engine{
+		cfg: cfg, now: cfg.Start, node: cfg.Node,
+		state:    desired.NewState(),
+		view:     observed.New(cfg.Options.SourceVIP),
+		queue:    newQueue(),
+		backoff:  backoff.New[task](cfg.Seed),
+		calls:    newCalls(),
+		unknown:  map[task][]netip.Addr{},
+		again:    map[task]bool{},
+		latency:  latencies{},
+		locals:   newLocals(),
+		reserved: map[services.Name]reservation{},
+	}
+	e.hns = newConnection(cfg)
+	e.looks = newLooks(cfg)
+	return e
+}
+
+// Ready is what the engine wants done.
+type Ready struct {
+	// Calls are to be begun now, side by side.
+	Calls []Call
+	// Network asks for the features of HNS and its network, Look for a list.
+	Network bool
+	Look    *Look
+	// Recompute asks for all Services again: what they depend on has changed.
+	Recompute bool
+	// Transitions say what became of whom since the last Ready, in order.
+	Transitions []Transition
+	// Wake is when the engine has something to do if nothing happens before, the zero time for
+	// never. More: at once, there is more of the same.
+	Wake time.Time
+	More bool
+}
+
+// Ready advances the engine to a time and returns what to do. Results of calls and looks are
+// handed in when they are there, in any order.
+func (e *Engine) Ready(now time.Time) Ready {
+	e.now = now
+	var r Ready
+	r.More = e.mergeSome()
+	e.releaseReserved()
+	e.noticeHanging()
+	e.retryDue()
+	r.Look = e.nextLook()
+	r.Network = e.hns.ask(now)
+	r.Calls = e.issue()
+	e.settled = e.settled || e.AtRest()
+	r.Recompute, e.recompute = e.recompute, false
+	r.Transitions, e.transitions = e.transitions, nil
+	r.Wake = e.wake()
+	return r
+}
+
+// wake returns when something is due.
+func (e *Engine) wake() time.Time {
+	return earliest(e.hns.due(), e.nextLookDue(), e.backoff.Next(), e.nextRelease(), e.calls.due(e.cfg.CallTimeout))
+}
+
+// earliest returns the earliest of the times that are not zero, the zero time for none.
+func earliest(times ...time.Time) time.Time {
+	var first time.Time
+	for _, t := range times {
+		if !t.IsZero() && (first.IsZero() || t.Before(first)) {
+			first = t
+		}
+	}
+	return first
+}
+
+// Accepts tells whether Services can be computed: the network of the node was seen once.
+func (e *Engine) Accepts() bool { return e.env != nil }
+
+// SetServices takes Services that changed, with all their EndpointSlices. After
+// Ready.Recompute it must be called with all of them before anything is written.
+func (e *Engine) SetServices(inputs []services.Input) {
+	e.recomputing = false
+	in := e.input()
+	for _, input := range inputs {
+		e.setService(in, input)
+	}
+}
+
+func (e *Engine) setService(in plan.Input, input services.Input) {
+	before := e.state.Frontends(input.Name)
+	after := desired.Compute(input, e.env)
+	e.reserve(input, before)
+	changes := e.state.Set(input.Name, slices.Concat(after, e.reserved[input.Name].frontends))
+	e.latency.start(input, changes.Frontends, after)
+	for _, f := range before {
+		if !slices.ContainsFunc(after, func(o *desired.Frontend) bool { return o.Key == f.Key }) {
+			e.locals.forgetTask(frontendTask(f.Key))
+			e.tell(FrontendGone{f.Service, f.Key})
+		}
+	}
+	for _, f := range after {
+		e.locals.note(f)
+		if slices.ContainsFunc(before, func(o *desired.Frontend) bool { return o.Key == f.Key && !o.Reserved }) {
+			e.tell(FrontendChanged{f})
+		} else {
+			e.report(f)
+		}
+	}
+	for _, key := range changes.Frontends {
+		e.backoff.Hurry(frontendTask(key))
+		e.enqueueFrontend(in, key)
+		e.report(e.state.Claims(key)...)
+	}
+	for _, ip := range changes.Unused {
+		e.locals.forget(ip)
+		e.enqueueEndpoint(ip)
+	}
+	for _, ip := range changes.Reassigned {
+		e.reassign(in, ip)
+	}
+}
+
+// reassign looks again at everything that meets at an address which became a cluster IP, or
+// stopped being one. Those who have to let go of the cluster IP of a critical Service are as
+// urgent as that Service.
+func (e *Engine) reassign(in plan.Input, ip netip.Addr) {
+	urgent := plan.ClassOfEndpoint(in, ip)
+	for _, key := range e.state.Users(ip) {
+		e.enqueue(frontendTask(key), min(urgent, plan.ClassOf(in, key)))
+	}
+	e.enqueueEndpoint(ip)
+}
+
+func (e *Engine) enqueueFrontend(in plan.Input, key hnslb.FrontendKey) {
+	e.enqueue(frontendTask(key), plan.ClassOf(in, key))
+}
+
+func (e *Engine) enqueueEndpoint(ip netip.Addr) {
+	if len(e.view.At(ip)) > 0 {
+		e.enqueue(endpointTask(ip), plan.ClassOfEndpoint(e.input(), ip))
+	}
+}
+
+// enqueueUsers queues the frontends that list an address.
+func (e *Engine) enqueueUsers(ip netip.Addr) {
+	in := e.input()
+	for _, key := range e.state.Users(ip) {
+		e.enqueueFrontend(in, key)
+	}
+}
+
+// enqueue queues a task unless it failed a moment ago; then its time will come.
+func (e *Engine) enqueue(t task, c plan.Class) {
+	if e.backoff.Waits(t, e.now) {
+		return
+	}
+	e.queue.add(t, c, e.now)
+	e.hasIPv6 = e.hasIPv6 || t.family() == hnslb.IPv6
+	e.tell(Queued{t.family()})
+}
+
+// enqueueAll queues everything that is desired and everything of ours that HNS holds: what
+// all of it depends on has changed.
+func (e *Engine) enqueueAll() {
+	in := e.input()
+	for key := range e.state.Keys {
+		e.enqueueFrontend(in, key)
+	}
+	for ep := range e.view.Own {
+		e.enqueue(endpointTask(ep.IP), plan.ClassOfEndpoint(in, ep.IP))
+	}
+	e.enqueueSourceVIP()
+}
+
+func (e *Engine) enqueueSourceVIP() {
+	if len(plan.SourceVIP(e.input()).Steps) > 0 {
+		e.enqueue(endpointTask(e.env.SourceVIP()), plan.Critical)
+	}
+}
+
+// retryDue queues what failed and whose time has come.
+func (e *Engine) retryDue() {
+	if e.backoff.Len() == 0 || e.env == nil {
+		return
+	}
+	in := e.input()
+	for _, t := range e.backoff.Due(e.now) {
+		if t.isFrontend() {
+			e.enqueueFrontend(in, t.key)
+			continue
+		}
+		e.enqueueUsers(t.ip)
+		e.enqueueEndpoint(t.ip)
+		switch {
+		case t.ip == e.env.SourceVIP():
+			e.enqueueSourceVIP()
+		case len(e.state.Users(t.ip)) == 0 && len(e.view.At(t.ip)) == 0:
+			e.backoff.Succeeded(t)
+		}
+	}
+}
+
+// input is what plans are made from now.
+func (e *Engine) input() plan.Input {
+	in := plan.Input{State: e.state, View: e.view, Env: e.env, Modify: e.modify.on(e.now)}
+	if e.backoff.Len()+len(e.unknown) > 0 || e.calls.deletes > 0 {
+		in.Held, in.Unknown = e.held, e.isUnknown
+	}
+	return in
+}
+
+func (e *Engine) isUnknown(ip netip.Addr) bool {
+	_, unknown := e.unknown[endpointTask(ip)]
+	return unknown
+}
+
+// held tells whether nothing may rest on the endpoint of an address for now.
+func (e *Engine) held(ip netip.Addr) bool {
+	t := endpointTask(ip)
+	if _, unknown := e.unknown[t]; unknown || e.backoff.Waits(t, e.now) {
+		return true
+	}
+	c := e.calls.busy[t]
+	return c != nil && (c.hanging || c.Step.Op == plan.DeleteEndpoint)
+}
+
+func (e *Engine) plan(t task) plan.Unit {
+	switch {
+	case t.isFrontend():
+		return plan.Frontend(e.input(), t.key)
+	case t.id != "":
+		return plan.HalfMade(e.input(), t.id)
+	case t.ip == e.env.SourceVIP():
+		return plan.SourceVIP(e.input())
+	}
+	return plan.Endpoint(e.input(), t.ip)
+}
+
+func (e *Engine) tell(t Transition) { e.transitions = append(e.transitions, t) }
+
+// SetNode says what the Node object is now.
+func (e *Engine) SetNode(n services.Node) {
+	if e.node.SameTopology(n) {
+		return
+	}
+	e.node = n
+	e.refreshEnv()
+}
+
+// refreshEnv asks for every Service again when what they depend on has changed.
+func (e *Engine) refreshEnv() {
+	if !e.hns.known {
+		return
+	}
+	env := desired.NewEnv(e.node, e.hns.network, e.hns.features, e.cfg.Options).WithRoot(e.hns.root)
+	if e.env != nil && e.env.Same(env) {
+		return
+	}
+	e.env, e.recompute, e.recomputing = env, true, true
+	e.enqueueAll()
+}
+
+// Families returns the IP families that this node carries.
+func (e *Engine) Families() []hnslb.Family {
+	if e.hasIPv6 {
+		return []hnslb.Family{hnslb.IPv4, hnslb.IPv6}
+	}
+	return []hnslb.Family{hnslb.IPv4}
+}
+
+// Lag says since when work waits and for what; the zero time when nothing is behind. What
+// waits for its own retry, or for somebody else, is not behind.
+func (e *Engine) Lag() (since time.Time, why string) {
+	switch {
+	case !e.hns.lost.IsZero():
+		return e.hns.lost, e.hns.why
+	case !e.looks.listed:
+		return e.looks.wantedSince, "HNS was not listed yet"
+	case !e.looks.told.IsZero():
+		return e.looks.wantedSince, "HNS cannot be listed"
+	}
+	since = earliest(e.queue.oldest(), e.calls.oldest())
+	if !e.settled && !since.IsZero() && since.Before(e.progress) {
+		// A first sync may take minutes. It is not behind while it gets on.
+		since = e.progress
+	}
+	if since.IsZero() {
+		return since, ""
+	}
+	return since, "frontends wait to be written"
+}
+
+// Pending returns how many objects wait to be worked on.
+func (e *Engine) Pending() int { return e.queue.len() + e.calls.working() }
+
+// Idle tells whether nothing is under way and nothing waits but for its time.
+func (e *Engine) Idle() bool {
+	if e.hns.asking || len(e.calls.open) > e.calls.hanging() {
+		return false
+	}
+	return e.env == nil || e.hns.away() || e.AtRest()
+}
+
+// AtRest tells whether all that can be done is done.
+func (e *Engine) AtRest() bool {
+	return e.trusted() && e.Pending() == 0 && !e.looks.busy() && len(e.locals.deferred)+len(e.locals.fresh) == 0
+}
+
+// OwnEndpoints returns how many remote endpoints of ours HNS holds.
+func (e *Engine) OwnEndpoints() int { return e.view.OwnEndpoints() }

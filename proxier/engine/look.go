@@ -1,0 +1,421 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/proxier/backoff"
+	"github.com/hnsproxy/hnsproxy/proxier/desired"
+	"github.com/hnsproxy/hnsproxy/proxier/observed"
+	"github.com/hnsproxy/hnsproxy/proxier/plan"
+)
+
+const (
+	// endpointsPause and allPause are the shortest times from the end of a list to the start
+	// of the next one, of endpoints and of everything. Whoever needs a list shares it.
+	endpointsPause = 120 * time.Millisecond
+	allPause       = 500 * time.Millisecond
+	// lookShare bounds the part of its time that HNS lists for us: a list of 1 s is followed
+	// by 1 s without one.
+	lookShare = 1
+	// listFactor is how much longer a list may take than another call: it is up to three HNS
+	// calls per object, the others are five at most.
+	listFactor = 10
+	// piece is how many objects of a list are taken in before anything else has its turn.
+	piece = 512
+	// pieceCheck is how many frontends are checked in one turn after an audit.
+	pieceCheck = 64
+)
+
+// Look is a list to make: of the endpoints, and of the load balancers after them unless only
+// endpoints are needed.
+type Look struct{ EndpointsOnly bool }
+
+// looks follow what has to be listed, and when.
+type looks struct {
+	period time.Duration
+	// wantEndpoints and want ask for a list; listed tells that everything was listed since HNS
+	// was found.
+	wantEndpoints, want, listed bool
+	wantedSince                 time.Time
+	// endpointsAfter and allAfter are when the next list may be begun.
+	endpointsAfter, allAfter time.Time
+	// audit is when everything is listed next without anybody asking.
+	audit time.Time
+	// under way
+	asked   *Look
+	began   time.Time
+	touched observed.Touched
+	merge   *observed.Merge
+	// auditing: what is found different was changed by somebody else.
+	auditing bool
+	list     observed.List
+	// check are frontends still to be compared after an audit.
+	check []hnslb.FrontendKey
+	// backoff and told of lists that fail.
+	backoff *backoff.Backoff[string]
+	told    time.Time
+}
+
+func newLooks(cfg Config) looks {
+	return looks{period: cfg.AuditPeriod, want: true, wantedSince: cfg.Start, backoff: backoff.New[string](cfg.Seed),
+		touched: observed.NewTouched()}
+}
+
+// wantAll asks for a list of everything.
+func (l *looks) wantAll(now time.Time) {
+	if !l.want && !l.wantEndpoints {
+		l.wantedSince = now
+	}
+	l.want = true
+}
+
+// wantSome asks for a list of the endpoints.
+func (l *looks) wantSome(now time.Time) {
+	if !l.want && !l.wantEndpoints {
+		l.wantedSince = now
+	}
+	l.wantEndpoints = true
+}
+
+// forget says that nothing is known of HNS until it was listed again.
+func (l *looks) forget(now time.Time) {
+	l.listed, l.want, l.wantedSince = false, true, now
+	l.endpointsAfter, l.allAfter = time.Time{}, time.Time{}
+	if l.asked != nil || l.merge != nil {
+		// It may be of the time before.
+		l.merge, l.auditing = nil, false
+		l.asked = nil
+	}
+}
+
+// busy tells whether a list is under way or asked for by something other than time.
+func (l *looks) busy() bool {
+	return l.asked != nil || l.merge != nil || l.want || l.wantEndpoints || len(l.check) > 0
+}
+
+// Audit asks for a list of everything now.
+func (e *Engine) Audit() { e.looks.audit, e.looks.allAfter = e.now, time.Time{} }
+
+// trusted tells whether writes may rest on the view.
+func (e *Engine) trusted() bool { return e.env != nil && !e.hns.away() && e.looks.listed }
+
+// nextLook returns the list to make now, nil for none.
+func (e *Engine) nextLook() *Look {
+	l := &e.looks
+	if l.asked != nil || l.merge != nil || e.env == nil || e.hns.away() {
+		return nil
+	}
+	audit := l.listed && !l.audit.IsZero() && !e.now.Before(l.audit)
+	if audit && e.hns.read.Before(l.audit) {
+		// What is listed is judged by the network, so the network comes first.
+		e.CheckNetwork()
+		audit = false
+	}
+	all := (audit || l.want) && !e.now.Before(l.allAfter)
+	endpoints := l.listed && (l.wantEndpoints || e.locals.wantsLook(e.now)) && !e.now.Before(l.endpointsAfter)
+	if !all && !endpoints {
+		return nil
+	}
+	l.asked = &Look{EndpointsOnly: !all}
+	l.auditing = all && audit
+	if !l.asked.EndpointsOnly {
+		l.want = false
+	}
+	l.wantEndpoints = false
+	l.began, l.touched = e.now, observed.NewTouched()
+	for t, c := range e.calls.busy {
+		if !c.hanging {
+			e.touch(t, false)
+		}
+	}
+	e.locals.reading()
+	return l.asked
+}
+
+// nextLookDue returns when a list is due, the zero time for never.
+func (e *Engine) nextLookDue() time.Time {
+	l := &e.looks
+	if l.asked != nil || l.merge != nil || e.env == nil || e.hns.away() {
+		return time.Time{}
+	}
+	all, endpoints := l.audit, e.locals.next
+	if !all.IsZero() && !e.now.Before(all) {
+		all = time.Time{} // it waits for the network
+	}
+	if l.want {
+		all = e.now
+	}
+	if l.wantEndpoints || len(e.locals.fresh) > 0 {
+		endpoints = e.now
+	}
+	if !l.listed {
+		endpoints = time.Time{}
+	}
+	return earliest(notBefore(all, l.allAfter), notBefore(endpoints, l.endpointsAfter))
+}
+
+// notBefore moves a time behind another one; the zero time, for never, stays.
+func notBefore(t, limit time.Time) time.Time {
+	if !t.IsZero() && t.Before(limit) {
+		return limit
+	}
+	return t
+}
+
+// touch notes that a call was made for an object, and whether what became of it is known.
+func (e *Engine) touch(t task, known bool) {
+	if t.isFrontend() {
+		e.looks.touched.Frontends[t.key] = known
+	} else if t.ip.IsValid() {
+		e.looks.touched.Addresses[t.ip] = known
+	}
+}
+
+// wasTouched tells whether a list says nothing about an object.
+func (e *Engine) wasTouched(t task) bool {
+	_, address := e.looks.touched.Addresses[t.ip]
+	_, frontend := e.looks.touched.Frontends[t.key]
+	return address || frontend && t.isFrontend()
+}
+
+// Listed takes the answer to a Look.
+func (e *Engine) Listed(look *Look, list observed.List, err error) {
+	l := &e.looks
+	if l.asked != look {
+		return // HNS or the network changed meanwhile
+	}
+	l.asked = nil
+	took := lookShare * e.now.Sub(l.began)
+	l.endpointsAfter = e.now.Add(max(endpointsPause, took))
+	if !look.EndpointsOnly {
+		l.allAfter = e.now.Add(max(allPause, took))
+	}
+	if err != nil {
+		e.listFailed(look, err)
+		return
+	}
+	l.backoff.Succeeded("list")
+	l.told = time.Time{}
+	list.EndpointsOnly = look.EndpointsOnly
+	l.list = list
+	l.merge = e.view.Merge(list, l.touched)
+}
+
+func (e *Engine) listFailed(look *Look, err error) {
+	l := &e.looks
+	e.locals.notRead()
+	if look.EndpointsOnly {
+		l.wantEndpoints = true
+	} else {
+		l.want = true
+	}
+	at := l.backoff.Failed("list", err, e.now)
+	if limit := e.now.Add(slowestRetry); at.After(limit) {
+		at = limit
+	}
+	l.endpointsAfter, l.allAfter = notBefore(l.endpointsAfter, at), notBefore(l.allAfter, at)
+	if l.allAfter.IsZero() {
+		l.allAfter = at
+	}
+	if class := hnslb.ErrorClass(err); class == hnslb.Unavailable || class == hnslb.Timeout {
+		e.hns.doubt()
+	}
+	if l.told.IsZero() || !e.now.Before(l.told.Add(reminder)) {
+		l.told = e.now
+		e.tell(ListFailed{err})
+	}
+}
+
+// mergeSome takes in a piece of a list, or checks some frontends after an audit, and tells
+// whether there is more.
+func (e *Engine) mergeSome() bool {
+	l := &e.looks
+	if l.merge == nil {
+		return e.checkSome()
+	}
+	n := piece
+	if !l.listed {
+		n = 1 << 30 // nothing else can be done before
+	}
+	for l.merge.Step(n) {
+		if l.listed {
+			return true
+		}
+	}
+	e.merged()
+	return len(l.check) > 0
+}
+
+// merged takes note of what a list showed.
+func (e *Engine) merged() {
+	l := &e.looks
+	drift, list := l.merge.Drift(), l.list
+	l.merge, l.list = nil, observed.List{}
+	if l.auditing && len(drift.Frontends)+len(drift.Endpoints) > 0 {
+		e.tell(Drifted{len(drift.Frontends), len(drift.Endpoints)})
+	}
+	if drift.Unsettled {
+		e.looks.wantSome(e.now)
+		l.want = l.want || !list.EndpointsOnly
+	}
+	e.undone(drift)
+	for _, ip := range e.locals.read(e.now) {
+		e.enqueueUsers(ip)
+	}
+	e.undefer()
+	e.noteRoot(list.Endpoints)
+	e.resolve(list.EndpointsOnly)
+	for _, ip := range drift.Addresses {
+		if e.backoff.Err(endpointTask(ip)) != nil && e.view.Endpoint(ip) != nil && e.wanted(ip) {
+			e.backoff.Succeeded(endpointTask(ip))
+		}
+		e.enqueueUsers(ip)
+		e.enqueueEndpoint(ip)
+	}
+	in := e.input()
+	for _, key := range drift.Frontends {
+		e.enqueueFrontend(in, key)
+	}
+	for _, id := range e.view.HalfMade() {
+		e.enqueue(task{id: id}, plan.LeftoverEndpoint)
+	}
+	e.enqueueSourceVIP()
+	e.settleFreed()
+	if list.EndpointsOnly {
+		return
+	}
+	first := !l.listed
+	l.listed, l.auditing = true, false
+	l.audit = e.now.Add(l.period)
+	if !first {
+		for key := range e.state.Keys {
+			l.check = append(l.check, key)
+		}
+	}
+}
+
+// wanted tells whether an address should have an endpoint of ours.
+func (e *Engine) wanted(ip netip.Addr) bool { return e.state.Role(ip) != desired.Unwanted }
+
+// undone lets objects wait that HNS did not delete although it said so.
+func (e *Engine) undone(d observed.Drift) {
+	if n := len(d.ReturnedEndpoints) + len(d.ReturnedFrontends); n > 0 {
+		e.tell(DeletionsUndone{n})
+	}
+	for _, ip := range d.ReturnedEndpoints {
+		e.failed(endpointTask(ip), errDeletionUndone)
+	}
+	for _, key := range d.ReturnedFrontends {
+		e.failed(frontendTask(key), errDeletionUndone)
+	}
+	e.backoff.Forget(func(t task) bool {
+		return t.ip.IsValid() && len(e.view.At(t.ip)) == 0 && len(e.state.Users(t.ip)) == 0
+	})
+}
+
+// undefer queues the frontends that waited for a list of local endpoints.
+func (e *Engine) undefer() {
+	for t := range e.locals.deferred {
+		delete(e.locals.deferred, t)
+		e.requeueNow(t)
+	}
+}
+
+// noticeHangingLook gives up on a list that does not come. Another one is tried when the time
+// for one has passed again.
+func (e *Engine) noticeHangingLook() {
+	l := &e.looks
+	if l.asked == nil || e.cfg.CallTimeout <= 0 || e.now.Before(l.began.Add(listFactor*e.cfg.CallTimeout)) {
+		return
+	}
+	look := l.asked
+	l.asked = nil
+	e.listFailed(look, &hnslb.Error{Verb: hnslb.VerbEndpoints, Object: "all", Class: hnslb.Timeout, Err: errNoAnswer})
+	l.endpointsAfter = e.now.Add(listFactor * e.cfg.CallTimeout)
+	l.allAfter = l.endpointsAfter
+}
+
+// resolve ends the doubt about the objects that a list was about.
+func (e *Engine) resolve(endpointsOnly bool) {
+	if len(e.unknown) == 0 {
+		return
+	}
+	var resolved []task
+	for t := range e.unknown {
+		if e.wasTouched(t) || endpointsOnly && !t.ip.IsValid() {
+			continue
+		}
+		resolved = append(resolved, t)
+	}
+	for _, t := range resolved {
+		pinned := e.unknown[t]
+		delete(e.unknown, t)
+		for _, ip := range pinned {
+			e.requeue(endpointTask(ip))
+		}
+	}
+	in := e.input()
+	for _, t := range resolved {
+		if t.isFrontend() {
+			e.enqueueFrontend(in, t.key)
+			continue
+		}
+		e.enqueueUsers(t.ip)
+		e.enqueueEndpoint(t.ip)
+		if t.ip == e.env.SourceVIP() {
+			e.enqueueSourceVIP()
+		}
+	}
+	if len(e.unknown) > 0 {
+		e.wantLookFor(e.unknown)
+	}
+}
+
+// wantLookFor asks for the list that objects of unknown outcome need.
+func (e *Engine) wantLookFor(unknown map[task][]netip.Addr) {
+	for t := range unknown {
+		if t.ip.IsValid() {
+			e.looks.wantSome(e.now)
+		} else {
+			e.looks.wantAll(e.now)
+		}
+	}
+}
+
+// checkSome compares some frontends with what HNS holds, whether or not the audit found them
+// different: whatever was forgotten is found by this.
+func (e *Engine) checkSome() bool {
+	l := &e.looks
+	n := min(pieceCheck, len(l.check))
+	if n == 0 || !e.trusted() {
+		return false
+	}
+	in := e.input()
+	for _, key := range l.check[:n] {
+		if _, unknown := e.unknown[frontendTask(key)]; unknown || e.calls.busy[frontendTask(key)] != nil {
+			continue
+		}
+		if u := plan.Frontend(in, key); !u.Settled() {
+			e.enqueueFrontend(in, key)
+		}
+	}
+	if l.check = l.check[n:]; len(l.check) == 0 {
+		l.check = nil
+	}
+	return len(l.check) > 0
+}
+
+// noteRoot looks for the node's own endpoint in a fresh list.
+func (e *Engine) noteRoot(eps []hnslb.Endpoint) {
+	root := desired.FindRoot(eps, e.hns.network.ID, e.cfg.Options.RootEndpoint)
+	if root == e.hns.root {
+		return
+	}
+	e.hns.root = root
+	e.refreshEnv()
+}

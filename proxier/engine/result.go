@@ -1,0 +1,359 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/proxier/desired"
+	"github.com/hnsproxy/hnsproxy/proxier/plan"
+)
+
+// ErrModifyLies says that HNS reported success for a change in place and kept what it
+// had, as Windows Server 2025 did at release (HNS 15.4, k8s issue 131466).
+var ErrModifyLies = errors.New("HNS reported success but kept the old load balancer")
+
+var (
+	errNoAnswer       = errors.New("the call has not returned")
+	errDeletionUndone = errors.New("HNS reported the deletion as done, and still has the object")
+)
+
+// Result is what came of a Call.
+type Result struct {
+	Call uint64
+	// Endpoint or LoadBalancer that HNS returned.
+	Endpoint     hnslb.Endpoint
+	LoadBalancer hnslb.LoadBalancer
+	Err          error
+}
+
+// Done takes the result of a call.
+func (e *Engine) Done(r Result, now time.Time) {
+	e.now = now
+	c := e.calls.open[r.Call]
+	if c == nil {
+		// HNS ended meanwhile; a list shows what became of the call.
+		e.looks.wantAll(now)
+		return
+	}
+	e.paced(c)
+	e.close(c)
+	err := r.Err
+	if c.Step.Op == plan.DeleteEndpoint || c.Step.Op == plan.DeleteLoadBalancer {
+		err = gone(err)
+	}
+	if err == nil && c.Step.Op == plan.UpdateLoadBalancer && !sameEndpoints(r.LoadBalancer.Endpoints, c.LoadBalancer.Endpoints) {
+		// HNS is held to its word.
+		err = &hnslb.Error{Verb: hnslb.VerbUpdateLoadBalancer, Object: c.Step.Key.String(), Class: hnslb.Unsupported, Err: ErrModifyLies}
+	}
+	if err == nil {
+		delete(e.unknown, c.task)
+		e.succeeded(c, r)
+	} else {
+		e.callFailed(c, err)
+	}
+	e.resume(c, err)
+	e.settleFreed()
+	e.requeue(c.task)
+	for _, ip := range c.Step.Backends {
+		e.requeue(endpointTask(ip)) // it was pinned
+	}
+}
+
+// paced learns how long calls take, and gives others their share of HNS.
+func (e *Engine) paced(c *Call) {
+	took := e.now.Sub(c.began)
+	e.calls.stuck = 0
+	if !c.hanging {
+		e.calls.pace += (took - e.calls.pace) / 8
+	}
+	if e.cfg.Share < 1 {
+		e.calls.notBefore = e.now.Add(time.Duration(float64(took) * (1 - e.cfg.Share) / e.cfg.Share))
+	}
+}
+
+// gone makes a success of a deletion that came too late.
+func gone(err error) error {
+	if hnslb.ErrorClass(err) == hnslb.NotFound {
+		return nil
+	}
+	return err
+}
+
+// sameEndpoints tells whether both name the same endpoints.
+func sameEndpoints(a, b []hnslb.ID) bool {
+	a, b = slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b))
+	return slices.Equal(a, b)
+}
+
+// succeeded takes a call that succeeded into the view (law 6).
+func (e *Engine) succeeded(c *Call, r Result) {
+	s := c.Step
+	e.touch(c.task, true)
+	if s.Op != plan.CreateEndpoint || !c.unit.task.isFrontend() {
+		c.unit.steps++
+	}
+	c.unit.dark = s.Op == plan.DeleteLoadBalancer && e.calls.alone == c.unit
+	e.progress = e.now
+	e.tell(Written{c.task.family()})
+	switch s.Op {
+	case plan.CreateEndpoint:
+		e.view.PutCreatedEndpoint(s.Endpoint, r.Endpoint)
+		if e.backoff.Err(c.task) != nil {
+			e.backoff.Succeeded(c.task)
+			e.enqueueUsers(c.task.ip) // some were written without it
+		}
+		if !e.wanted(c.task.ip) {
+			e.enqueueEndpoint(c.task.ip) // its Service has changed meanwhile
+		}
+	case plan.DeleteEndpoint:
+		e.view.DeleteEndpoint(s.ID)
+		// The address is free: who wants it as a backend may bring its own endpoint now.
+		e.enqueueUsers(c.task.ip)
+	case plan.DeleteLoadBalancer:
+		e.view.RemoveLoadBalancer(s.ID, s.Key)
+	default:
+		if s.Op == plan.UpdateLoadBalancer {
+			e.modify.worked()
+		}
+		if !e.view.PutLoadBalancer(c.LoadBalancer, r.LoadBalancer) {
+			// HNS took it but shows half of it: only a list can tell.
+			e.unknown[c.task] = s.Backends
+			e.looks.wantAll(e.now)
+		}
+	}
+}
+
+// callFailed takes note of a call that failed.
+func (e *Engine) callFailed(c *Call, err error) {
+	class := hnslb.ErrorClass(err)
+	unknown := hnslb.OutcomeUnknown(err)
+	if unknown {
+		e.doubt(c)
+	} else if c.hanging {
+		delete(e.unknown, c.task)
+	}
+	if class == hnslb.Unavailable || class == hnslb.NotFound {
+		e.hns.doubt() // HNS itself, or our network, may be gone
+	}
+	first := e.backoff.Err(c.task) == nil
+	switch class {
+	case hnslb.NotFound, hnslb.AlreadyExists, hnslb.PortInUse:
+		// Something we counted on is gone, or something is there that we did not know. One
+		// look is enough: if it is refused again, the audit will do.
+		if first && !unknown {
+			e.unknown[c.task] = c.Step.Backends
+			e.looks.wantAll(e.now)
+		}
+	}
+	if c.Step.Op == plan.UpdateLoadBalancer && class == hnslb.Unsupported {
+		until := e.modify.failed(e.now)
+		e.tell(ModifyFailed{err, until})
+		e.again[c.task] = true
+		return
+	}
+	e.failed(c.task, err)
+	e.reportFailure(c, err)
+}
+
+// reportFailure says of a frontend that HNS refused it.
+func (e *Engine) reportFailure(c *Call, err error) {
+	if !c.task.isFrontend() {
+		return
+	}
+	f, kind := e.state.Frontend(c.task.key), desired.ClusterIP
+	if f != nil {
+		kind = f.Kind
+		if !f.Reserved {
+			e.setStatus(f, Failing, desired.Note{Reason: desired.FailureReason(hnslb.ErrorClass(err)), Message: sentence(err) + remedy(err, f.Key)})
+		}
+	}
+	e.tell(LoadBalancerFailed{verbOf(c.Step.Op), c.task.key.Family, kind, err})
+}
+
+// failed lets an object wait before it is tried again.
+func (e *Engine) failed(t task, err error) {
+	e.tell(Retrying{t.String(), err, e.backoff.Failed(t, err, e.now)})
+}
+
+// resume lets the unit of a call go on.
+func (e *Engine) resume(c *Call, err error) {
+	u := c.unit
+	if c.Step.Op == plan.CreateEndpoint && u.task.isFrontend() {
+		e.arrived(c.task.ip)
+		return
+	}
+	if e.calls.units[u.task] != u {
+		return // it hung; its task is queued again
+	}
+	if err != nil {
+		e.end(u)
+		return
+	}
+	// The next call of the unit comes before any other.
+	if e.calls.alone != u {
+		e.calls.making = append([]*unit{u}, e.calls.making...)
+	}
+}
+
+// settle takes note of how far a task is, when there is nothing more to do for it now.
+func (e *Engine) settle(u *unit, p plan.Unit) {
+	if u.task.isFrontend() {
+		e.settleFrontend(u.task, p)
+		return
+	}
+	if u.steps == 0 || !u.task.ip.IsValid() {
+		e.backoff.Succeeded(u.task)
+	}
+}
+
+func (e *Engine) settleFrontend(t task, u plan.Unit) {
+	for _, ip := range u.Evict {
+		e.enqueueEndpoint(ip)
+	}
+	if _, unknown := e.unknown[t]; !unknown {
+		e.backoff.Succeeded(t)
+	}
+	f := e.state.Frontend(t.key)
+	e.locals.waiting(t, e.announced(u.Waiting), e.now)
+	if f == nil || f.Reserved {
+		return
+	}
+	state, note := e.verdict(f, u)
+	e.setStatus(f, state, note)
+	if state == Programmed || f.Blocked.Reason != "" {
+		for _, after := range e.latency.land(f.Service, t.key, e.now) {
+			e.tell(InForce{t.key.Family, after})
+		}
+	}
+}
+
+// settleFreed queues the endpoints that no load balancer names any more and that have to
+// go: nobody wants them, or a local one has taken their place.
+func (e *Engine) settleFreed() {
+	for _, ip := range e.view.TakeFreed() {
+		if t := endpointTask(ip); len(e.plan(t).Steps) > 0 {
+			e.enqueue(t, plan.ClassOfEndpoint(e.input(), ip))
+		}
+	}
+}
+
+// announced leaves out the node's own addresses: many network plugins never make an HNS
+// endpoint for them, so the audit is soon enough.
+func (e *Engine) announced(ips []netip.Addr) []netip.Addr {
+	return slices.DeleteFunc(slices.Clone(ips), e.env.OwnAddress)
+}
+
+// verdict says how far a frontend is after all was done for it.
+func (e *Engine) verdict(f *desired.Frontend, u plan.Unit) (FrontendState, desired.Note) {
+	missing := len(u.Waiting) + len(u.Held) + len(u.Evict) + len(u.Taken)
+	switch {
+	case f.Blocked.Reason != "":
+		return Blocked, f.Blocked
+	case u.Blocked.Reason != "":
+		return Blocked, u.Blocked
+	case len(u.Held) > 0:
+		return e.heldVerdict(u.Held)
+	case len(u.Taken) >= len(f.Backends):
+		return Blocked, e.taken(u)
+	case len(u.Waiting) > 0 && missing >= len(f.Backends):
+		return Blocked, desired.Note{Reason: desired.LocalMissing, Message: "HNS has no endpoint yet for " + addresses(u.Waiting)}
+	case len(u.Waiting) > 0:
+		return Pending, desired.Note{Reason: desired.LocalAwaited, Message: "in force but for " + addresses(u.Waiting) +
+			", for which HNS has no endpoint yet"}
+	case len(u.Evict) > 0:
+		return Pending, desired.Note{Reason: desired.EndpointReplaced, Message: "an endpoint of another kind makes room at " + addresses(u.Evict)}
+	case len(u.Taken) > 0:
+		return Programmed, e.taken(u)
+	}
+	return Programmed, desired.Note{}
+}
+
+// heldVerdict is that of a frontend some of whose endpoints HNS refused, or of which it is
+// not known whether HNS has them.
+func (e *Engine) heldVerdict(held []netip.Addr) (FrontendState, desired.Note) {
+	var why []string
+	for _, ip := range held {
+		if err := e.backoff.Err(endpointTask(ip)); err != nil {
+			why = append(why, sentence(err))
+		}
+	}
+	if len(why) == 0 {
+		return Pending, desired.Note{}
+	}
+	return Failing, desired.Note{Reason: desired.EndpointFailing, Message: "endpoints left out: " + desired.List(why)}
+}
+
+// taken says which backends are left out since their addresses have another role.
+func (e *Engine) taken(u plan.Unit) desired.Note {
+	var why []string
+	for _, ip := range u.Taken {
+		why = append(why, plan.Why(e.input(), ip))
+	}
+	return desired.Note{Reason: desired.AddressTaken, Message: "endpoints left out: " + desired.List(why)}
+}
+
+func (e *Engine) setStatus(f *desired.Frontend, s FrontendState, n desired.Note) {
+	e.tell(FrontendStatus{f, s, n})
+}
+
+// report says what follows for frontends from the desired state alone: lost to another
+// Service, blocked, or about to be looked at.
+func (e *Engine) report(fs ...*desired.Frontend) {
+	for _, f := range fs {
+		if f.Reserved {
+			continue
+		}
+		if note, lost := e.state.Conflict(f); lost {
+			e.setStatus(f, Blocked, note)
+		} else if f.Blocked.Reason != "" {
+			e.setStatus(f, Blocked, f.Blocked)
+		} else {
+			e.setStatus(f, Pending, desired.Note{})
+		}
+	}
+}
+
+// sentence is an error without the full stop and space in which HNS's words end.
+func sentence(err error) string { return strings.TrimRight(err.Error(), ". ") }
+
+// remedy says what a person can do about a failing frontend.
+func remedy(err error, key hnslb.FrontendKey) string {
+	if hnslb.ErrorClass(err) != hnslb.PortInUse {
+		return ""
+	}
+	if key.NodePort() {
+		return fmt.Sprintf("; free port %d on the node: a listener, the dynamic port range (netsh int ip show dynamicport), "+
+			"or a leaked reservation may hold it", key.Port)
+	}
+	return "; another load balancer or a listener holds it, or the node ran out of ephemeral ports (enable DSR)"
+}
+
+func verbOf(op plan.Op) hnslb.Verb {
+	switch op {
+	case plan.CreateEndpoint:
+		return hnslb.VerbCreateEndpoint
+	case plan.DeleteEndpoint:
+		return hnslb.VerbDeleteEndpoint
+	case plan.UpdateLoadBalancer:
+		return hnslb.VerbUpdateLoadBalancer
+	case plan.DeleteLoadBalancer:
+		return hnslb.VerbDeleteLoadBalancer
+	}
+	return hnslb.VerbCreateLoadBalancer
+}
+
+func addresses(ips []netip.Addr) string {
+	out := make([]string, 0, len(ips))
+	for _, ip := range ips {
+		out = append(out, ip.String())
+	}
+	return desired.List(out)
+}

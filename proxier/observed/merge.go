@@ -1,0 +1,267 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package observed
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/hnsproxy/hnsproxy/hnslb"
+)
+
+// List is what a look at HNS returned: the endpoints of the whole host and, unless only they
+// were asked for, its load balancers.
+type List struct {
+	Endpoints     []hnslb.Endpoint
+	LoadBalancers []hnslb.LoadBalancer
+	// EndpointsOnly tells that load balancers were not listed.
+	EndpointsOnly bool
+}
+
+// Touched are the objects that calls were made for since a list was begun: the list does not
+// know what became of them, so it says nothing about them. True are those whose last call
+// succeeded, so that what became of them is known.
+type Touched struct {
+	Addresses map[netip.Addr]bool
+	Frontends map[hnslb.FrontendKey]bool
+}
+
+// NewTouched returns the value without objects.
+func NewTouched() Touched {
+	return Touched{map[netip.Addr]bool{}, map[hnslb.FrontendKey]bool{}}
+}
+
+// Drift is what a list found different from what the view held.
+type Drift struct {
+	// Frontends whose load balancer differs.
+	Frontends []hnslb.FrontendKey
+	// Endpoints are the addresses of endpoints of ours that differ.
+	Endpoints []netip.Addr
+	// Addresses are those of all endpoints that differ. What others own comes and goes by
+	// right.
+	Addresses []netip.Addr
+	// ReturnedEndpoints and ReturnedFrontends are objects that HNS reported as deleted, and
+	// listed later all the same.
+	ReturnedEndpoints []netip.Addr
+	ReturnedFrontends []hnslb.FrontendKey
+	// Unsettled tells that the list shows something of an object that was written in vain
+	// meanwhile, so that another list is needed.
+	Unsettled bool
+}
+
+// Merge takes a list into a view piece by piece, so that a large list holds up nothing else.
+// The view may be changed in between, as long as what changes is in Touched.
+type Merge struct {
+	v       *View
+	list    List
+	touched Touched
+	foreign map[hnslb.ID]bool
+	// stages are done in order, each until it says that there is no more.
+	stages []func(n int) (more bool)
+	at     int
+	// unseen are endpoints that the list may lack.
+	unseen []*Endpoint
+	// fresh is what takes the place of the view's load balancers at the end.
+	fresh balancers
+	drift Drift
+}
+
+// Merge begins to take in a list.
+func (v *View) Merge(list List, touched Touched) *Merge {
+	v.generation++
+	m := &Merge{v: v, list: list, touched: touched, foreign: map[hnslb.ID]bool{}, fresh: newBalancers()}
+	m.stages = []func(int) bool{m.takeEndpoints, m.findUnseen, m.sweep}
+	if !list.EndpointsOnly {
+		m.stages = append(m.stages, m.takeBalancers, m.swap)
+	}
+	return m
+}
+
+// Step takes in about n objects and tells whether there are more.
+func (m *Merge) Step(n int) (more bool) {
+	if !m.stages[0](n) {
+		m.stages, m.at = m.stages[1:], 0
+	}
+	if len(m.stages) > 0 {
+		return true
+	}
+	m.v.forgetDeleted()
+	return false
+}
+
+// Drift returns what was different so far, in no order.
+func (m *Merge) Drift() Drift { return m.drift }
+
+// piece returns the next n items, and whether more follow.
+func piece[T any](m *Merge, items []T, n int) ([]T, bool) {
+	from, to := m.at, min(m.at+n, len(items))
+	m.at = to
+	return items[from:to], to < len(items)
+}
+
+func (m *Merge) takeEndpoints(n int) bool {
+	items, more := piece(m, m.list.Endpoints, n)
+	for _, in := range items {
+		if in.Network == m.v.network.ID {
+			m.takeEndpoint(in)
+		} else {
+			m.foreign[in.ID] = true
+		}
+	}
+	return more
+}
+
+func (m *Merge) takeEndpoint(in hnslb.Endpoint) {
+	v := m.v
+	old := v.endpoints[in.ID]
+	same := old != nil && v.same(old, in)
+	for _, ip := range in.IPs {
+		if known, touched := m.touched.Addresses[ip]; touched {
+			m.drift.Unsettled = m.drift.Unsettled || !known && !same
+			return // swept neither
+		}
+	}
+	if same {
+		old.seen = v.generation
+		return
+	}
+	if old != nil {
+		m.drop(old)
+	}
+	v.PutEndpoint(in)
+	e := v.endpoints[in.ID]
+	e.seen = v.generation
+	m.note(e)
+	if m.returned(in.ID) {
+		m.drift.ReturnedEndpoints = append(m.drift.ReturnedEndpoints, e.IP)
+	}
+}
+
+// same tells whether an endpoint is as a list shows it.
+func (v *View) same(e *Endpoint, in hnslb.Endpoint) bool {
+	return slices.Equal(v.addresses(e), in.IPs) && e.ProviderAddress == in.ProviderAddress && e.Remote == in.Remote &&
+		e.Ours == v.ownEndpoint(in) && e.SourceVIP == v.ownSourceVIP(in) &&
+		e.VIP == (in.Remote && sameMAC(in.MAC, v.network.HostMAC))
+}
+
+func (m *Merge) note(e *Endpoint) {
+	m.drift.Addresses = append(m.drift.Addresses, m.v.addresses(e)...)
+	if e.Ours {
+		m.drift.Endpoints = append(m.drift.Endpoints, e.IP)
+	}
+}
+
+// returned tells whether an object was reported as deleted before the list was begun.
+func (m *Merge) returned(id hnslb.ID) bool {
+	deleted, ok := m.v.deleted[id]
+	return ok && deleted < m.v.generation
+}
+
+// drop takes an endpoint out of the view that HNS does not have, or has otherwise.
+func (m *Merge) drop(e *Endpoint) {
+	m.note(e)
+	for _, lb := range e.listed {
+		m.drift.Frontends = append(m.drift.Frontends, lb.Key)
+	}
+	m.v.RemoveEndpoint(e.ID)
+}
+
+func (m *Merge) findUnseen(int) bool {
+	for _, e := range m.v.endpoints {
+		if e.seen != m.v.generation {
+			m.unseen = append(m.unseen, e)
+		}
+	}
+	return false
+}
+
+// listed tells whether the list names an endpoint. It is asked for few.
+func (m *Merge) listed(id hnslb.ID) bool {
+	return slices.ContainsFunc(m.list.Endpoints, func(e hnslb.Endpoint) bool { return e.ID == id })
+}
+
+// sweep drops the endpoints that the list does not name.
+func (m *Merge) sweep(n int) bool {
+	items, more := piece(m, m.unseen, n)
+	for _, e := range items {
+		if m.v.endpoints[e.ID] != e {
+			continue
+		}
+		if known, touched := m.touched.Addresses[e.IP]; !touched {
+			m.drop(e)
+		} else if !known && !m.listed(e.ID) {
+			m.drift.Unsettled = true
+		}
+	}
+	return more
+}
+
+func (m *Merge) takeBalancers(n int) bool {
+	items, more := piece(m, m.list.LoadBalancers, n)
+	for _, in := range items {
+		m.takeBalancer(in)
+	}
+	return more
+}
+
+// takeBalancer places a load balancer among the fresh ones. Whoever it belongs to, the
+// endpoints that it names are in use. Only one with exactly one mapping holds a frontend that
+// we could need. A half-made one, without any, sends nothing to anybody.
+func (m *Merge) takeBalancer(in hnslb.LoadBalancer) {
+	v := m.v
+	if len(in.Mappings) == 0 {
+		if ownHalf(in, m.foreign) {
+			m.fresh.halves[in.ID] = v.held.halves[in.ID] + 1
+		}
+		return
+	}
+	key, ok := in.Key()
+	if !ok {
+		m.fresh.others = append(m.fresh.others, v.convert(key, in))
+		return
+	}
+	ours := ownLoadBalancer(in, m.foreign)
+	old := v.held.find(key, in.ID)
+	lb := old
+	if old == nil || old.doubtful || old.Ours != ours || !old.shows(in) {
+		lb = v.convert(key, in)
+		lb.Ours, lb.outdated = ours, old != nil && old.outdated
+		if old != nil && !old.doubtful && old.same(lb) {
+			lb = old
+		}
+	}
+	m.fresh.place(lb)
+}
+
+// swap puts the fresh load balancers into the view, but for frontends that were touched.
+func (m *Merge) swap(int) bool {
+	v, old := m.v, m.v.held
+	for key, known := range m.touched.Frontends {
+		m.drift.Unsettled = m.drift.Unsettled || !known && m.fresh.lbs[key] != old.lbs[key]
+		m.fresh.takeFrontend(old, key)
+	}
+	for lb := range m.fresh.all {
+		if old.find(lb.Key, lb.ID) != lb {
+			m.drift.Frontends = append(m.drift.Frontends, lb.Key)
+			if m.returned(lb.ID) {
+				m.drift.ReturnedFrontends = append(m.drift.ReturnedFrontends, lb.Key)
+			}
+			v.name(lb)
+		}
+	}
+	for lb := range old.all {
+		if m.fresh.find(lb.Key, lb.ID) != lb {
+			m.drift.Frontends = append(m.drift.Frontends, lb.Key)
+			v.unname(lb)
+		}
+	}
+	for _, lb := range old.others {
+		v.unname(lb)
+	}
+	for _, lb := range m.fresh.others {
+		v.name(lb)
+	}
+	v.held = m.fresh
+	return false
+}

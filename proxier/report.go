@@ -1,0 +1,177 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package proxier
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/metrics"
+	"github.com/hnsproxy/hnsproxy/proxier/engine"
+)
+
+// syncWrites is how many writes count as one sync in the metrics that kube-proxy has: where
+// there is always something to do, a sync that ends with the work would never end.
+const syncWrites = 16
+
+// reporter tells the table, users, metrics, logs and health what became of whom.
+type reporter struct {
+	*Proxier
+	// began is when the sync under way began, the zero time for none; wrote are its writes by
+	// family.
+	began  time.Time
+	wrote  map[hnslb.Family]int
+	writes int
+	// behind are the families whose last sync broke off.
+	behind map[hnslb.Family]bool
+	synced bool
+}
+
+func newReporter(p *Proxier) *reporter {
+	return &reporter{Proxier: p, wrote: map[hnslb.Family]int{}, behind: map[hnslb.Family]bool{}}
+}
+
+// publish takes transitions in.
+func (r *reporter) publish(ts []engine.Transition) {
+	for _, t := range ts {
+		r.publishOne(t)
+	}
+	n := 0
+	for _, count := range r.wrote {
+		n += count
+	}
+	if n >= syncWrites {
+		r.endSync(false)
+	}
+	r.cfg.Metrics.Pending(r.engine.Pending())
+	r.tellHealth()
+}
+
+// publishOne takes what is about frontends, and hands on what is about HNS.
+func (r *reporter) publishOne(t engine.Transition) {
+	now := r.cfg.Clock.Now()
+	switch t := t.(type) {
+	case engine.FrontendStatus:
+		r.events.Set(t.Frontend, t.Note, t.State != Pending || t.Note.Reason != "")
+		if r.table.set(t, now) {
+			r.cfg.Logger.V(2).Info("Frontend", "frontend", t.Frontend.Key.String(), "service", t.Frontend.Service.String(),
+				"kind", t.Frontend.Kind.String(), "state", t.State, "reason", t.Note.Reason, "message", t.Note.Message)
+		}
+	case engine.FrontendChanged:
+		r.table.refresh(t.Frontend)
+	case engine.FrontendGone:
+		r.table.remove(t.Service, t.Key)
+		r.events.Remove(t.Service, t.Key)
+	case engine.InForce:
+		r.cfg.Metrics.NetworkProgrammed(t.Family, t.After)
+	case engine.Queued:
+		r.cfg.Metrics.SyncQueued(t.Family, now)
+		if r.began.IsZero() {
+			r.began = now
+		}
+	case engine.Written:
+		r.wrote[t.Family]++
+		r.writes++
+	case engine.LoadBalancerFailed:
+		r.cfg.Metrics.LoadBalancerFailed(t.Verb, t.Family, metrics.LBType(t.Kind.String()), t.Err)
+	default:
+		r.publishHNS(t)
+	}
+}
+
+// publishHNS logs what is about HNS.
+func (r *reporter) publishHNS(t engine.Transition) {
+	log := r.cfg.Logger
+	switch t := t.(type) {
+	case engine.Retrying:
+		log.V(2).Info("Will try again", "object", t.Object, "err", t.Err, "at", t.At)
+	case engine.Hanging:
+		log.Error(nil, "HNS call has not returned; its object waits for it", "object", t.Object, "call", t.Verb, "for", t.For)
+	case engine.Drifted:
+		r.cfg.Metrics.DriftFound(metrics.Frontend, t.Frontends)
+		r.cfg.Metrics.DriftFound(metrics.Endpoint, t.Endpoints)
+		log.Info("HNS was changed by something other than hnsproxy; repairing", "frontends", t.Frontends, "endpoints", t.Endpoints)
+	case engine.DeletionsUndone:
+		log.Error(nil, "HNS reported objects as deleted and still has them; they are tried again less and less often", "objects", t.Objects)
+	case engine.HNSFound:
+		f := t.Features
+		log.Info("HNS found", "version", f.Version.String(), "dsr", f.DSR,
+			"sessionAffinity", f.SessionAffinity, "ipv6", f.IPv6, "modify", f.Modify)
+	case engine.NetworkFound:
+		n := t.Network
+		log.Info("HNS network found", "network", n.Name, "id", n.ID, "type", n.Type, "managementIP", n.ManagementIP)
+	case engine.HNSLost:
+		r.lost(t)
+	case engine.ListFailed:
+		log.Error(t.Err, "HNS cannot be listed; trying again")
+	case engine.ModifyFailed:
+		log.Error(t.Err, "HNS cannot change load balancers in place; they are deleted and created for now", "until", t.Until)
+	}
+}
+
+// lost says that HNS or its network is not there.
+func (r *reporter) lost(t engine.HNSLost) {
+	r.endSync(true)
+	if hnslb.ErrorClass(t.Err) == hnslb.NotFound {
+		r.cfg.Logger.Error(t.Err, "HNS network not found; existing rules left in place", "network", r.cfg.Network, "since", t.Since,
+			"remedy", "waiting for the network plugin to create it; check --network-name")
+		return
+	}
+	r.cfg.Logger.Error(t.Err, "HNS unavailable; existing rules left in place", "network", r.cfg.Network, "since", t.Since,
+		"remedy", "check that the service hns is running")
+}
+
+// endSync reports the sync under way.
+func (r *reporter) endSync(failed bool) {
+	now := r.cfg.Clock.Now()
+	for f := range r.wrote {
+		if r.behind[f] = failed; failed {
+			r.cfg.Metrics.SyncFailed(f, r.began, now)
+		} else {
+			r.cfg.Metrics.SyncDone(f, r.began, now)
+		}
+	}
+	clear(r.wrote)
+	r.began = time.Time{}
+	r.cfg.Metrics.RemoteEndpoints(r.engine.OwnEndpoints())
+}
+
+// rest says that all work was tried, if it was, and once that the first state is complete.
+func (r *reporter) rest() {
+	if !r.engine.AtRest() {
+		return
+	}
+	now := r.cfg.Clock.Now()
+	r.endSync(false)
+	for f, behind := range r.behind {
+		if behind {
+			// Nothing was left to do when HNS could be asked again.
+			r.cfg.Metrics.SyncDone(f, now, now)
+		}
+	}
+	clear(r.behind)
+	if r.synced {
+		return
+	}
+	r.synced = true
+	counts := r.table.Counts()
+	r.cfg.Logger.Info(fmt.Sprintf("First sync complete: %d writes", r.writes),
+		"programmed", counts[Programmed], "blocked", counts[Blocked], "failing", counts[Failing], "pending", counts[Pending])
+}
+
+// tellHealth tells the families that this node carries how far the proxy is.
+func (r *reporter) tellHealth() {
+	if r.cfg.Health == nil {
+		return
+	}
+	since, why := r.engine.Lag()
+	for _, f := range r.engine.Families() {
+		if since.IsZero() {
+			r.cfg.Health.Updated(f)
+		} else {
+			r.cfg.Health.Behind(f, since, why)
+		}
+	}
+}
