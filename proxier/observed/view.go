@@ -4,6 +4,8 @@
 package observed
 
 import (
+	"cmp"
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -23,8 +25,9 @@ type View struct {
 	byIP      multimap.Map[netip.Addr, *Endpoint]
 	lbs       map[hnslb.FrontendKey]*LoadBalancer
 	// surplus are load balancers of ours whose frontend another one holds already. HNS
-	// refuses such twins, but was seen to bring them back after a restart.
-	surplus map[hnslb.ID]*LoadBalancer
+	// refuses such twins, but was seen to bring them back after a restart. They stand by
+	// frontend, since there may be as many as there are load balancers.
+	surplus map[hnslb.FrontendKey]map[hnslb.ID]*LoadBalancer
 	shapes  shapes
 	// freed are addresses of our endpoints that no load balancer names any more.
 	freed []netip.Addr
@@ -91,7 +94,7 @@ func (v *View) clear() {
 	v.endpoints = map[hnslb.ID]*Endpoint{}
 	v.byIP = multimap.New[netip.Addr, *Endpoint]()
 	v.lbs = map[hnslb.FrontendKey]*LoadBalancer{}
-	v.surplus = map[hnslb.ID]*LoadBalancer{}
+	v.surplus = map[hnslb.FrontendKey]map[hnslb.ID]*LoadBalancer{}
 	v.own = 0
 }
 
@@ -164,11 +167,18 @@ func (v *View) putListed(in hnslb.LoadBalancer, foreign map[hnslb.ID]bool) {
 		v.lbs[key] = lb
 	case twin.Ours && !lb.Ours:
 		// A foreign twin blocks the frontend; ours has to go.
-		v.surplus[twin.ID] = twin
+		v.addSurplus(twin)
 		v.lbs[key] = lb
 	case lb.Ours:
-		v.surplus[lb.ID] = lb
+		v.addSurplus(lb)
 	}
+}
+
+func (v *View) addSurplus(lb *LoadBalancer) {
+	if v.surplus[lb.Key] == nil {
+		v.surplus[lb.Key] = map[hnslb.ID]*LoadBalancer{}
+	}
+	v.surplus[lb.Key][lb.ID] = lb
 }
 
 func (v *View) convert(key hnslb.FrontendKey, in hnslb.LoadBalancer) *LoadBalancer {
@@ -236,8 +246,10 @@ func (v *View) PutLoadBalancer(asked, held hnslb.LoadBalancer) {
 
 // RemoveLoadBalancer forgets a load balancer that HNS does not have any more.
 func (v *View) RemoveLoadBalancer(id hnslb.ID, key hnslb.FrontendKey) {
-	if twin := v.surplus[id]; twin != nil {
-		delete(v.surplus, id)
+	if twin := v.surplus[key][id]; twin != nil {
+		if delete(v.surplus[key], id); len(v.surplus[key]) == 0 {
+			delete(v.surplus, key)
+		}
 		v.unname(twin)
 	}
 	if lb := v.lbs[key]; lb != nil && lb.ID == id {
@@ -312,14 +324,19 @@ func (v *View) LoadBalancers(yield func(*LoadBalancer) bool) {
 	}
 }
 
-// Surplus returns the load balancers of ours whose frontend another one holds.
-func (v *View) Surplus() []*LoadBalancer {
-	out := make([]*LoadBalancer, 0, len(v.surplus))
-	for _, lb := range v.surplus {
-		out = append(out, lb)
+// Surplus returns the load balancers of ours on a frontend that another one holds, by ID.
+func (v *View) Surplus(key hnslb.FrontendKey) []*LoadBalancer {
+	byID := func(a, b *LoadBalancer) int { return cmp.Compare(a.ID, b.ID) }
+	return slices.SortedFunc(maps.Values(v.surplus[key]), byID)
+}
+
+// SurplusKeys yields the frontends that have surplus load balancers, in no order.
+func (v *View) SurplusKeys(yield func(hnslb.FrontendKey) bool) {
+	for key := range v.surplus {
+		if !yield(key) {
+			return
+		}
 	}
-	slices.SortFunc(out, func(a, b *LoadBalancer) int { return a.Key.Compare(b.Key) })
-	return out
 }
 
 // Endpoint returns the endpoint that stands for an address: the local one when there is

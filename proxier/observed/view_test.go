@@ -56,7 +56,7 @@ func TestTwins(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			v := viewOf(eps, tc.first, tc.second)
 			var surplus []hnslb.ID
-			for _, lb := range v.Surplus() {
+			for _, lb := range v.Surplus(key()) {
 				surplus = append(surplus, lb.ID)
 			}
 			if diff := cmp.Diff(tc.surplus, surplus); diff != "" || v.LoadBalancer(key()).ID != tc.holder {

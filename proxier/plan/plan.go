@@ -76,10 +76,8 @@ type Input struct {
 // Frontend plans one frontend.
 func Frontend(in Input, key hnslb.FrontendKey) Unit {
 	var u Unit
-	for _, twin := range in.View.Surplus() {
-		if twin.Key == key {
-			u.Steps = append(u.Steps, Step{Op: DeleteLoadBalancer, ID: twin.ID, Key: key})
-		}
+	for _, twin := range in.View.Surplus(key) {
+		u.Steps = append(u.Steps, Step{Op: DeleteLoadBalancer, ID: twin.ID, Key: key})
 	}
 	f, lb := in.State.Frontend(key), in.View.LoadBalancer(key)
 	switch {
@@ -279,8 +277,8 @@ func All(in Input) (keys []hnslb.FrontendKey, ips []netip.Addr) {
 	for lb := range in.View.LoadBalancers {
 		consider(lb.Key)
 	}
-	for _, lb := range in.View.Surplus() {
-		consider(lb.Key)
+	for key := range in.View.SurplusKeys {
+		consider(key)
 	}
 	for e := range in.View.Own {
 		if len(Endpoint(in, e.IP).Steps) > 0 {

@@ -5,6 +5,7 @@ package plan
 
 import (
 	"net/netip"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -269,5 +270,33 @@ func TestAll(t *testing.T) {
 	in.View.RemoveLoadBalancer("left", keys[0])
 	if _, ips = All(in); len(ips) != 1 || ips[0] != netip.MustParseAddr("10.244.2.9") {
 		t.Errorf("endpoints to look at: %v, want the unused one", ips)
+	}
+}
+
+// TestSurplusIsLinear: looking at everything costs the same for each surplus load balancer,
+// however many there are. It counts bytes, since a busy machine cannot change them.
+func TestSurplusIsLinear(t *testing.T) {
+	perTwin := func(n int) uint64 {
+		var lbs []hnslb.LoadBalancer
+		for i := range n {
+			at := netip.AddrFrom4([4]byte{10, 96, byte(i >> 8), byte(i)})
+			for _, side := range []string{"a", "b"} {
+				lbs = append(lbs, balancer(func(lb *hnslb.LoadBalancer) {
+					lb.ID, lb.VIPs = hnslb.ID(side+at.String()), []netip.Addr{at}
+				}, "r10.244.2.1"))
+			}
+		}
+		in := input(nil, []hnslb.Endpoint{remote("10.244.2.1")}, lbs)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		keys, _ := All(in)
+		runtime.ReadMemStats(&after)
+		if len(keys) != n {
+			t.Errorf("%d frontends to look at, want %d", len(keys), n)
+		}
+		return (after.TotalAlloc - before.TotalAlloc) / uint64(n)
+	}
+	if few, many := perTwin(500), perTwin(4000); many > 2*few {
+		t.Errorf("bytes for each surplus load balancer: %d among 500, %d among 4,000", few, many)
 	}
 }
