@@ -18,10 +18,22 @@ import (
 
 func main() { os.Exit(run()) }
 
+// stopSignals are what ends the program in good order. On Windows Go makes an Interrupt of
+// Ctrl+C and Ctrl+Break, and a SIGTERM of a console that is closed, a user who logs off, and
+// a system that shuts down. Elsewhere a terminal that is closed sends SIGHUP, unless nohup
+// made the program deaf to it.
+func stopSignals() []os.Signal {
+	out := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		out = append(out, syscall.SIGHUP)
+	}
+	return out
+}
+
 // run returns the exit code: 0 after a clean stop, 1 after an error.
 func run() int {
 	defer logs.FlushLogs()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), stopSignals()...)
 	defer stop()
 	// The first signal ends the program in good order. From then on signals do what they
 	// do by default, so that a second one ends it at once.

@@ -12,7 +12,6 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/proxier/services"
-	netutils "k8s.io/utils/net"
 )
 
 // primary stands for the addresses that the Node object gives.
@@ -28,8 +27,8 @@ type NodePortAddresses struct {
 	ranges string
 }
 
-// ParseNodePortAddresses reads what kube-proxy reads: CIDRs, or the one word "primary". The
-// error joins what is wrong with each.
+// ParseNodePortAddresses reads what kube-proxy reads, CIDRs or the one word "primary", but
+// for leading zeros. The error joins what is wrong with each.
 func ParseNodePortAddresses(values []string) (NodePortAddresses, error) {
 	var ranges []string
 	var errs []error
@@ -41,15 +40,12 @@ func ParseNodePortAddresses(values []string) (NodePortAddresses, error) {
 			ranges = append(ranges, v)
 			continue
 		}
-		// Leading zeros pass, as in every CIDR that Kubernetes ever took.
-		_, ipnet, err := netutils.ParseCIDRSloppy(v)
+		p, err := services.ParsePrefix(v)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("%q is no CIDR", v))
+			errs = append(errs, fmt.Errorf("%q %w", v, err))
 			continue
 		}
-		ip, _ := netip.AddrFromSlice(ipnet.IP)
-		bits, _ := ipnet.Mask.Size()
-		ranges = append(ranges, netip.PrefixFrom(ip, bits).String())
+		ranges = append(ranges, p.String())
 	}
 	return NodePortAddresses{strings.Join(ranges, ",")}, errors.Join(errs...)
 }

@@ -28,7 +28,6 @@ func TestNodePortAddresses(t *testing.T) {
 		{"both families", "10.0.0.0/8,fd00::/16", dual, "10.0.0.4 fd00::1", "192.168.1.1 2001:db8::1", ""},
 		{"several", "10.0.0.0/24,192.168.1.1/32", dual, "10.0.0.4 192.168.1.1", "192.168.1.2 10.0.1.4", "IPv6"},
 		{"host bits do not count", "10.0.0.77/24", dual, "10.0.0.4", "10.0.1.4", "IPv6"},
-		{"leading zeros", "010.0.0.0/8", dual, "10.0.0.4", "8.0.0.4", "IPv6"},
 		{"everything", "0.0.0.0/0,10.0.0.0/8", dual, "10.0.0.4 192.168.1.1", "", "IPv4 IPv6"},
 		{"primary", "primary", dual, "10.0.0.4 fd00:10::4", "192.168.1.1 10.0.0.5 fd00:10::5 127.0.0.1", ""},
 		{"primary of a single-stack node", "primary", services.Node{IPs: addrs("10.0.0.4")}, "10.0.0.4 fd00::1", "10.0.0.5", "IPv6"},
@@ -66,14 +65,16 @@ func split(values string) []string {
 	return strings.Split(values, ",")
 }
 
-// TestNodePortAddressesErrors: what kube-proxy refuses is refused.
+// TestNodePortAddressesErrors: what kube-proxy refuses is refused, and leading zeros are.
 func TestNodePortAddressesErrors(t *testing.T) {
 	for values, want := range map[string]string{
 		"primary,10.0.0.0/8": `"primary" cannot be joined with ranges`,
 		"10.0.0.0/8,primary": `"primary" cannot be joined with ranges`,
-		"10.0.0.4":           `"10.0.0.4" is no CIDR`,
-		"x,10.0.0.0/8,y":     "\"x\" is no CIDR\n\"y\" is no CIDR",
-		"Primary":            `"Primary" is no CIDR`,
+		"10.0.0.4":           `"10.0.0.4" must be a range of IP addresses, such as 10.0.0.0/8 or fd00::/16`,
+		"x,10.0.0.0/8,y": `"x" must be a range of IP addresses, such as 10.0.0.0/8 or fd00::/16` + "\n" +
+			`"y" must be a range of IP addresses, such as 10.0.0.0/8 or fd00::/16`,
+		"Primary":     `"Primary" must be a range of IP addresses, such as 10.0.0.0/8 or fd00::/16`,
+		"010.0.0.0/8": `"010.0.0.0/8" has leading zeros, which some programs read as octal; write 10.0.0.0/8`,
 	} {
 		if _, err := ParseNodePortAddresses(split(values)); err == nil || err.Error() != want {
 			t.Errorf("%q: error %v, want %s", values, err, want)

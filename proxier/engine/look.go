@@ -107,8 +107,8 @@ func (e *Engine) trusted() bool { return e.env != nil && !e.hns.away() && e.look
 // nextLook returns the list to make now, nil for none.
 func (e *Engine) nextLook() *Look {
 	l := &e.looks
-	if l.asked != nil || l.merge != nil || e.env == nil || e.hns.away() {
-		return nil
+	if l.asked != nil || l.merge != nil || e.env == nil || e.hns.away() || e.recomputing {
+		return nil // a list is of use to the Services that are known when it begins
 	}
 	audit := l.listed && !l.audit.IsZero() && !e.now.Before(l.audit)
 	if audit && e.hns.read.Before(l.audit) {

@@ -9,7 +9,8 @@
 // first and also no while the node is about to be removed, so that connections drain
 // before it goes, without the proxy being restarted.
 //
-// health.go keeps the answer, http.go words it, server.go listens.
+// health.go keeps the answer, http.go words it, server.go listens and sets the time-outs of
+// all ports, connlimit.go bounds their connections.
 //
 // A third question is asked of Services with externalTrafficPolicy Local, each on a port of
 // its own (KEP-1669): has this node ready endpoints? nodeports.go answers it, from the store

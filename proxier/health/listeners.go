@@ -235,7 +235,7 @@ func (w *portWorker) listen(ctx context.Context, name services.Name, at netip.Ad
 	if err != nil {
 		return err
 	}
-	o := &openPort{server: newHTTPServer(ctx, n.handler(name, f)), done: make(chan struct{})}
+	o := &openPort{server: newHTTPServer(ctx, n.handler(name, f), n.conns), done: make(chan struct{})}
 	if w.open[name] == nil {
 		w.open[name] = map[netip.AddrPort]*openPort{}
 	}

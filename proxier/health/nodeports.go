@@ -51,6 +51,8 @@ type NodePortsConfig struct {
 type NodePorts struct {
 	cfg    NodePortsConfig
 	wakeup chan struct{}
+	// conns bounds the connections of all ports together.
+	conns *connLimit
 
 	mu     sync.Mutex
 	checks map[services.Name][]desired.HealthCheckPort
@@ -74,6 +76,7 @@ func NewNodePorts(cfg NodePortsConfig) *NodePorts {
 	return &NodePorts{
 		cfg:     cfg,
 		wakeup:  make(chan struct{}, 1),
+		conns:   newConnLimit(checkConns),
 		checks:  map[services.Name][]desired.HealthCheckPort{},
 		changed: sets.New[services.Name](),
 		broken:  map[services.Name]error{},
@@ -184,11 +187,11 @@ func (n *NodePorts) handler(name services.Name, f hnslb.Family) http.Handler {
 	})
 }
 
-// Network is what NodePorts need of the machine's network.
+// Network is what servers need of the machine's network.
 type Network interface {
 	// InterfaceAddrs lists the addresses of the machine, as net.InterfaceAddrs does.
 	InterfaceAddrs() ([]net.Addr, error)
-	// Listen opens a port; network is "tcp4" or "tcp6".
+	// Listen opens a port; network is "tcp4", "tcp6", or "tcp" for either.
 	Listen(ctx context.Context, network, address string) (net.Listener, error)
 }
 

@@ -19,8 +19,25 @@ const (
 	retryPeriod = 5 * time.Second
 	// drainPeriod is how long requests may take to end once the server has to stop.
 	drainPeriod = 3 * time.Second
-	// headerPeriod is how long a client may take for the head of its request.
-	headerPeriod = 10 * time.Second
+	// readPeriod is how long a client may take to send its whole request.
+	readPeriod = 10 * time.Second
+	// writePeriod is how long the answer may take, and its client to read it. A profile
+	// takes the time that was asked for besides; net/http/pprof sees to that.
+	writePeriod = 30 * time.Second
+	// idlePeriod is how long a connection may wait for its next request: more than most
+	// probers and scrapers pause, less than an attacker would like.
+	idlePeriod = 20 * time.Second
+)
+
+// Sizes of a server.
+const (
+	// maxHead bounds the head of a request. Probes send little, scrapers a token.
+	maxHead = 16 << 10
+	// serverConns is how many connections a Server holds at once.
+	serverConns = 128
+	// checkConns is how many connections all health-check node ports hold together: there
+	// may be hundreds of ports.
+	checkConns = 1024
 )
 
 // Server is one port that answers HTTP.
@@ -36,6 +53,8 @@ type Server struct {
 	Listening func(net.Addr)
 	// Failed hears of each failure, before another try; nil for nobody.
 	Failed func(error)
+	// Network may be nil for that of the machine.
+	Network Network
 }
 
 // Serve answers until ctx ends, then stops within drainPeriod and returns nil. Without an
@@ -71,8 +90,11 @@ func (s Server) Serve(ctx context.Context) error {
 
 // serveOnce listens and serves until ctx ends, which is no error, or something breaks.
 func (s Server) serveOnce(ctx context.Context) error {
-	var lc net.ListenConfig
-	listener, err := lc.Listen(ctx, "tcp", s.Addr)
+	network := s.Network
+	if network == nil {
+		network = machine{}
+	}
+	listener, err := network.Listen(ctx, "tcp", s.Addr)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil
@@ -82,7 +104,7 @@ func (s Server) serveOnce(ctx context.Context) error {
 	if s.Listening != nil {
 		s.Listening(listener.Addr())
 	}
-	server := newHTTPServer(ctx, s.Handler)
+	server := newHTTPServer(ctx, s.Handler, newConnLimit(serverConns))
 	stopped := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(stopped)
@@ -97,11 +119,18 @@ func (s Server) serveOnce(ctx context.Context) error {
 	return err
 }
 
-// newHTTPServer makes the server of one port. Requests under way outlive ctx.
-func newHTTPServer(ctx context.Context, h http.Handler) *http.Server {
+// newHTTPServer makes the server of one port. All ports of the program are made here, and
+// all are open to whoever reaches the node, so that no client may hold a connection, or a
+// part of the memory, for as long as it likes. Requests under way outlive ctx.
+func newHTTPServer(ctx context.Context, h http.Handler, limit *connLimit) *http.Server {
 	return &http.Server{
 		Handler:           h,
-		ReadHeaderTimeout: headerPeriod,
+		ReadHeaderTimeout: readPeriod,
+		ReadTimeout:       readPeriod,
+		WriteTimeout:      writePeriod,
+		IdleTimeout:       idlePeriod,
+		MaxHeaderBytes:    maxHead,
+		ConnState:         limit.note,
 		// What a probe or a scrape does wrong is not worth an error in the log.
 		ErrorLog:    klog.NewStandardLogger("INFO"),
 		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },

@@ -87,13 +87,13 @@ func (n *Network) InterfaceAddrs() ([]net.Addr, error) {
 	return slices.Clone(n.addrs), n.err
 }
 
-// Listen opens a port on the machine, "tcp4" or "tcp6".
+// Listen opens a port on the machine; network is "tcp4", "tcp6", or "tcp" for either.
 func (n *Network) Listen(_ context.Context, network, address string) (net.Listener, error) {
 	at, err := netip.ParseAddrPort(address)
 	if err != nil {
 		return nil, err
 	}
-	if is4 := network == "tcp4"; at.Addr().Is4() != is4 {
+	if is4 := network == "tcp4"; network != "tcp" && at.Addr().Is4() != is4 {
 		return nil, fmt.Errorf("listen %s %s: another family", network, address)
 	}
 	n.mu.Lock()
@@ -106,8 +106,8 @@ func (n *Network) Listen(_ context.Context, network, address string) (net.Listen
 	return l, nil
 }
 
-// dial connects to a port: to who listens on the address, or else on all addresses.
-func (n *Network) dial(ctx context.Context, at netip.AddrPort) (net.Conn, error) {
+// Dial connects to a port: to who listens on the address, or else on all addresses.
+func (n *Network) Dial(ctx context.Context, at netip.AddrPort) (net.Conn, error) {
 	all := netip.IPv4Unspecified()
 	if at.Addr().Is6() {
 		all = netip.IPv6Unspecified()
@@ -136,7 +136,7 @@ func (n *Network) dial(ctx context.Context, at netip.AddrPort) (net.Conn, error)
 func (n *Network) Get(ctx context.Context, at netip.AddrPort) (*http.Response, string, error) {
 	client := &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
-		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return n.dial(ctx, at) },
+		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return n.Dial(ctx, at) },
 	}}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+at.String()+"/", nil)
 	if err != nil {

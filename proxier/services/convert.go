@@ -17,7 +17,6 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
-	netutils "k8s.io/utils/net"
 )
 
 // preserveDestination is the annotation by which users of the Windows kube-proxy ask for
@@ -119,8 +118,8 @@ func ingressIPs(s *corev1.Service, errs *field.ErrorList) []netip.Addr {
 }
 
 // restricted returns the families for which source ranges are given that do not hold every
-// address, as the Linux proxiers understand them. What cannot be read restricts both: it is
-// safer to say too much.
+// address. What cannot be read, leading zeros included, restricts both: it is safer to say
+// too much.
 func restricted(ranges []string, errs *field.ErrorList) []hnslb.Family {
 	var out []hnslb.Family
 	open := map[hnslb.Family]bool{}
@@ -130,18 +129,16 @@ func restricted(ranges []string, errs *field.ErrorList) []hnslb.Family {
 		}
 	}
 	for i, text := range ranges {
-		// API servers before 1.36 let spaces and leading zeros pass.
-		_, ipnet, err := netutils.ParseCIDRSloppy(strings.TrimSpace(text))
+		// API servers before 1.36 let spaces pass, which can be read in one way only.
+		p, err := ParsePrefix(strings.TrimSpace(text))
 		if err != nil {
-			*errs = append(*errs, field.Invalid(field.NewPath("spec", "loadBalancerSourceRanges").Index(i), text, "must be a CIDR"))
+			*errs = append(*errs, field.Invalid(field.NewPath("spec", "loadBalancerSourceRanges").Index(i), text, err.Error()))
 			add(hnslb.IPv4)
 			add(hnslb.IPv6)
 			continue
 		}
-		ip, _ := netip.AddrFromSlice(ipnet.IP)
-		f := hnslb.FamilyOf(ip)
-		bits, _ := ipnet.Mask.Size()
-		open[f] = open[f] || bits == 0
+		f := hnslb.FamilyOf(p.Addr())
+		open[f] = open[f] || p.Bits() == 0
 		add(f)
 	}
 	return slices.DeleteFunc(out, func(f hnslb.Family) bool { return open[f] })
@@ -206,9 +203,9 @@ func parseIPs(path *field.Path, texts []string, errs *field.ErrorList) []netip.A
 }
 
 func parseIP(text string) (netip.Addr, error) {
-	ip, err := netip.ParseAddr(text)
-	if err != nil || ip.Zone() != "" {
-		return netip.Addr{}, errors.New("must be an IP address, such as 10.96.0.10 or fd00::10")
+	ip, err := ParseAddr(text)
+	if err != nil {
+		return netip.Addr{}, err
 	}
 	return ip, nil
 }

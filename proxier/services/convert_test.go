@@ -29,6 +29,9 @@ func TestSourceRanges(t *testing.T) {
 		{"everybody", []string{"192.0.2.0/24", "0.0.0.0/0"}, []hnslb.Family{}, false},
 		{"everybody of one family", []string{"2001:db8::/32", "0.0.0.0/0"}, []hnslb.Family{hnslb.IPv6}, false},
 		{"unreadable: rather too strict", []string{"everybody"}, []hnslb.Family{hnslb.IPv4, hnslb.IPv6}, true},
+		{"leading zeros, in two ways: rather too strict", []string{"010.0.0.0/8"}, []hnslb.Family{hnslb.IPv4, hnslb.IPv6}, true},
+		{"leading zeros do not mean everybody", []string{"00.0.0.0/0"}, []hnslb.Family{hnslb.IPv4, hnslb.IPv6}, true},
+		{"IPv4 as IPv6 does not leave IPv4 open", []string{"::ffff:192.0.2.0/120"}, []hnslb.Family{hnslb.IPv4, hnslb.IPv6}, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			object := balanced(func(s *corev1.ServiceSpec) { s.LoadBalancerSourceRanges = tc.ranges })

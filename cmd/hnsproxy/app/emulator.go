@@ -4,14 +4,12 @@
 package app
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net/netip"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
@@ -103,46 +101,4 @@ func fromNode(spec *emulator.NetworkSpec, node *corev1.Node) {
 			spec.Subnets = append(spec.Subnets, subnet.Masked())
 		}
 	}
-}
-
-// savePeriod is how often a changed HNS is saved: what a kill -9 can lose.
-const savePeriod = 500 * time.Millisecond
-
-// saver keeps an emulated HNS in a file.
-type saver struct {
-	hns  *emulator.Emulator
-	path string
-	// others counts the changes that HNS does not count: those of the network plugin.
-	others func() int
-}
-
-// run saves the state after changes until ctx ends.
-func (s *saver) run(ctx context.Context, c clock.WithTicker) error {
-	ticker := c.NewTicker(savePeriod)
-	defer ticker.Stop()
-	saved := 0
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C():
-		}
-		if now := s.changes(); now != saved {
-			if err := s.hns.SaveFile(s.path); err != nil {
-				return err
-			}
-			saved = now
-		}
-	}
-}
-
-// changes counts what was changed so far.
-func (s *saver) changes() int {
-	n := s.others()
-	for verb, calls := range s.hns.Counts() {
-		if verb.IsWrite() {
-			n += calls
-		}
-	}
-	return n
 }

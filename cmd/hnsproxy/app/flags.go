@@ -70,7 +70,8 @@ func (o *Options) addSourceFlags(fs *pflag.FlagSet) {
 func (o *Options) addObjectsFlag(fs *pflag.FlagSet) {
 	fs.StringArrayVar(&o.Objects, "objects", o.Objects, "`FILE` or directory of YAML or JSON to take Services, EndpointSlices and Nodes from "+
 		"instead of an API server, as \"kubectl get services,endpointslices,nodes -A -o yaml\" prints them; "+
-		"\"-\" is standard input. Files are watched for changes. May be given several times.")
+		"\"-\" is standard input. Files are watched for changes; one that seems to be saved in part keeps what it gave until it is whole, "+
+		"and an empty one too. May be given several times.")
 }
 
 func (o *Options) addNodeFlags(fs *pflag.FlagSet) {

@@ -4,9 +4,11 @@
 package app
 
 import (
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr/funcr"
 	"github.com/google/go-cmp/cmp"
 	"github.com/hnsproxy/hnsproxy/proxier/services"
 	corev1 "k8s.io/api/core/v1"
@@ -174,5 +176,50 @@ func TestEventHandler(t *testing.T) {
 	h.OnDelete("no node")
 	if diff := cmp.Diff([]string{"add a", "update a b", "delete c", "delete d"}, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// TestLeadingZerosAreTold: an object with an address that could be read in two ways has a
+// line in the log that says what to write.
+func TestLeadingZerosAreTold(t *testing.T) {
+	t.Parallel()
+	service, slice, node := fatService(), fatSlice(), &corev1.Node{ObjectMeta: fatMeta("win-1")}
+	service.Spec.ExternalIPs = []string{"010.9.9.8"}
+	service.Spec.LoadBalancerSourceRanges = []string{"010.0.0.0/8"}
+	slice.Endpoints[0].Addresses = []string{"10.244.01.5"}
+	node.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: "10.0.0.04"}}
+	var said strings.Builder
+	logger := funcr.New(func(_, line string) { said.WriteString(line + "\n") }, funcr.Options{})
+	f := &feeder{logger: logger}
+	k := keeper{store: services.NewStore("this", time.Time{}), externalIPs: true}
+	for _, obj := range []any{service, slice, node} {
+		obj, err := k.transform(obj)
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch o := obj.(type) {
+		case *keptService:
+			f.note(nil, o, false, o.err)
+		case *keptSlice:
+			f.note(nil, o, false, o.err)
+		case *corev1.Node:
+			_, err := services.NodeOf(o)
+			f.note(nil, o, false, err)
+		}
+	}
+	lines := strings.Split(strings.TrimSpace(said.String()), "\n")
+	if len(lines) != 3 {
+		t.Fatalf("%d lines, want one for each object:\n%s", len(lines), said.String())
+	}
+	for i, want := range [][]string{
+		{`"kind"="Service"`, "spec.externalIPs[0]", "write 10.9.9.8", "spec.loadBalancerSourceRanges[0]", "write 10.0.0.0/8"},
+		{`"kind"="EndpointSlice"`, "endpoints[0].addresses[0]", "write 10.244.1.5"},
+		{`"kind"="Node"`, "status.addresses[0]", "write 10.0.0.4"},
+	} {
+		for _, part := range want {
+			if !strings.Contains(lines[i], part) {
+				t.Errorf("%q is missing in %s", part, lines[i])
+			}
+		}
 	}
 }

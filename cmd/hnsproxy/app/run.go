@@ -285,7 +285,22 @@ func (p *program) emulate(ctx context.Context, group *errgroup.Group) (atEnd fun
 	if path == "" {
 		return func() error { return nil }
 	}
-	s := &saver{hns: p.emulator, path: path, others: p.plugin.changes}
-	group.Go(func() error { return s.run(ctx, p.deps.Clock) })
-	return func() error { return p.emulator.SaveFile(path) }
+	save := func() error { return p.emulator.SaveFile(path) }
+	s := &saver{save: save, changes: p.hnsChanges, logger: p.logger, clock: p.deps.Clock}
+	group.Go(func() error {
+		s.run(ctx)
+		return nil
+	})
+	return save
+}
+
+// hnsChanges counts what was changed in an emulated HNS so far, by the network plugin too.
+func (p *program) hnsChanges() int {
+	n := p.plugin.changes()
+	for verb, calls := range p.emulator.Counts() {
+		if verb.IsWrite() {
+			n += calls
+		}
+	}
+	return n
 }

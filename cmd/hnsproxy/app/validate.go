@@ -4,6 +4,7 @@
 package app
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"runtime"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
 	"github.com/hnsproxy/hnsproxy/proxier/desired"
+	"github.com/hnsproxy/hnsproxy/proxier/services"
 )
 
 // Problem is one thing that is wrong with the command line.
@@ -128,16 +130,20 @@ func (v *validation) node() {
 	if o.Hostname == "" {
 		v.add("hostname-override", o.Hostname, "the node's name is empty", "give the name of this node's Node object")
 	}
-	if _, err := netip.ParseAddr(o.BindAddress); err != nil {
-		v.add("bind-address", o.BindAddress, "is no IP address", "give the node's address, such as 10.0.0.4, or leave it out")
+	if _, err := services.ParseAddr(o.BindAddress); err != nil {
+		v.add("bind-address", o.BindAddress, err.Error(), "give the node's address, such as 10.0.0.4, or leave it out")
 	}
 	if o.Network == "" {
 		v.add("network-name", "", "the name of the HNS network is not known",
 			"give it, or set "+envNetwork+"; on the node, Get-HnsNetwork lists the networks")
 	}
 	if o.SourceVIP != "" {
-		if ip := o.sourceVIP(); !ip.IsValid() || ip.IsUnspecified() {
-			v.add("source-vip", o.SourceVIP, "is no IP address of an endpoint",
+		ip, err := services.ParseAddr(o.SourceVIP)
+		if err == nil && ip.IsUnspecified() {
+			err = errors.New("is no IP address of an endpoint")
+		}
+		if err != nil {
+			v.add("source-vip", o.SourceVIP, err.Error(),
 				"give the address that the network plugin reserves on this node, or leave it out")
 		}
 	}

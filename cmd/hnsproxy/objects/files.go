@@ -12,12 +12,16 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
 // stdin is the path that means standard input.
 const stdin = "-"
+
+// memory is how long it is remembered what a file was that is gone.
+const memory = time.Minute
 
 // remedyUnread goes with files that cannot be read.
 const remedyUnread = "make it readable; until then what it gave stays in force"
@@ -26,7 +30,8 @@ const remedyUnread = "make it readable; until then what it gave stays in force"
 type reader struct {
 	paths    []string
 	validate func(runtime.Object) error
-	seen     map[string]seen
+	grace    time.Duration
+	seen     map[string]version
 	// streams are what can be read one time only: standard input, and pipes that were
 	// given in place of a file. They give what they gave for ever.
 	streams map[string]stream
@@ -37,15 +42,9 @@ type stream struct {
 	err  error
 }
 
-// seen is a file as it was at the last look.
-type seen struct {
-	sum    [sha256.Size]byte
-	parsed parsed
-}
-
 // newReader makes a reader, and reads the streams to their end.
 func newReader(o Options) *reader {
-	r := &reader{validate: o.Validate, seen: map[string]seen{}, streams: map[string]stream{}}
+	r := &reader{validate: o.Validate, grace: o.Grace, seen: map[string]version{}, streams: map[string]stream{}}
 	for _, path := range o.Paths {
 		path = filepath.Clean(path)
 		r.paths = append(r.paths, path)
@@ -75,32 +74,38 @@ func (r *reader) watched() []string {
 }
 
 // read looks at all files, in the order of their weight.
-func (r *reader) read() ([]content, []*Error) {
+func (r *reader) read(now time.Time) ([]content, []*Error) {
 	var out []content
 	var unread []*Error
-	now := map[string]seen{}
+	seen := map[string]version{}
 	for _, path := range r.paths {
 		files, err := r.expand(path)
 		if err != nil {
 			unread = append(unread, err)
 		}
 		for _, file := range files {
-			if _, twice := now[file]; twice {
+			if _, twice := seen[file]; twice {
 				continue
 			}
-			s, err := r.file(file)
+			v, err := r.file(file, now)
 			switch {
 			case err != nil:
 				unread = append(unread, err)
 				continue
-			case s == nil:
+			case v == nil:
 				continue
 			}
-			now[file] = *s
-			out = append(out, content{file: file, parsed: s.parsed})
+			out = append(out, v.content(file, now, r.grace))
+			seen[file] = *v
 		}
 	}
-	r.seen = now
+	// A file that is gone may come back, at first in part.
+	for file, v := range r.seen {
+		if _, there := seen[file]; !there && now.Sub(v.looked) < memory {
+			seen[file] = v
+		}
+	}
+	r.seen = seen
 	return out, unread
 }
 
@@ -144,7 +149,7 @@ func wantsFile(name string) bool {
 
 // file reads one file. It is nil without an error when the file vanished meanwhile, or is
 // no file in spite of its name.
-func (r *reader) file(path string) (*seen, *Error) {
+func (r *reader) file(path string, now time.Time) (*version, *Error) {
 	s, isStream := r.streams[path]
 	data := s.data
 	if !isStream {
@@ -163,10 +168,12 @@ func (r *reader) file(path string) (*seen, *Error) {
 		}
 	}
 	sum := sha256.Sum256(data)
-	if s, ok := r.seen[path]; ok && s.sum == sum {
-		return &s, nil
+	last, known := r.seen[path]
+	if last.looked = now; known && last.sum == sum {
+		return &last, nil
 	}
-	return &seen{sum: sum, parsed: parse(path, data, r.validate)}, nil
+	p := parse(path, data, r.validate)
+	return &version{sum: sum, parsed: p, shape: shapeOf(data, p), since: now, looked: now, whole: last.whole}, nil
 }
 
 // vanished tells whether there is nothing at path. A link that leads nowhere is something.

@@ -54,7 +54,7 @@ func (s *Source) follow(ctx context.Context) {
 		wait.done()
 		n.watch(ctx, paths)
 		if s.look(ctx) {
-			wait.heard(time.Now())
+			wait.again(s.options.Grace)
 		}
 	}
 }
@@ -79,6 +79,9 @@ func (q *quiet) heard(now time.Time) {
 	}
 	q.timer.Reset(min(q.settle, q.first.Add(patience*q.settle).Sub(now)))
 }
+
+// again makes it fire after d, unless something is heard before.
+func (q *quiet) again(d time.Duration) { q.timer.Reset(d) }
 
 func (q *quiet) waiting() bool { return !q.first.IsZero() }
 

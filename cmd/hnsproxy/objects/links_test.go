@@ -103,7 +103,7 @@ func TestVanished(t *testing.T) {
 	tr.do(os.Mkdir(tr.path("dir.yaml"), 0o755))
 	r := newReader(Options{})
 	for name, wantError := range map[string]bool{"none.yaml": false, "link.yaml": true, "dir.yaml": false} {
-		if s, err := r.file(tr.path(name)); s != nil || (err != nil) != wantError {
+		if s, err := r.file(tr.path(name), time.Now()); s != nil || (err != nil) != wantError {
 			t.Errorf("%s: %v, %v", name, s, err)
 		}
 	}

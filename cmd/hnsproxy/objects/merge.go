@@ -6,12 +6,18 @@ package objects
 import (
 	"fmt"
 	"path/filepath"
+	"time"
 )
 
 // content is one file as it was read.
 type content struct {
 	parsed
 	file string
+	// since is when this version of the file was first seen.
+	since time.Time
+	// doubted says that it may be a part of what is being saved, so that another look
+	// at it is due.
+	doubted bool
 }
 
 // merged is what all files together say.
@@ -22,7 +28,11 @@ type merged struct {
 	// kept are objects that are named, or may be meant, but cannot be used.
 	kept map[key]bool
 	// torn are files and directories of which it cannot be told what is missing.
-	torn     map[string]bool
+	torn map[string]bool
+	// since is when each file was first seen as it is.
+	since map[string]time.Time
+	// doubted says that a file may be saved in part.
+	doubted  bool
 	problems []*Error
 	skipped  map[string]int
 }
@@ -32,7 +42,7 @@ type merged struct {
 func merge(files []content, unread []*Error) merged {
 	m := merged{
 		objects: map[key]entry{}, kept: map[key]bool{}, torn: map[string]bool{},
-		problems: unread, skipped: map[string]int{},
+		since: map[string]time.Time{}, problems: unread, skipped: map[string]int{},
 	}
 	for _, e := range unread {
 		m.torn[e.Place.File] = true
@@ -40,6 +50,8 @@ func merge(files []content, unread []*Error) merged {
 	claimed := map[key]Place{}
 	for _, f := range files {
 		m.problems = append(m.problems, f.problems...)
+		m.since[f.file] = f.since
+		m.doubted = m.doubted || f.doubted
 		if f.torn {
 			m.torn[f.file] = true
 		}

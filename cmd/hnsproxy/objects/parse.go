@@ -211,6 +211,10 @@ func (p *parser) unknown(at Place, h head) {
 	if !mayBeOurs(h.APIVersion) {
 		return
 	}
+	if h.Metadata.Name == "" {
+		// It may be all that is left of an object, or of a List, whose kind stands last.
+		p.out.torn = true
+	}
 	for _, r := range allResources() {
 		if k, ok := h.key(r); ok {
 			p.out.held = append(p.out.held, k)

@@ -189,6 +189,19 @@ held nodes /a
 error f.yaml, document 1: a: kind: is not set; a Service proxy reads Service (v1), EndpointSlice (discovery.k8s.io/v1) and Node (v1)
 `,
 	}, {
+		name: "a List whose end is missing",
+		file: "apiVersion: v1\nitems:\n" + indent(web),
+		want: `torn
+error f.yaml, document 1: kind: is not set; a Service proxy reads Service (v1), EndpointSlice (discovery.k8s.io/v1) and Node (v1)
+`,
+	}, {
+		name: "the start of an object",
+		file: web + "---\nkind: Servi",
+		want: `used services shop/web at f.yaml, document 1
+torn
+error f.yaml, document 2: Servi: apiVersion: is not set; a Service proxy reads Service (v1), EndpointSlice (discovery.k8s.io/v1) and Node (v1)
+`,
+	}, {
 		name: "wrong apiVersions",
 		file: edit(webSlice, "discovery.k8s.io/v1", "discovery.k8s.io/v1beta1") + "---\n" + edit(web, "apiVersion: v1", "apiVersion: v2"),
 		want: `kept endpointslices shop/web-1 at f.yaml, document 1

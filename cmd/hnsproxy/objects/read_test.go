@@ -4,7 +4,6 @@
 package objects
 
 import (
-	"os"
 	"strings"
 	"testing"
 
@@ -14,41 +13,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/cache"
 )
-
-// TestTwoLooks: an object goes only when two looks miss it.
-func TestTwoLooks(t *testing.T) {
-	tr := newTree(t, files)
-	s := newSource(Options{Paths: []string{tr.dir}})
-	look := func(wantDoomed bool, want ...string) {
-		t.Helper()
-		if doomed := s.look(t.Context()); doomed != wantDoomed {
-			t.Errorf("doomed = %v, want %v", doomed, wantDoomed)
-		}
-		var got []string
-		for _, r := range allResources() {
-			objects, _ := s.store.list(r)
-			for _, o := range objects {
-				got = append(got, o.GetName())
-			}
-		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("(-want +got):\n%s", diff)
-		}
-	}
-	look(false, "web", "web-1", "win-1")
-	tr.write("web.yaml", "") // as an editor that truncates and then writes
-	look(true, "web", "web-1", "win-1")
-	tr.write("web.yaml", web)
-	look(false, "web", "win-1") // web is back, its slice was missed twice
-	tr.do(os.Remove(tr.path("web.yaml")))
-	look(true, "web", "win-1")
-	tr.write("web.yaml", web)
-	look(false, "web", "win-1")
-	tr.do(os.Remove(tr.path("web.yaml")))
-	look(true, "web", "win-1")
-	look(false, "win-1")
-	look(false, "win-1")
-}
 
 // TestStandardInput: it is read once and never changes.
 func TestStandardInput(t *testing.T) {

@@ -35,9 +35,11 @@ type Options struct {
 	// OnError hears of each *Error once, until it is corrected and made again. It is
 	// called by one goroutine at a time. nil for nobody.
 	OnError func(error)
-	// Settle is how long files must have been quiet before they are read, and how long
-	// an object must be missing before it goes; 100 ms if zero.
+	// Settle is how long files must have been quiet before they are read; 100 ms if zero.
 	Settle time.Duration
+	// Grace is how long a file must not have changed before what is missing in it goes, or
+	// before it may be shorter than it was; 1 s if zero.
+	Grace time.Duration
 	// Poll is how often files are read although nothing was heard of a change, since
 	// not every file system tells; 10 s if zero.
 	Poll time.Duration
@@ -49,6 +51,9 @@ func (o *Options) complete() {
 	}
 	if o.Settle <= 0 {
 		o.Settle = 100 * time.Millisecond
+	}
+	if o.Grace <= 0 {
+		o.Grace = time.Second
 	}
 	if o.Poll <= 0 {
 		o.Poll = 10 * time.Second
@@ -67,7 +72,7 @@ type Objects struct {
 // each of which is an *Error; see IsWarning.
 func Read(ctx context.Context, o Options) (Objects, []error) {
 	o.complete()
-	m := merge(newReader(o).read())
+	m := merge(newReader(o).read(time.Now()))
 	logSkipped(ctx, m.skipped)
 	var out Objects
 	for _, k := range m.order {
@@ -98,8 +103,9 @@ type Source struct {
 	reader  *reader
 	// from says which file each object in the store came from.
 	from map[key]string
-	// doomed are objects that the last look missed; they go when the next one does too.
-	doomed  map[key]bool
+	// doomed are objects that the last look missed, and since when; they go when they
+	// have been missed for the time of grace.
+	doomed  map[key]time.Time
 	said    map[string]bool
 	skipped string
 }
@@ -111,14 +117,15 @@ func Open(ctx context.Context, o Options) (*Source, error) {
 		return nil, errors.New("open objects: no file is named")
 	}
 	s := newSource(o)
-	files, unread := s.reader.read()
+	now := time.Now()
+	files, unread := s.reader.read(now)
 	for _, e := range unread {
 		if slices.Contains(s.reader.paths, e.Place.File) {
 			e.Remedy = "name a file or directory that can be read"
 			return nil, fmt.Errorf("open objects: %w", e)
 		}
 	}
-	s.take(ctx, merge(files, unread))
+	s.take(ctx, merge(files, unread), now)
 	go s.follow(ctx)
 	return s, nil
 }
@@ -128,7 +135,7 @@ func newSource(o Options) *Source {
 	o.complete()
 	return &Source{
 		store: newStore(logLimit), done: make(chan struct{}), options: o, reader: newReader(o),
-		from: map[key]string{}, doomed: map[key]bool{},
+		from: map[key]string{}, doomed: map[key]time.Time{},
 	}
 }
 
@@ -144,15 +151,17 @@ func (s *Source) ListerWatcher(r Resource, tweak func(*metav1.ListOptions)) cach
 // Lists and watches go on with what was read last.
 func (s *Source) Done() <-chan struct{} { return s.done }
 
-// look reads the files and brings the store up to date. It tells whether objects are
-// doomed, so that another look is due.
+// look reads the files and brings the store up to date. It tells whether time alone may
+// change what counts, so that another look is due.
 func (s *Source) look(ctx context.Context) bool {
-	s.take(ctx, merge(s.reader.read()))
-	return len(s.doomed) > 0
+	now := time.Now()
+	m := merge(s.reader.read(now))
+	s.take(ctx, m, now)
+	return m.doubted || len(s.doomed) > 0
 }
 
-// take brings the store up to what the files say now.
-func (s *Source) take(ctx context.Context, m merged) {
+// take brings the store up to what the files said at a time.
+func (s *Source) take(ctx context.Context, m merged, now time.Time) {
 	s.report(m.problems)
 	if text := skippedText(m.skipped); text != s.skipped {
 		logSkipped(ctx, m.skipped)
@@ -163,25 +172,31 @@ func (s *Source) take(ctx context.Context, m merged) {
 		put = append(put, m.objects[k])
 		s.from[k] = m.objects[k].at.File
 	}
-	changed := s.store.apply(put, s.gone(&m))
+	changed := s.store.apply(put, s.gone(&m, now))
 	if changed > 0 {
 		klog.FromContext(ctx).V(2).Info("Objects in files changed", "changes", changed, "objects", len(m.order))
 	}
 }
 
-// gone returns the objects that this look and the one before it missed.
-func (s *Source) gone(m *merged) []key {
+// gone returns the objects that have been missed for the time of grace, in which the file
+// that gave them did not change.
+func (s *Source) gone(m *merged, now time.Time) []key {
 	var out []key
-	doomed := map[key]bool{}
+	doomed := map[key]time.Time{}
 	for k, file := range s.from {
-		switch {
-		case !m.missing(k, file):
-		case s.doomed[k]:
-			out = append(out, k)
-			delete(s.from, k)
-		default:
-			doomed[k] = true
+		if !m.missing(k, file) {
+			continue
 		}
+		since, known := s.doomed[k]
+		if changed := m.since[file]; !known || changed.After(since) {
+			since = now
+		}
+		if now.Sub(since) < s.options.Grace {
+			doomed[k] = since
+			continue
+		}
+		out = append(out, k)
+		delete(s.from, k)
 	}
 	s.doomed = doomed
 	slices.SortFunc(out, key.compare)

@@ -73,7 +73,7 @@ func (noWatchList) IsWatchListSemanticsUnSupported() bool { return true }
 func newBench(tr tree, poll time.Duration, paths ...string) *bench {
 	tr.t.Helper()
 	b := &bench{tree: tr, informers: map[Resource]cache.SharedIndexInformer{}}
-	o := Options{Validate: services.Validate, OnError: b.hear, Settle: 10 * time.Millisecond, Poll: poll}
+	o := Options{Validate: services.Validate, OnError: b.hear, Settle: 10 * time.Millisecond, Grace: 50 * time.Millisecond, Poll: poll}
 	for _, path := range paths {
 		o.Paths = append(o.Paths, tr.path(path))
 	}

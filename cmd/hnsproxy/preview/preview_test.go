@@ -368,6 +368,7 @@ func likeTheProxy(t *testing.T, rt *rapid.T, h *host, p emulator.Profile, c clus
 		}
 		c.fill(t, proxy.Store())
 		stop := proxiertest.Start(proxy.Run)
+		<-time.After(time.Second) // for a second list of local endpoints
 		synctest.Wait()
 		if err := stop(); err != nil {
 			t.Error(err)

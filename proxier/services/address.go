@@ -1,0 +1,71 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package services
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// ParseAddr reads an address as an object or a flag has it, without a zone. Leading zeros
+// are refused, here and in ranges: some programs read 010.9.9.8 as 8.9.9.8, and then what
+// one of them checks is not what the other one serves (CVE-2021-29923). The error says what
+// is wrong with the text, and what to write instead.
+func ParseAddr(text string) (netip.Addr, error) {
+	ip, err := netip.ParseAddr(text)
+	if err == nil && ip.Zone() == "" {
+		return ip, nil
+	}
+	if plain := withoutZeros(text); plain != text {
+		if ip, err := netip.ParseAddr(plain); err == nil {
+			return netip.Addr{}, zerosError(ip)
+		}
+	}
+	return netip.Addr{}, errors.New("must be an IP address, such as 10.96.0.10 or fd00::10")
+}
+
+// ParsePrefix reads a range of addresses in the same way. Bits of the host do not count.
+// IPv4 ranges in the form of IPv6 are refused, since they could be meant for either family.
+func ParsePrefix(text string) (netip.Prefix, error) {
+	p, err := netip.ParsePrefix(text)
+	switch {
+	case err == nil && p.Addr().Is4In6():
+		return netip.Prefix{}, errors.New("must not be an IPv4 range in the form of IPv6; write it like 10.0.0.0/8")
+	case err == nil:
+		return p.Masked(), nil
+	}
+	if address, bits, ok := strings.Cut(text, "/"); ok {
+		plain := withoutZeros(address) + "/" + trimZeros(bits)
+		if p, err := netip.ParsePrefix(plain); err == nil && plain != text {
+			return netip.Prefix{}, zerosError(p)
+		}
+	}
+	return netip.Prefix{}, errors.New("must be a range of IP addresses, such as 10.0.0.0/8 or fd00::/16")
+}
+
+func zerosError(instead fmt.Stringer) error {
+	return fmt.Errorf("has leading zeros, which some programs read as octal; write %s", instead)
+}
+
+// withoutZeros takes the leading zeros from the decimal numbers of an address.
+func withoutZeros(address string) string {
+	decimal := strings.LastIndex(address, ":") + 1
+	if !strings.Contains(address[decimal:], ".") {
+		return address
+	}
+	numbers := strings.Split(address[decimal:], ".")
+	for i, n := range numbers {
+		numbers[i] = trimZeros(n)
+	}
+	return address[:decimal] + strings.Join(numbers, ".")
+}
+
+func trimZeros(number string) string {
+	if trimmed := strings.TrimLeft(number, "0"); trimmed != "" || number == "" {
+		return trimmed
+	}
+	return "0"
+}
