@@ -23,8 +23,8 @@ const (
 	author                 // external IPs: whoever wrote the Service
 )
 
-// winners leaves of all frontends with one address, protocol and port the one that is served: by who gave the address, then by
-// the age of the Service, then by its name.
+// winners leaves of all frontends with one family, address, protocol and port the one that is served: by who gave the address, then
+// by the age of the Service, then by its name.
 func winners(all []frontend) []frontend {
 	all = slices.SortedStableFunc(slices.Values(all), func(a, b frontend) int {
 		x, y := a.service, b.service
@@ -33,7 +33,7 @@ func winners(all []frontend) []frontend {
 	})
 	taken := map[string]bool{}
 	return keep(all, func(f frontend) bool {
-		key := fmt.Sprintf("%s %s %d", f.vip, f.protocol, f.port)
+		key := fmt.Sprintf("%s %s %s %d", f.family, f.vip, f.protocol, f.port)
 		first := !taken[key]
 		taken[key] = true
 		return first

@@ -35,6 +35,7 @@ type oracle struct {
 type frontend struct {
 	service  *corev1.Service
 	giver    giver
+	family   corev1.IPFamily
 	vip      string // "" for a node port
 	protocol corev1.Protocol
 	port     int32
@@ -110,7 +111,7 @@ func (o *oracle) ofPort(service *corev1.Service, family corev1.IPFamily, port co
 
 	var out []frontend
 	add := func(f frontend, chosen []endpoint, dsr bool) {
-		f.service, f.protocol = service, port.Protocol
+		f.service, f.family, f.protocol = service, family, port.Protocol
 		for note, set := range map[string]bool{
 			"DSR": dsr, "IPv6": family == corev1.IPv6Protocol, "SourceIP": o.affinity && spec.SessionAffinity == corev1.ServiceAffinityClientIP,
 		} {
