@@ -211,15 +211,7 @@ func (o *oracle) hintedZone(e endpoint) (has, ours bool) {
 // program adds what one load balancer can name of the endpoints: those with the commonest target port, the lowest of several,
 // of the local ones those that are connected, and none whose address is needed otherwise.
 func (o *oracle) program(f *frontend, endpoints []endpoint) {
-	count := map[int32]int{}
-	for _, e := range endpoints {
-		count[e.port]++
-	}
-	for _, port := range slices.Sorted(maps.Keys(count)) {
-		if f.target == 0 || count[port] > count[f.target] {
-			f.target = port
-		}
-	}
+	f.target = commonestPort(endpoints)
 	outside := false
 	for _, e := range endpoints {
 		outside = outside || e.port == f.target && !e.local && !o.isPod(e.ip)
@@ -237,6 +229,21 @@ func (o *oracle) program(f *frontend, endpoints []endpoint) {
 	case o.overlay:
 		f.notes = append(f.notes, "source="+SourceVIP)
 	}
+}
+
+// commonestPort returns the target port of most endpoints, the lowest of several, 0 if there are none.
+func commonestPort(endpoints []endpoint) int32 {
+	count := map[int32]int{}
+	for _, e := range endpoints {
+		count[e.port]++
+	}
+	commonest := int32(0)
+	for _, port := range slices.Sorted(maps.Keys(count)) {
+		if count[port] > count[commonest] {
+			commonest = port
+		}
+	}
+	return commonest
 }
 
 // isPod tells whether an address is in the pod range of a node.
