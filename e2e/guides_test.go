@@ -88,11 +88,7 @@ func guideObjects(t *testing.T, w *harness.World) (web, iis, daemons, dns []*cor
 			{Name: "dns-tcp", Protocol: corev1.ProtocolTCP, Port: 53, TargetPort: intstr.FromInt32(53)},
 		}
 	})
-	t.Cleanup(func() {
-		if err := plane.Empty(context.Background(), metav1.NamespaceSystem); err != nil {
-			t.Error(err)
-		}
-	})
+	emptySystem(t)
 	onLinux := &kubelet.Group{
 		Kubelet: w.Kubelet, Nodes: []string{w.Linux},
 		Template: kubelet.Pod{Namespace: metav1.NamespaceSystem, Name: "kube-dns", Labels: map[string]string{"app": "kube-dns"}},
@@ -100,6 +96,16 @@ func guideObjects(t *testing.T, w *harness.World) (web, iis, daemons, dns []*cor
 	w.Must(onLinux.Scale(t.Context(), 2))
 	pods := func(name string) []*corev1.Pod { return w.Group(name, 2, w.Node, w.Peer).Pods() }
 	return pods("win-webserver"), pods("iis"), pods("exporter"), onLinux.Pods()
+}
+
+// emptySystem removes what a test puts into the namespace kube-system when the test is done.
+func emptySystem(t *testing.T) {
+	t.Helper()
+	t.Cleanup(func() {
+		if err := plane.Empty(context.Background(), metav1.NamespaceSystem); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // port changes the one port of a Service.

@@ -20,12 +20,14 @@ func unsuited() map[string]string {
 		moments = "looks at moments of virtual time"
 		ages    = "needs creation times of its own"
 		asks    = "asks addresses that this machine does not have"
+		refused = "the API server refuses the Service"
 		flows   = "follows flows and counts calls, and no more"
 	)
 	return map[string]string{
 		"answers-lost":                  faults,
-		"bad-addresses":                 "the API server refuses the Service",
+		"bad-addresses":                 refused,
 		"call-hangs":                    faults,
+		"cluster-dns-made-anew":         moments,
 		"delete-fails-once-ws2019":      faults,
 		"dns-first":                     moments,
 		"endpoint-delete-lies":          faults,
@@ -38,12 +40,14 @@ func unsuited() map[string]string {
 		"health-check-node-port":        asks,
 		"hns-away":                      moments,
 		"hns-restart-within-a-write":    moments,
+		"ingress-ip-before-external-ip": ages,
 		"late-network":                  moments,
 		"modify-lies":                   faults,
 		"node-port-conflict":            ages,
 		"objects-vanish-during-a-list":  faults,
 		"overlay-without-source-vip":    "HNS holds nothing by which to tell that all changes were seen",
 		"port-leak-ws2019":              faults,
+		"refused-addresses":             refused,
 		"restart-midway":                moments,
 		"restart-within-a-write":        moments,
 		"stop-while-dark":               moments,

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
 )
 
 const (
@@ -124,14 +125,41 @@ func (w *World) Writes() int {
 	return writes
 }
 
-// NeverDark ends the test if a frontend that served somebody ceased to, since World.HNS.ResetDark, for any time at all.
-func (w *World) NeverDark() {
+// Called returns how many calls into HNS's library hnsproxy has made: since it was started if it is hnsproxy.exe, else what the
+// calls since World.HNS.ResetCounts would have cost there.
+func (w *World) Called() int {
+	if e, ok := w.proxy.instance.(*exe); ok {
+		return e.called()
+	}
+	return sum(w.HNS.HCNCalls())
+}
+
+func sum[K comparable](counts map[K]int) int {
+	total := 0
+	for _, n := range counts {
+		total += n
+	}
+	return total
+}
+
+// NeverDark fails the test if a frontend that served somebody ceased to, since World.HNS.ResetDark, for any time at all: one of
+// those to which these packets go, or any if none is given.
+func (w *World) NeverDark(to ...emulator.Packet) {
 	w.tb.Helper()
-	if key, dark, ok := w.HNS.WorstDark(); ok {
-		w.tb.Errorf("%s was dark %d times, for %v at worst", key, dark.Times, dark.Longest)
+	meant := func(key hnslb.FrontendKey) bool {
+		return len(to) == 0 || slices.ContainsFunc(to, func(p emulator.Packet) bool {
+			return key.VIP == p.To.Addr() && key.Port == p.To.Port() && key.Protocol == p.Protocol
+		})
+	}
+	for key, dark := range w.HNS.Dark() {
+		if dark.Times > 0 && meant(key) {
+			w.tb.Errorf("%s was dark %d times, for %v at worst", key, dark.Times, dark.Longest)
+		}
 	}
 	for key, since := range w.HNS.StillDark() {
-		w.tb.Errorf("%s has been dark for %v", key, since)
+		if meant(key) {
+			w.tb.Errorf("%s has been dark for %v", key, since)
+		}
 	}
 }
 

@@ -103,12 +103,12 @@ func (e *exe) idle() bool {
 	return err == nil && !behind && e.quiet()
 }
 
+// called returns how often HNS has been called.
+func (e *exe) called() int { return sum(e.hns.Server.Calls()) }
+
 // quiet tells whether HNS has not been called for a while.
 func (e *exe) quiet() bool {
-	calls := 0
-	for _, n := range e.hns.Server.Calls() {
-		calls += n
-	}
+	calls := e.called()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if calls != e.calls {

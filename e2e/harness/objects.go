@@ -8,12 +8,20 @@ import (
 	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/util/retry"
 
 	"github.com/hnsproxy/hnsproxy/e2e/kubelet"
 )
+
+// In returns this world for making and reading the objects of another namespace. For all else there is the world itself.
+func (w *World) In(namespace string) *World {
+	other := *w
+	other.Namespace = namespace
+	return &other
+}
 
 // Service creates a Service in the test's namespace: of both IP families, with the selector app=name and TCP port 80, named
 // http, to 8080, changed as told.
@@ -71,6 +79,25 @@ func (w *World) DeleteService(name string) {
 func (w *World) Ingress(name, ip string) {
 	w.tb.Helper()
 	w.Must(w.Plane.SetIngress(w.tb.Context(), w.Namespace, name, corev1.LoadBalancerIngress{IP: ip}))
+}
+
+// Slice creates an EndpointSlice of IPv4 for a Service of the test's namespace, for its port http, as somebody does who may write
+// them: the EndpointSlice controller leaves it alone. Its endpoints are ready.
+func (w *World) Slice(service string, endpoints ...discoveryv1.Endpoint) *discoveryv1.EndpointSlice {
+	w.tb.Helper()
+	for i := range endpoints {
+		endpoints[i].Conditions = discoveryv1.EndpointConditions{Ready: new(true), Serving: new(true), Terminating: new(false)}
+	}
+	made, err := w.Plane.Admin.DiscoveryV1().EndpointSlices(w.Namespace).Create(w.tb.Context(), &discoveryv1.EndpointSlice{
+		ObjectMeta: metav1.ObjectMeta{GenerateName: service + "-", Labels: map[string]string{
+			discoveryv1.LabelServiceName: service, discoveryv1.LabelManagedBy: "somebody",
+		}},
+		AddressType: discoveryv1.AddressTypeIPv4,
+		Endpoints:   endpoints,
+		Ports:       []discoveryv1.EndpointPort{{Name: new("http"), Port: new(int32(8080))}},
+	}, metav1.CreateOptions{})
+	w.Must(err)
+	return made
 }
 
 // Group runs Pods with the label app=name and the container port http, 8080, in turn on the nodes, or on all nodes.

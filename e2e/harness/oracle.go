@@ -17,7 +17,7 @@ import (
 
 // oracle works out what HNS must hold. It shares no code with hnsproxy: it is written from the API's documentation, KEP-1669,
 // KEP-2086, KEP-2433 and KEP-3015, and from what kube-proxy.exe writes for each kind of frontend. It knows what the tests
-// use: no preserve-destination, no ipMode, no two Services with one address.
+// use: no preserve-destination, no ipMode. Who has what several Services claim is in claims.go.
 type oracle struct {
 	snapshot
 	overlay bool
@@ -31,12 +31,14 @@ type oracle struct {
 	locals map[string]bool
 }
 
-// frontend is one load balancer that HNS must hold.
+// frontend is one load balancer that a Service asks for.
 type frontend struct {
-	clusterIP bool
-	vip       string // "" for a node port
-	protocol  corev1.Protocol
-	port      int32
+	service  *corev1.Service
+	giver    giver
+	family   corev1.IPFamily
+	vip      string // "" for a node port
+	protocol corev1.Protocol
+	port     int32
 	// notes are what is set besides, in the words of balancerLine.
 	notes    []string
 	target   int32
@@ -55,13 +57,16 @@ type endpoint struct {
 func (o *oracle) lines() []string {
 	var out []string
 	remotes := map[string]string{}
-	for _, f := range o.frontends() {
+	for _, f := range winners(o.frontends()) {
+		if len(f.backends) == 0 || refused(f.vip) {
+			continue
+		}
 		for _, b := range f.backends {
 			if !strings.HasSuffix(b, "*") {
 				remotes[b] = o.provider(b)
 			}
 		}
-		if o.overlay && f.clusterIP {
+		if o.overlay && f.vip != "" && f.giver == apiServer {
 			remotes[f.vip] = nodeIP(o.node)
 		}
 		slices.Sort(f.backends)
@@ -74,7 +79,7 @@ func (o *oracle) lines() []string {
 	return out
 }
 
-// frontends returns the load balancers of all Services.
+// frontends returns the load balancers that all Services ask for, also those for which there is no backend.
 func (o *oracle) frontends() []frontend {
 	var out []frontend
 	for i := range o.services {
@@ -94,7 +99,7 @@ func (o *oracle) frontends() []frontend {
 	return out
 }
 
-// ofPort returns the load balancers of one Service port in one family.
+// ofPort returns the load balancers that one Service port asks for in one family.
 func (o *oracle) ofPort(service *corev1.Service, family corev1.IPFamily, port corev1.ServicePort) []frontend {
 	if port.Protocol == corev1.ProtocolSCTP {
 		return nil
@@ -106,7 +111,7 @@ func (o *oracle) ofPort(service *corev1.Service, family corev1.IPFamily, port co
 
 	var out []frontend
 	add := func(f frontend, chosen []endpoint, dsr bool) {
-		f.protocol = port.Protocol
+		f.service, f.family, f.protocol = service, family, port.Protocol
 		for note, set := range map[string]bool{
 			"DSR": dsr, "IPv6": family == corev1.IPv6Protocol, "SourceIP": o.affinity && spec.SessionAffinity == corev1.ServiceAffinityClientIP,
 		} {
@@ -114,29 +119,30 @@ func (o *oracle) ofPort(service *corev1.Service, family corev1.IPFamily, port co
 				f.notes = append(f.notes, note)
 			}
 		}
-		if o.program(&f, chosen); len(f.backends) > 0 {
-			out = append(out, f)
-		}
+		o.program(&f, chosen)
+		out = append(out, f)
 	}
 	for _, vip := range ofFamily(spec.ClusterIPs, family) {
-		add(frontend{clusterIP: true, vip: vip, port: port.Port}, o.choose(all, localInside), o.dsr)
+		add(frontend{giver: apiServer, vip: vip, port: port.Port}, o.choose(all, localInside), o.dsr)
 	}
 	outside := o.choose(all, localOutside)
 	anywhere := outside
 	if len(outside) == 0 { // Pods here reach Pods elsewhere (KEP-1669); DSR keeps others out
 		anywhere = o.choose(all, false)
 	}
-	for _, vip := range ofFamily(o.externalVIPs(service), family) {
-		add(frontend{vip: vip, port: port.Port, notes: []string{"VIPExternal"}}, anywhere, localOutside)
+	for from, vips := range map[giver][]string{cloud: ingressIPs(service), author: spec.ExternalIPs} {
+		for _, vip := range ofFamily(vips, family) {
+			add(frontend{giver: from, vip: vip, port: port.Port, notes: []string{"VIPExternal"}}, anywhere, localOutside)
+		}
 	}
 	if port.NodePort != 0 {
-		add(frontend{port: port.NodePort, notes: []string{"LocalRoutedVIP", "VIPExternal"}}, outside, localOutside)
+		add(frontend{giver: apiServer, port: port.NodePort, notes: []string{"LocalRoutedVIP", "VIPExternal"}}, outside, localOutside)
 	}
 	return out
 }
 
-func (o *oracle) externalVIPs(service *corev1.Service) []string {
-	vips := slices.Clone(service.Spec.ExternalIPs)
+func ingressIPs(service *corev1.Service) []string {
+	var vips []string
 	if service.Spec.Type == corev1.ServiceTypeLoadBalancer {
 		for _, ingress := range service.Status.LoadBalancer.Ingress {
 			vips = append(vips, ingress.IP)
@@ -145,7 +151,7 @@ func (o *oracle) externalVIPs(service *corev1.Service) []string {
 	return vips
 }
 
-// endpoints returns all endpoints of a Service port.
+// endpoints returns the endpoints of a Service port, without those whose address no endpoint can have.
 func (o *oracle) endpoints(service *corev1.Service, family corev1.IPFamily, port corev1.ServicePort) []endpoint {
 	var out []endpoint
 	for _, slice := range o.slicesOf(service, family) {
@@ -154,6 +160,9 @@ func (o *oracle) endpoints(service *corev1.Service, family corev1.IPFamily, port
 				continue
 			}
 			for _, e := range slice.Endpoints {
+				if refused(e.Addresses[0]) {
+					continue
+				}
 				local := e.NodeName != nil && *e.NodeName == o.node.Name
 				out = append(out, endpoint{Endpoint: e, ip: e.Addresses[0], port: *p.Port, local: local})
 			}
@@ -200,26 +209,18 @@ func (o *oracle) hintedZone(e endpoint) (has, ours bool) {
 }
 
 // program adds what one load balancer can name of the endpoints: those with the commonest target port, the lowest of several,
-// and of the local ones those that are connected.
+// of the local ones those that are connected, and none whose address is needed otherwise.
 func (o *oracle) program(f *frontend, endpoints []endpoint) {
-	count := map[int32]int{}
-	for _, e := range endpoints {
-		count[e.port]++
-	}
-	for _, port := range slices.Sorted(maps.Keys(count)) {
-		if f.target == 0 || count[port] > count[f.target] {
-			f.target = port
-		}
-	}
+	f.target = commonestPort(endpoints)
 	outside := false
 	for _, e := range endpoints {
+		outside = outside || e.port == f.target && !e.local && !o.isPod(e.ip)
 		switch {
-		case e.port != f.target:
+		case e.port != f.target || o.taken(e.ip):
+		case o.locals[e.ip]: // wherever the slice says that it is
+			f.backends = append(f.backends, e.ip+"*")
 		case !e.local:
 			f.backends = append(f.backends, e.ip)
-			outside = outside || !o.isPod(e.ip)
-		case o.locals[e.ip]:
-			f.backends = append(f.backends, e.ip+"*")
 		}
 	}
 	switch {
@@ -228,6 +229,21 @@ func (o *oracle) program(f *frontend, endpoints []endpoint) {
 	case o.overlay:
 		f.notes = append(f.notes, "source="+SourceVIP)
 	}
+}
+
+// commonestPort returns the target port of most endpoints, the lowest of several, 0 if there are none.
+func commonestPort(endpoints []endpoint) int32 {
+	count := map[int32]int{}
+	for _, e := range endpoints {
+		count[e.port]++
+	}
+	commonest := int32(0)
+	for _, port := range slices.Sorted(maps.Keys(count)) {
+		if count[port] > count[commonest] {
+			commonest = port
+		}
+	}
+	return commonest
 }
 
 // isPod tells whether an address is in the pod range of a node.

@@ -169,7 +169,24 @@ func (r *scenarioRun) apply(section string) error {
 	return nil
 }
 
+// ensureNamespace makes the namespace of an object. It stays, empty.
+func (c *ScenarioCluster) ensureNamespace(ctx context.Context, o scenario.Object) error {
+	var object metav1.Object = o.Service
+	if o.Slice != nil {
+		object = o.Slice
+	}
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: object.GetNamespace()}}
+	_, err := c.plane.Admin.CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{})
+	if apierrors.IsAlreadyExists(err) {
+		return nil
+	}
+	return err
+}
+
 func (r *scenarioRun) write(ctx context.Context, o scenario.Object) error {
+	if err := r.cluster.ensureNamespace(ctx, o); err != nil {
+		return err
+	}
 	if o.Slice != nil {
 		slice := o.Slice.DeepCopy()
 		// Without it the controller would take the slice for one of its own.

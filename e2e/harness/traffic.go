@@ -80,8 +80,26 @@ type Traffic struct {
 	lost   []string
 }
 
-// Traffic begins to follow packets every millisecond, with each backend that VFP could choose, until Traffic.Stop.
+// Traffic begins to follow packets every millisecond, with each backend that VFP could choose, until Traffic.Stop. Lost are those
+// that do not reach a Pod that lives.
 func (w *World) Traffic(packets ...emulator.Packet) *Traffic {
+	return follow(packets, w.network.misses)
+}
+
+// Trap follows packets as Traffic does; lost are those that reach one of these backends.
+func (w *World) Trap(backends []string, packets ...emulator.Packet) *Traffic {
+	return follow(packets, func(packet emulator.Packet) []string {
+		var out []string
+		for _, backend := range w.HNS.Reachable(packet) {
+			if slices.Contains(backends, backend.String()) {
+				out = append(out, fmt.Sprintf("%s %s from %s: %s", packet.To, packet.Protocol, packet.From, backend))
+			}
+		}
+		return out
+	})
+}
+
+func follow(packets []emulator.Packet, lost func(emulator.Packet) []string) *Traffic {
 	t := &Traffic{stop: make(chan struct{})}
 	t.done.Go(func() {
 		ticker := time.NewTicker(time.Millisecond)
@@ -89,7 +107,7 @@ func (w *World) Traffic(packets ...emulator.Packet) *Traffic {
 		for {
 			t.rounds++
 			for _, packet := range packets {
-				t.lost = append(t.lost, w.network.misses(packet)...)
+				t.lost = append(t.lost, lost(packet)...)
 			}
 			select {
 			case <-t.stop:
@@ -101,7 +119,7 @@ func (w *World) Traffic(packets ...emulator.Packet) *Traffic {
 	return t
 }
 
-// Stop ends the traffic. It returns how often each packet was followed, and which did not reach a Pod that lives.
+// Stop ends the traffic. It returns how often each packet was followed, and which were lost.
 func (t *Traffic) Stop() (rounds int, lost []string) {
 	close(t.stop)
 	t.done.Wait()
