@@ -1,0 +1,222 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package chaos
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+)
+
+const (
+	// reaction is how long the proxy may take to serve a frontend that has a usable backend.
+	reaction = time.Second
+	// excused is how long one delete and one create may leave a VIP dark, with other writes
+	// on their way.
+	excused = 100 * time.Millisecond
+)
+
+// span is a time from an instant to another; with no end it lasts.
+type span struct{ from, to time.Time }
+
+func (s span) open() bool { return s.to.IsZero() }
+
+// darkness knows when frontends served nobody, and when they should have served somebody.
+type darkness struct {
+	mu     sync.Mutex // guards what the emulator tells
+	dark   map[hnslb.FrontendKey][]span
+	served map[hnslb.FrontendKey]bool
+
+	wants map[hnslb.FrontendKey][]span
+}
+
+func newDarkness() *darkness {
+	return &darkness{dark: map[hnslb.FrontendKey][]span{}, served: map[hnslb.FrontendKey]bool{}, wants: map[hnslb.FrontendKey][]span{}}
+}
+
+// watch hears from the emulator what a frontend sends to. One that never served is dark since
+// ever.
+func (d *darkness) watch(s emulator.Serving) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	k, live := s.Frontend, len(s.Backends) > 0
+	if live == d.served[k] {
+		return
+	}
+	d.served[k] = live
+	if live {
+		d.dark[k] = close1(d.orEver(k))
+	} else {
+		d.dark[k] = append(d.dark[k], span{from: time.Now()})
+	}
+}
+
+// orEver returns the dark times of a frontend. It is called with the lock held.
+func (d *darkness) orEver(k hnslb.FrontendKey) []span {
+	if len(d.dark[k]) == 0 {
+		return []span{{from: time.Unix(0, 0)}}
+	}
+	return d.dark[k]
+}
+
+// close1 ends the last span.
+func close1(spans []span) []span {
+	if n := len(spans) - 1; n >= 0 && spans[n].open() {
+		spans[n].to = time.Now()
+	}
+	return spans
+}
+
+// want says which frontends should serve somebody from now on.
+func (d *darkness) want(keys map[hnslb.FrontendKey]bool) {
+	for k, spans := range d.wants {
+		if !keys[k] {
+			d.wants[k] = close1(spans)
+		}
+	}
+	for k := range keys {
+		if spans := d.wants[k]; len(spans) == 0 || !spans[len(spans)-1].open() {
+			d.wants[k] = append(spans, span{from: time.Now()})
+		}
+	}
+}
+
+// unexcused returns, for each frontend in words, the times in which it should have served
+// somebody, no fault was about, and it served nobody.
+func (d *darkness) unexcused(shadows []span, now time.Time) []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var out []string
+	for k, wants := range d.wants {
+		for _, dark := range d.orEver(k) {
+			var left []span
+			for _, want := range wants {
+				left = append(left, overlap(end(dark, now), end(span{want.from.Add(reaction), want.to}, now))...)
+			}
+			for _, s := range shadows {
+				left = minus(left, end(s, now))
+			}
+			if total := length(left); total > excused {
+				out = append(out, fmt.Sprintf("%s was dark for %v without need, first %s to %s", k, total, at(left[0].from), at(left[0].to)))
+			}
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// at prints a virtual time as the time since the bubble began.
+func at(t time.Time) string {
+	return "+" + t.Sub(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)).String()
+}
+
+func end(s span, now time.Time) span {
+	if s.open() {
+		s.to = now
+	}
+	return s
+}
+
+func overlap(a, b span) []span {
+	from, to := a.from, a.to
+	if b.from.After(from) {
+		from = b.from
+	}
+	if b.to.Before(to) {
+		to = b.to
+	}
+	if !from.Before(to) {
+		return nil
+	}
+	return []span{{from, to}}
+}
+
+// minus takes a time out of times.
+func minus(spans []span, out span) []span {
+	var left []span
+	for _, s := range spans {
+		left = append(left, overlap(s, span{s.from, out.from})...)
+		left = append(left, overlap(s, span{out.to, s.to})...)
+	}
+	return left
+}
+
+func length(spans []span) time.Duration {
+	var sum time.Duration
+	for _, s := range spans {
+		sum += s.to.Sub(s.from)
+	}
+	return sum
+}
+
+// wanted returns the frontends that should serve somebody, by what the proxy was told. It
+// leaves out whatever depends on more than that: frontends that two Services claim, policies
+// of locality, slices that disagree on the target port or on where a pod is.
+func (w *world) wanted() map[hnslb.FrontendKey]bool {
+	claims := map[hnslb.FrontendKey]int{}
+	for _, o := range w.sent {
+		if o.service != nil {
+			for _, k := range o.frontends() {
+				claims[k]++
+			}
+		}
+	}
+	out := map[hnslb.FrontendKey]bool{}
+	for key, o := range w.sent {
+		if o.service == nil || !w.usable(strings.TrimPrefix(key, "service ")) || local(o.said) {
+			continue
+		}
+		for _, k := range o.frontends() {
+			if claims[k] == 1 {
+				out[k] = true
+			}
+		}
+	}
+	return out
+}
+
+func local(a action) bool {
+	return slices.ContainsFunc(a.list("with"), func(s string) bool {
+		return s == "extlocal" || s == "intlocal" || s == "preserve"
+	})
+}
+
+// usable tells whether a Service surely has a backend that can serve.
+func (w *world) usable(service string) bool {
+	ports := map[string]bool{}
+	found := false
+	for _, o := range w.sent {
+		if o.slice == nil || serviceName(o.said) != service {
+			continue
+		}
+		ports[o.said.args["port"]] = true
+		for _, t := range o.targets {
+			switch {
+			case !t.ready():
+			case t.word[0] == 'l' && w.disputed(t.word), t.word[0] == 'v', t.word == "src", t.word == "node":
+				return false
+			case t.word[0] != 'l' || t.moved || w.host.placed[podName(t.word)] != "":
+				found = true
+			}
+		}
+	}
+	return found && len(ports) == 1
+}
+
+// disputed tells whether slices disagree with each other or with the node on where a pod is.
+func (w *world) disputed(word string) bool {
+	for _, o := range w.sent {
+		for _, t := range o.targets {
+			if t.word == word && t.moved != (w.host.placed[podName(word)] == "") {
+				return true
+			}
+		}
+	}
+	return false
+}
