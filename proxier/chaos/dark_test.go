@@ -17,13 +17,27 @@ import (
 const (
 	// reaction is how long the proxy may take to serve a frontend that has a usable backend.
 	reaction = time.Second
+	// attention is how long the endpoint of a pod, which nobody announces, may go unseen.
+	attention = 6 * time.Second
 	// excused is how long one delete and one create may leave a VIP dark, with other writes
 	// on their way.
 	excused = 100 * time.Millisecond
 )
 
 // span is a time from an instant to another; with no end it lasts.
-type span struct{ from, to time.Time }
+type span struct {
+	from, to time.Time
+	// of are the objects that it is about; none stands for all.
+	of []string
+}
+
+// covers tells whether a span is about a frontend: about itself, about its VIP, or about an
+// address that it may send to.
+func (s span) covers(k hnslb.FrontendKey, backends map[string]bool) bool {
+	return len(s.of) == 0 || slices.ContainsFunc(s.of, func(o string) bool {
+		return o == k.String() || o == k.VIP.String() || o == sourceVIP.String() || backends[o]
+	})
+}
 
 func (s span) open() bool { return s.to.IsZero() }
 
@@ -34,10 +48,13 @@ type darkness struct {
 	served map[hnslb.FrontendKey]bool
 
 	wants map[hnslb.FrontendKey][]span
+	// names are the addresses that a frontend may ever have sent to.
+	names map[hnslb.FrontendKey]map[string]bool
 }
 
 func newDarkness() *darkness {
-	return &darkness{dark: map[hnslb.FrontendKey][]span{}, served: map[hnslb.FrontendKey]bool{}, wants: map[hnslb.FrontendKey][]span{}}
+	return &darkness{dark: map[hnslb.FrontendKey][]span{}, served: map[hnslb.FrontendKey]bool{},
+		wants: map[hnslb.FrontendKey][]span{}, names: map[hnslb.FrontendKey]map[string]bool{}}
 }
 
 // watch hears from the emulator what a frontend sends to. One that never served is dark since
@@ -97,9 +114,12 @@ func (d *darkness) unexcused(shadows []span, now time.Time) []string {
 		for _, dark := range d.orEver(k) {
 			var left []span
 			for _, want := range wants {
-				left = append(left, overlap(end(dark, now), end(span{want.from.Add(reaction), want.to}, now))...)
+				left = append(left, overlap(end(dark, now), end(span{from: want.from.Add(reaction), to: want.to}, now))...)
 			}
 			for _, s := range shadows {
+				if !s.covers(k, d.names[k]) {
+					continue
+				}
 				left = minus(left, end(s, now))
 			}
 			if total := length(left); total > excused {
@@ -134,15 +154,15 @@ func overlap(a, b span) []span {
 	if !from.Before(to) {
 		return nil
 	}
-	return []span{{from, to}}
+	return []span{{from: from, to: to}}
 }
 
 // minus takes a time out of times.
 func minus(spans []span, out span) []span {
 	var left []span
 	for _, s := range spans {
-		left = append(left, overlap(s, span{s.from, out.from})...)
-		left = append(left, overlap(s, span{out.to, s.to})...)
+		left = append(left, overlap(s, span{from: s.from, to: out.from})...)
+		left = append(left, overlap(s, span{from: out.to, to: s.to})...)
 	}
 	return left
 }
@@ -175,10 +195,26 @@ func (w *world) wanted() map[hnslb.FrontendKey]bool {
 		for _, k := range o.frontends() {
 			if claims[k] == 1 {
 				out[k] = true
+				w.note(k, strings.TrimPrefix(key, "service "))
 			}
 		}
 	}
 	return out
+}
+
+// note notes the addresses that a frontend may send to.
+func (w *world) note(k hnslb.FrontendKey, service string) {
+	if w.dark.names[k] == nil {
+		w.dark.names[k] = map[string]bool{}
+	}
+	for _, o := range w.sent {
+		if o.slice == nil || serviceName(o.said) != service {
+			continue
+		}
+		for _, t := range o.targets {
+			w.dark.names[k][addressOf(t.word).String()] = true
+		}
+	}
 }
 
 func local(a action) bool {
@@ -201,7 +237,7 @@ func (w *world) usable(service string) bool {
 			case !t.ready():
 			case t.word[0] == 'l' && w.disputed(t.word), t.word[0] == 'v', t.word == "src", t.word == "node":
 				return false
-			case t.word[0] != 'l' || t.moved || w.host.placed[podName(t.word)] != "":
+			case t.word[0] != 'l' || w.placedFor(podName(t.word)) > attention:
 				found = true
 			}
 		}

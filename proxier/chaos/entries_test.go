@@ -34,6 +34,10 @@ type entry struct {
 	quirk func(*emulator.Quirks)
 	// change is for what happens to every cluster, and excuses nothing.
 	change bool
+	// unannounced: nobody tells the proxy of a change, so that it may go unseen to the audit.
+	unannounced bool
+	// narrow: a fault of the objects in the parameter "of" excuses them only.
+	narrow bool
 }
 
 // entries returns all that can happen, by name.
@@ -125,14 +129,17 @@ func generate(seed uint64, from []*entry) script {
 			happens = append(happens, e)
 		}
 	}
+	// Several kinds of faults at once, but seldom all: with all of them, each excuses others.
+	d.Shuffle(len(happens), func(i, j int) { happens[i], happens[j] = happens[j], happens[i] })
+	happens = happens[:min(len(happens), 1+d.IntN(10))]
 	for _, e := range always {
 		if d.IntN(8) == 0 {
 			s.actions = append(s.actions, action{e.name, args{}})
 		}
 	}
-	d.calm(&s, 4+d.IntN(6), time.Second)
-	for range 1 + d.IntN(3) {
-		d.storm(&s, 6+d.IntN(14), happens)
+	d.populate(&s)
+	for range 1 + d.IntN(4) {
+		d.storm(&s, 8+d.IntN(24), happens)
 		if d.IntN(3) == 0 {
 			s.actions = append(s.actions, action{"calm", args{}})
 			d.calm(&s, 1+d.IntN(5), 5*time.Second)
@@ -141,27 +148,44 @@ func generate(seed uint64, from []*entry) script {
 	return s
 }
 
+// populate appends Services with their slices, and pods.
+func (d dice) populate(s *script) {
+	for n := range 4 {
+		for _, name := range []string{"pod", "service", "slice", "slice"} {
+			a := d.action(entryOf(name))
+			if name != "pod" {
+				a.args["n"], a.args["name"] = fmt.Sprint(n), "a"
+			}
+			s.actions = append(s.actions, a)
+		}
+	}
+	d.pause(s, 2*time.Second)
+}
+
+// pause lets time pass, or not.
+func (d dice) pause(s *script, most time.Duration) {
+	if d.IntN(2) == 0 {
+		s.actions = append(s.actions, action{"pass", set("for", d.span(0, most))})
+	}
+}
+
 // calm appends changes.
 func (d dice) calm(s *script, n int, most time.Duration) {
 	for range n {
 		s.actions = append(s.actions, d.action(d.weighted(changeEntries())))
-		if d.IntN(2) == 0 {
-			s.actions = append(s.actions, action{"pass", set("for", d.span(0, most))})
-		}
+		d.pause(s, most)
 	}
 }
 
 // storm appends faults and changes.
 func (d dice) storm(s *script, n int, faults []*entry) {
 	for range n {
-		if len(faults) > 0 && d.IntN(5) < 2 {
+		if len(faults) > 0 && d.IntN(2) == 0 {
 			s.actions = append(s.actions, d.action(d.weighted(faults)))
 		} else {
 			s.actions = append(s.actions, d.action(d.weighted(changeEntries())))
 		}
-		if d.IntN(2) == 0 {
-			s.actions = append(s.actions, action{"pass", set("for", d.span(0, 20*time.Second))})
-		}
+		d.pause(s, 10*time.Second)
 	}
 }
 

@@ -23,7 +23,7 @@ func faults() []entry {
 				off(w, a)
 				w.hns.ReleaseLeakedPorts()
 			}},
-		{name: "half-made", weight: 4, start: turn(func(f *emulator.Faults, on bool, _ action) { f.HalfMade = on }), end: off},
+		{name: "half-made", weight: 4, off: "half-made load balancers are never removed", start: turn(func(f *emulator.Faults, on bool, _ action) { f.HalfMade = on }), end: off},
 		{name: "vanish", weight: 3, draw: func(d dice) args { return set("n", 1+d.IntN(3)) },
 			start: turn(func(f *emulator.Faults, on bool, a action) { f.VanishDuringList = a.number("n") * count(on) }), end: off},
 		{name: "modify-lies", weight: 3, start: turn(func(f *emulator.Faults, on bool, _ action) { f.ModifyLies = on }), end: off},
@@ -42,8 +42,8 @@ func faults() []entry {
 		{name: "fail-every", weight: 5, draw: func(d dice) args { return set("every", 2+d.IntN(6), "calls", d.IntN(2)) },
 			start: func(w *world, a action) { failEvery(w, a, a.number("every")) },
 			end:   func(w *world, a action) { failEvery(w, a, 0) }},
-		{name: "refuse-one", weight: 6, draw: drawRefusal(1), start: refuse, end: accept},
-		{name: "refuse-many", weight: 3, draw: drawRefusal(8), start: refuse, end: accept},
+		{name: "refuse-one", weight: 6, narrow: true, draw: drawRefusal(1), start: refuse, end: accept},
+		{name: "refuse-many", weight: 3, narrow: true, draw: drawRefusal(8), start: refuse, end: accept},
 		{name: "listener", weight: 3, draw: func(d dice) args { return set("port", d.oneOf("30000", "30001", "80")) },
 			start: func(w *world, a action) { w.hns.Reserve(uint16(a.number("port")), hnslb.TCP) },
 			end:   func(w *world, a action) { w.hns.Release(uint16(a.number("port")), hnslb.TCP) }},
@@ -55,7 +55,10 @@ func faults() []entry {
 		{name: "network-replaced", weight: 4, start: func(w *world, _ action) { _, _ = w.hns.ReplaceNetwork(podNetwork) }},
 		{name: "network-gone", weight: 3, start: func(w *world, _ action) { w.host.networkGone = true },
 			end: func(w *world, _ action) { w.host.networkGone = false }},
-		{name: "management-ip", weight: 4, draw: func(d dice) args { return set("to", d.oneOf("10.0.0.9", "10.0.0.9", "none", "169.254.7.7")) },
+		{name: "management-ip", weight: 4, draw: func(d dice) args {
+			// Longer than an audit: what comes and goes between two looks nobody sees.
+			return set("to", d.oneOf("10.0.0.9", "10.0.0.9", "none", "169.254.7.7"), "for", d.span(auditPeriod+10*time.Second, 3*auditPeriod))
+		},
 			start: func(w *world, a action) { w.host.managementIP, _ = netip.ParseAddr(a.args["to"]) },
 			end:   func(w *world, _ action) { w.host.managementIP = nodeIP }},
 		{name: "routes", weight: 4, draw: func(d dice) args { return set("to", d.oneOf("10.0.0.5", "10.0.0.6")) },
@@ -73,7 +76,7 @@ func faults() []entry {
 		{name: "detached-pod", weight: 3, draw: drawPod, start: func(w *world, a action) { w.attach(a.args["at"], false) },
 			end: func(w *world, a action) { w.attach(a.args["at"], true) }},
 		{name: "idle-plugin", weight: 3, start: func(w *world, _ action) { w.host.idle = true }, end: func(w *world, _ action) { w.host.idle = false }},
-		{name: "slice-names-vip", weight: 3, draw: drawIntruder(7, "vip0", "vip1", "vip2"), start: intrude, end: withdraw},
+		{name: "slice-names-vip", weight: 3, off: "on overlays the VIP endpoint and a remote endpoint replace each other without end", draw: drawIntruder(7, "vip0", "vip1", "vip2"), start: intrude, end: withdraw},
 		{name: "slice-names-source-vip", weight: 2, draw: drawIntruder(8, "src"), start: intrude, end: withdraw},
 		{name: "slice-names-node", weight: 2, draw: drawIntruder(9, "node", "peer", "l0"), start: intrude, end: withdraw},
 
@@ -115,7 +118,7 @@ func slowness() []entry {
 		},
 			start: hang, end: release},
 		{name: "hang-all", weight: 2, draw: func(d dice) args { return set("verb", d.verb(), "calls", -1) }, start: hang, end: release},
-		{name: "hang-object", weight: 3, draw: func(d dice) args { return set("of", d.oneOf(objects...), "for", d.oneOf("30s", "5m", "20m")) },
+		{name: "hang-object", weight: 3, narrow: true, draw: func(d dice) args { return set("of", d.oneOf(objects...), "for", d.oneOf("30s", "5m", "20m")) },
 			start: func(w *world, a action) {
 				w.setFaults(func(f *emulator.Faults) { f.DeafHangs = true })
 				w.hangOn(a.args["of"])

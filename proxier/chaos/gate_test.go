@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 )
@@ -27,7 +28,15 @@ type gate struct {
 	die, late bool
 	dead      chan struct{}
 	touched   []string
+	// instant is the virtual time of the last call, crowd how many there were at that time.
+	instant time.Time
+	crowd   int
+	spins   bool
 }
+
+// mostAtOnce is how many calls a proxy may make in no time. One that makes more works on
+// itself: time will not go on.
+const mostAtOnce = 10_000
 
 var errDead = errors.New("the proxy was killed")
 
@@ -70,6 +79,14 @@ func (g *gate) admit() (through, last bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.isDead() {
+		return false, true
+	}
+	if now := time.Now(); !now.Equal(g.instant) {
+		g.instant, g.crowd = now, 0
+	}
+	if g.crowd++; g.crowd > mostAtOnce {
+		g.spins = true
+		g.end()
 		return false, true
 	}
 	if !g.die {

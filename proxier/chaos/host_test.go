@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
@@ -27,6 +28,8 @@ type host struct {
 	router       netip.Addr
 	// placed are the things that HNS took, with the IDs that it gave.
 	placed map[string]hnslb.ID
+	// since is when they were placed.
+	since map[string]time.Time
 	// foreign are the IDs of all things that ever were, with what they were called.
 	mu      sync.Mutex // guards foreign
 	foreign map[hnslb.ID]string
@@ -34,10 +37,18 @@ type host struct {
 
 // own notes that an object is the host's.
 func (h *host) own(name string, id hnslb.ID) {
-	h.placed[name] = id
+	h.placed[name], h.since[name] = id, time.Now()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.foreign[id] = name
+}
+
+// placedFor returns how long HNS has had a thing, 0 if it has not.
+func (w *world) placedFor(name string) time.Duration {
+	if w.host.placed[name] == "" {
+		return 0
+	}
+	return time.Since(w.host.since[name])
 }
 
 // name returns what an object of the host is called, "" for the objects of the proxy.
@@ -57,7 +68,7 @@ type thing struct {
 
 func newHost() *host {
 	h := &host{
-		things: map[string]thing{}, placed: map[string]hnslb.ID{}, foreign: map[hnslb.ID]string{},
+		things: map[string]thing{}, placed: map[string]hnslb.ID{}, since: map[string]time.Time{}, foreign: map[hnslb.ID]string{},
 		managementIP: nodeIP, router: addressOf("peer"),
 	}
 	h.things["root"] = thing{network: podNetwork, endpoint: &hnslb.Endpoint{Name: rootName, IPs: []netip.Addr{addressOf("l0")}}}

@@ -153,6 +153,10 @@ func (w *world) stopProxy(kill bool, down time.Duration) {
 	}
 	w.past, w.proxy = append(w.past, p), nil
 	w.due = time.Now().Add(down)
+	if p.gate.spins {
+		w.fail("spins", "the proxy made %d calls in no time", mostAtOnce)
+		w.due = time.Now().Add(1000 * time.Hour) // it would do so again
+	}
 }
 
 // run lets the whole script happen.
@@ -169,6 +173,9 @@ func (w *world) do(a action) {
 	if e.start == nil {
 		return // a quirk of the machine
 	}
+	if e.unannounced {
+		w.shadows = append(w.shadows, span{from: time.Now(), to: time.Now().Add(aftermath)})
+	}
 	if e.change {
 		e.start(w, a)
 		return
@@ -177,7 +184,11 @@ func (w *world) do(a action) {
 		return // it is going on
 	}
 	w.injected[a.name]++
-	w.shadows = append(w.shadows, span{from: time.Now()})
+	shadow := span{from: time.Now()}
+	if e.narrow {
+		shadow.of = a.list("of")
+	}
+	w.shadows = append(w.shadows, shadow)
 	r := running{action: a, entry: e, shadow: len(w.shadows) - 1}
 	if d := a.duration("for"); d > 0 {
 		r.ends = time.Now().Add(d)
