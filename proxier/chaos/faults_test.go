@@ -77,7 +77,7 @@ func faults() []entry {
 			end: func(w *world, a action) { w.attach(a.args["at"], true) }},
 		{name: "idle-plugin", weight: 3, start: func(w *world, _ action) { w.host.idle = true }, end: func(w *world, _ action) { w.host.idle = false }},
 		{name: "slice-names-vip", weight: 3, off: "on overlays the VIP endpoint and a remote endpoint replace each other without end", draw: drawIntruder(7, "vip0", "vip1", "vip2"), start: intrude, end: withdraw},
-		{name: "slice-names-source-vip", weight: 2, draw: drawIntruder(8, "src"), start: intrude, end: withdraw},
+		{name: "slice-names-source-vip", weight: 2, off: "after the network was made anew a remote endpoint of ours sits on the source VIP for good", draw: drawIntruder(8, "src"), start: intrude, end: withdraw},
 		{name: "slice-names-node", weight: 2, draw: drawIntruder(9, "node", "peer", "l0"), start: intrude, end: withdraw},
 
 		// The proxy dies, or does not hear.
@@ -118,7 +118,7 @@ func slowness() []entry {
 		},
 			start: hang, end: release},
 		{name: "hang-all", weight: 2, draw: func(d dice) args { return set("verb", d.verb(), "calls", -1) }, start: hang, end: release},
-		{name: "hang-object", weight: 3, narrow: true, draw: func(d dice) args { return set("of", d.oneOf(objects...), "for", d.oneOf("30s", "5m", "20m")) },
+		{name: "hang-object", weight: 3, off: "one object whose call hangs holds up all others", narrow: true, draw: func(d dice) args { return set("of", d.oneOf(objects...), "for", d.oneOf("30s", "5m", "20m")) },
 			start: func(w *world, a action) {
 				w.setFaults(func(f *emulator.Faults) { f.DeafHangs = true })
 				w.hangOn(a.args["of"])
@@ -298,7 +298,6 @@ func (w *world) attach(word string, attached bool) {
 	}
 	t.detached = !attached
 	w.host.things[podName(word)] = t
-	_ = w.hns.SetAttached(addressOf(word), attached) // it may not be there
 }
 
 // drawIntruder makes a slice that names what is no pod. It has a number of its own, so that

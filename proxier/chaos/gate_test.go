@@ -32,7 +32,14 @@ type gate struct {
 	instant time.Time
 	crowd   int
 	spins   bool
+	// minutes counts the calls of each minute, busiest is the most of them.
+	minutes map[time.Time]int
+	busiest int
 }
+
+// mostPerMinute is how many calls a proxy may make in a minute, whatever goes wrong: HNS serves
+// the network plugin too. A history changes a few dozen objects.
+const mostPerMinute = 600
 
 // mostAtOnce is how many calls a proxy may make in no time. One that makes more works on
 // itself: time will not go on.
@@ -41,7 +48,7 @@ const mostAtOnce = 10_000
 var errDead = errors.New("the proxy was killed")
 
 func newGate(inner hnslb.Driver, foreign func(hnslb.ID) string) *gate {
-	return &gate{inner: inner, foreign: foreign, dead: make(chan struct{})}
+	return &gate{inner: inner, foreign: foreign, dead: make(chan struct{}), minutes: map[time.Time]int{}}
 }
 
 // kill lets the proxy die at the n-th call from now: before it, or after HNS carried it out.
@@ -81,7 +88,10 @@ func (g *gate) admit() (through, last bool) {
 	if g.isDead() {
 		return false, true
 	}
-	if now := time.Now(); !now.Equal(g.instant) {
+	now := time.Now()
+	g.minutes[now.Truncate(time.Minute)]++
+	g.busiest = max(g.busiest, g.minutes[now.Truncate(time.Minute)])
+	if !now.Equal(g.instant) {
 		g.instant, g.crowd = now, 0
 	}
 	if g.crowd++; g.crowd > mostAtOnce {

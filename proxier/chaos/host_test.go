@@ -104,6 +104,9 @@ func (w *world) reconcile() bool {
 	present := map[hnslb.ID]bool{}
 	for _, ep := range state.Endpoints {
 		present[ep.ID] = true
+		if want := h.things[h.name(ep.ID)]; want.endpoint != nil && want.detached != ep.Detached {
+			ok = w.hns.SetAttached(ep.IPs[0], !want.detached) == nil && ok
+		}
 	}
 	for _, lb := range state.LoadBalancers {
 		present[lb.ID] = true
@@ -187,10 +190,7 @@ func (w *world) place(name string) bool {
 		return false
 	}
 	h.own(name, made.ID)
-	if t.detached {
-		_ = w.hns.SetAttached(ep.IPs[0], false) // it was made a moment ago
-	}
-	return true
+	return !t.detached || w.hns.SetAttached(ep.IPs[0], false) == nil
 }
 
 // codeOf returns the HRESULT of an error of the emulator's host side, which has it in words

@@ -72,7 +72,7 @@ func (w *world) judge(before map[hnslb.Verb]int) {
 func (w *world) dump() []string {
 	dump := w.hns.Dump()
 	if w.injected["management-ip"] > 0 && len(w.injected) > 1 {
-		dump = regexp.MustCompile(` node-ip=\S+`).ReplaceAllString(dump, "")
+		dump = regexp.MustCompile(` (node-ip=\S+|no-node-ip)`).ReplaceAllString(dump, "")
 	}
 	return lines(dump)
 }
@@ -98,6 +98,9 @@ func (w *world) judgeTouch() {
 		}
 		for _, text := range p.broken() {
 			w.fail("law", "%s", text)
+		}
+		if p.gate.busiest > mostPerMinute {
+			w.fail("busy", "%d calls in a minute, want %d at most", p.gate.busiest, mostPerMinute)
 		}
 	}
 }
