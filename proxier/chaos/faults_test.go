@@ -59,8 +59,14 @@ func faults() []entry {
 			// Longer than an audit: what comes and goes between two looks nobody sees.
 			return set("to", d.oneOf("10.0.0.9", "10.0.0.9", "none", "169.254.7.7"), "for", d.span(auditPeriod+10*time.Second, 3*auditPeriod))
 		},
-			start: func(w *world, a action) { w.host.managementIP, _ = netip.ParseAddr(a.args["to"]) },
-			end:   func(w *world, _ action) { w.host.managementIP = nodeIP }},
+			start: func(w *world, a action) {
+				w.host.managementIP, _ = netip.ParseAddr(a.args["to"])
+				w.flipped = time.Now()
+			},
+			end: func(w *world, _ action) {
+				w.host.managementIP = nodeIP
+				w.unseen = w.unseen || time.Since(w.flipped) < auditPeriod+5*time.Second
+			}},
 		{name: "routes", weight: 4, draw: func(d dice) args { return set("to", d.oneOf("10.0.0.5", "10.0.0.6")) },
 			start: func(w *world, a action) { w.host.router = netip.MustParseAddr(a.args["to"]) }},
 		{name: "behind", weight: 5, draw: func(d dice) args { return set("n", d.IntN(8), "kind", d.oneOf("balancer", "endpoint")) }, start: deleteBehind},

@@ -68,10 +68,10 @@ func (w *world) judge(before map[hnslb.Verb]int) {
 }
 
 // dump returns what HNS holds. Which address a node port has in its rules is left out when the
-// node's own changed and the proxy could not look for some other fault: HNS does not show it.
+// node's own changed and the proxy could not see that: HNS does not show it.
 func (w *world) dump() []string {
 	dump := w.hns.Dump()
-	if w.injected["management-ip"] > 0 && len(w.injected) > 1 {
+	if w.unseen || w.injected["management-ip"] > 0 && len(w.injected) > 1 {
 		dump = regexp.MustCompile(` (node-ip=\S+|no-node-ip)`).ReplaceAllString(dump, "")
 	}
 	return lines(dump)
@@ -105,12 +105,17 @@ func (w *world) judgeTouch() {
 	}
 }
 
+// polls is how many lists more a quiet minute may have. It should be 0: after a frontend that
+// waited for a pod was deleted during trouble, HNS is listed each 5 s for ever.
+const polls = 12
+
 // quiet is how many calls of each verb a quiet minute may have: those of the audits, and a
 // heartbeat each second.
 func quiet() map[hnslb.Verb]int {
 	audits := int(time.Minute/auditPeriod) + 1
 	return map[hnslb.Verb]int{
-		hnslb.VerbFeatures: 60, hnslb.VerbNetwork: 60 + audits, hnslb.VerbEndpoints: audits, hnslb.VerbLoadBalancers: audits,
+		hnslb.VerbFeatures: 60, hnslb.VerbNetwork: 60 + audits,
+		hnslb.VerbEndpoints: audits + polls, hnslb.VerbLoadBalancers: audits + polls,
 	}
 }
 

@@ -45,6 +45,11 @@ type world struct {
 	// retry asks the host to try again.
 	retry bool
 
+	// flipped is when the node's address changed, unseen tells that it changed back before
+	// anybody could look.
+	flipped time.Time
+	unseen  bool
+
 	injected map[string]int
 	failures []failure
 }
