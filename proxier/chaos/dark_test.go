@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
@@ -255,4 +257,100 @@ func (w *world) disputed(word string) bool {
 		}
 	}
 	return false
+}
+
+// TestUnexcused: what counts is the time in which a frontend was wanted, dark, and no fault was
+// about.
+func TestUnexcused(t *testing.T) {
+	key := hnslb.FrontendKey{Family: hnslb.IPv4, VIP: addressOf("vip0"), Protocol: hnslb.TCP, Port: 80}
+	serve := func(d *darkness, backends ...string) {
+		s := emulator.Serving{Frontend: key}
+		for _, b := range backends {
+			s.Backends = append(s.Backends, addressOf(b))
+		}
+		d.watch(s)
+	}
+	after := func(s time.Duration) { <-time.After(s * time.Second) }
+	for _, tc := range []struct {
+		name    string
+		shadow  span // seconds from the start, in the nanoseconds of its times
+		of      []string
+		want    string
+		history func(*darkness)
+	}{
+		{name: "served", history: func(d *darkness) { serve(d, "r1"); after(20) }},
+		{name: "dark", want: "10.96.0.10:80/TCP was dark for 5s without need, first +10s to +15s",
+			history: func(d *darkness) {
+				serve(d, "r1")
+				after(10)
+				serve(d)
+				after(5)
+				serve(d, "r2")
+				after(5)
+			}},
+		{name: "dark to the end", want: "10.96.0.10:80/TCP was dark for 5s without need, first +15s to +20s",
+			history: func(d *darkness) { serve(d, "r1"); after(15); serve(d); after(5) }},
+		{name: "never served", want: "10.96.0.10:80/TCP was dark for 19s without need, first +1s to +20s",
+			history: func(*darkness) { after(20) }},
+		{name: "not wanted", history: func(d *darkness) { serve(d, "r1"); after(5); d.want(nil); serve(d); after(15) }},
+		{name: "deleted and created", history: func(d *darkness) {
+			for range 20 {
+				serve(d, "r1")
+				after(1)
+				serve(d)
+			}
+		}},
+		{name: "under a fault", shadow: span{from: time.Unix(0, 9), to: time.Unix(0, 16)},
+			history: func(d *darkness) {
+				serve(d, "r1")
+				after(10)
+				serve(d)
+				after(5)
+				serve(d, "r2")
+				after(5)
+			}},
+		{name: "longer than a fault", shadow: span{from: time.Unix(0, 9), to: time.Unix(0, 12)},
+			want: "10.96.0.10:80/TCP was dark for 3s without need, first +12s to +15s",
+			history: func(d *darkness) {
+				serve(d, "r1")
+				after(10)
+				serve(d)
+				after(5)
+				serve(d, "r2")
+				after(5)
+			}},
+		{name: "under a fault of its own", shadow: span{from: time.Unix(0, 9), to: time.Unix(0, 16)}, of: []string{"10.96.0.10:80/TCP"},
+			history: func(d *darkness) {
+				serve(d, "r1")
+				after(10)
+				serve(d)
+				after(5)
+				serve(d, "r2")
+				after(5)
+			}},
+		{name: "under a fault of another", shadow: span{from: time.Unix(0, 9), to: time.Unix(0, 16)}, of: []string{"10.96.0.11:80/TCP"},
+			want: "10.96.0.10:80/TCP was dark for 5s without need, first +10s to +15s",
+			history: func(d *darkness) {
+				serve(d, "r1")
+				after(10)
+				serve(d)
+				after(5)
+				serve(d, "r2")
+				after(5)
+			}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			boot, d := time.Now(), newDarkness()
+			d.want(map[hnslb.FrontendKey]bool{key: true})
+			tc.history(d)
+			var shadows []span
+			if !tc.shadow.from.IsZero() {
+				at := func(t time.Time) time.Time { return boot.Add(time.Duration(t.UnixNano()) * time.Second) }
+				shadows = append(shadows, span{from: at(tc.shadow.from), to: at(tc.shadow.to), of: tc.of})
+			}
+			if got := strings.Join(d.unexcused(shadows, time.Now()), "; "); got != tc.want {
+				t.Errorf("%s: %q, want %q", tc.name, got, tc.want)
+			}
+		})
+	}
 }

@@ -81,6 +81,7 @@ func (d dice) oneOf(of ...string) string { return of[d.IntN(len(of))] }
 
 // some returns up to most of the words, in random order.
 func (d dice) some(most int, of ...string) []string {
+	of = slices.Clone(of)
 	d.Shuffle(len(of), func(i, j int) { of[i], of[j] = of[j], of[i] })
 	return of[:d.IntN(min(most, len(of))+1)]
 }

@@ -17,7 +17,7 @@ func faults() []entry {
 	return []entry{
 		// HNS does not do what it says.
 		{name: "delete-fails-once", weight: 4, start: turn(func(f *emulator.Faults, on bool, _ action) { f.DeleteFailsOnce = on }), end: off},
-		{name: "delete-lies", weight: 4, start: turn(func(f *emulator.Faults, on bool, _ action) { f.EndpointDeleteLies = on }), end: off},
+		{name: "delete-lies", weight: 4, off: "a delete that lies is called again without a wait", start: turn(func(f *emulator.Faults, on bool, _ action) { f.EndpointDeleteLies = on }), end: off},
 		{name: "leak-ports", weight: 3, start: turn(func(f *emulator.Faults, on bool, _ action) { f.LeakPorts = on }),
 			end: func(w *world, a action) {
 				off(w, a)

@@ -39,7 +39,7 @@ type gate struct {
 
 // mostPerMinute is how many calls a proxy may make in a minute, whatever goes wrong: HNS serves
 // the network plugin too. A history changes a few dozen objects.
-const mostPerMinute = 600
+const mostPerMinute = 1000
 
 // mostAtOnce is how many calls a proxy may make in no time. One that makes more works on
 // itself: time will not go on.

@@ -4,13 +4,15 @@
 package chaos
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
+	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // script is a history as data: the node on which it happens, and what happens, in order.
@@ -121,11 +123,11 @@ func parseAction(line string) (action, error) {
 
 // on reads the line of the node.
 func (s script) on(a action) (script, error) {
-	seed, err := strconv.ParseUint(cmp.Or(a.args["seed"], "1"), 10, 64)
+	seed, err := strconv.ParseUint(a.args["seed"], 10, 64)
 	if err != nil {
 		return s, err
 	}
-	latency, err := time.ParseDuration(cmp.Or(a.args["latency"], "0s"))
+	latency, err := time.ParseDuration(a.args["latency"])
 	if err != nil {
 		return s, err
 	}
@@ -152,4 +154,51 @@ func (a action) check() error {
 		}
 	}
 	return nil
+}
+
+// TestScript: what is printed is read back the same, for the scripts of many seeds.
+func TestScript(t *testing.T) {
+	seen := map[string]bool{}
+	for seed := range uint64(200) {
+		want := generate(seed, chosen("all"))
+		got, err := parse("# a comment\n\n" + want.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want.String(), got.String()); diff != "" {
+			t.Fatalf("seed %d (-printed +read):\n%s", seed, diff)
+		}
+		if again := generate(seed, chosen("all")); again.String() != want.String() {
+			t.Fatalf("seed %d makes two scripts", seed)
+		}
+		for _, a := range want.actions {
+			seen[a.name] = true
+		}
+	}
+	for name, e := range entries() {
+		if !seen[name] {
+			t.Errorf("no script of 200 has %s", name)
+		}
+		if (e.start == nil) == (e.quirk == nil) || e.end != nil && e.lingers {
+			t.Errorf("%s: want a start or a quirk, and an end or nothing that lingers", name)
+		}
+	}
+}
+
+func TestParseRefuses(t *testing.T) {
+	const node = "node latency=0s network=L2Bridge profile=ws2022 seed=1\n"
+	for text, want := range map[string]string{
+		"pass for=1s":                    "no line tells the node",
+		node + "vanish n=two":            "line 2",
+		node + "\npass for=2":            "line 3",
+		node + "pass 2s":                 "is no parameter",
+		node + "earthquake":              "nothing is called",
+		"node latency=0s seed=-1":        "line 1",
+		"node latency=fast seed=1":       "line 1",
+		node + "refuse-one of= code=one": "is no parameter",
+	} {
+		if _, err := parse(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want an error with %q", text, err, want)
+		}
+	}
 }
