@@ -5,6 +5,7 @@ package chaos
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -27,7 +28,6 @@ const (
 
 var (
 	nodeIP    = netip.MustParseAddr("10.0.0.4")
-	otherIP   = netip.MustParseAddr("10.0.0.9") // a second address of the node
 	sourceVIP = netip.MustParseAddr("10.244.1.250")
 )
 
@@ -180,10 +180,7 @@ func newSlice(a action, pods map[string]string) *object {
 
 // without returns an action without those targets of its slice for which drop says so.
 func (a action) without(drop func(string) bool) action {
-	out := action{a.name, args{}}
-	for k, v := range a.args {
-		out.args[k] = v
-	}
+	out := action{a.name, maps.Clone(a.args)}
 	left := slices.DeleteFunc(a.list("to"), drop)
 	if out.args["to"] = strings.Join(left, ","); len(left) == 0 {
 		delete(out.args, "to")

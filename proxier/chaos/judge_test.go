@@ -5,6 +5,7 @@ package chaos
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -242,9 +243,7 @@ func (w *world) fresh() *world {
 		truth: w.truth, sent: map[string]*object{}, uids: w.uids, zone: w.zone, injected: map[string]int{},
 	}
 	o.host.router = w.host.router
-	for name, t := range w.host.things {
-		o.host.things[name] = t
-	}
+	maps.Copy(o.host.things, w.host.things)
 	o.begin()
 	o.pass(2*auditPeriod + time.Second)
 	return o
