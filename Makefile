@@ -1,9 +1,10 @@
 # hnsproxy: every target is one line or one script. `make` prints this list.
 .DEFAULT_GOAL := help
-.PHONY: help build run unit test e2e windows winunit lint fuzz stress golden bench upstream compare clean
+.PHONY: help build run unit test e2e windows winunit lint fuzz stress chaos golden bench upstream compare clean
 
 GO       ?= go
 FUZZTIME ?= 15s
+SEEDS    ?= 10000
 LINT     := $(GO) tool -modfile=hack/tools/go.mod golangci-lint
 
 help: ## print this list
@@ -49,6 +50,9 @@ fuzz: ## each fuzz target for FUZZTIME (15s)
 
 stress: ## every scenario and property test many times, with the race detector
 	$(GO) test -race -count=20 ./proxier/...
+
+chaos: ## SEEDS (10000) random histories full of faults, some minutes; a failing one prints how to replay it
+	$(GO) test -count=1 -v -timeout 2h -run TestChaos ./proxier/chaos -seeds=$(SEEDS)
 
 golden: ## rewrite the expected parts of scenarios and golden files; read the diff
 	$(GO) test ./proxier/scenario -update

@@ -6,6 +6,7 @@ package emulator
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 )
@@ -53,18 +54,28 @@ func attempt[T any](ctx context.Context, e *Emulator, c call, op func() (T, erro
 		return answer[T]{err: err}
 	}
 	if hung != nil {
-		select {
-		case <-hung.released:
-		case <-ctx.Done():
-			e.abandon(c, hung, func() { carryOut(e, c, op) })
-			return answer[T]{err: ctx.Err()}
+		if err := e.outwait(ctx, c, hung, func() { carryOut(e, c, op) }); err != nil {
+			return answer[T]{err: err}
 		}
 	}
 	switch {
-	case c.writes() && e.latency.Write > 0:
+	case !c.writes():
+		return read(ctx, e, c, op)
+	case e.latency.Write > 0:
 		return slowWrite(ctx, e, c, op)
-	case !c.writes() && e.latency.Read > 0:
-		timer := e.clock.NewTimer(e.latency.Read)
+	}
+	return carryOut(e, c, op)
+}
+
+// read waits for as long as a read takes and looks, or the other way round.
+func read[T any](ctx context.Context, e *Emulator, c call, op func() (T, error)) answer[T] {
+	takes, lookFirst := e.readTime(c)
+	var early answer[T]
+	if lookFirst {
+		early = carryOut(e, c, op)
+	}
+	if takes > 0 {
+		timer := e.clock.NewTimer(takes)
 		defer timer.Stop()
 		select {
 		case <-timer.C():
@@ -72,7 +83,30 @@ func attempt[T any](ctx context.Context, e *Emulator, c call, op func() (T, erro
 			return answer[T]{err: ctx.Err()}
 		}
 	}
-	return carryOut(e, c, op)
+	switch {
+	case !lookFirst:
+		return carryOut(e, c, op)
+	case early.err == nil && e.stoppedSince(c):
+		return answer[T]{err: refuse(hnslb.ResultCallFailed, "")}
+	}
+	return early
+}
+
+// readTime returns how long a read takes, and whether it looks before that time or after.
+func (e *Emulator) readTime(c call) (takes time.Duration, lookFirst bool) {
+	takes = e.latency.Read
+	if c.verb != hnslb.VerbEndpoints && c.verb != hnslb.VerbLoadBalancers {
+		return takes, false
+	}
+	f := e.Faults()
+	return takes + f.ListsTake, f.ListsShowStart
+}
+
+// stoppedSince tells whether HNS was stopped since the call arrived.
+func (e *Emulator) stoppedSince(c call) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return c.epoch != e.epoch
 }
 
 // writes tells whether the call changes HNS.
@@ -89,7 +123,7 @@ func (e *Emulator) arrive(c *call) (*hungCalls, error) {
 		return nil, refuse(hnslb.ResultServerUnavailable, "")
 	}
 	c.epoch = e.epoch
-	return e.trouble.hang(c.verb), nil
+	return e.trouble.hang(*c), nil
 }
 
 // slowWrite waits for its turn and for the time a write takes. It works on a goroutine of
@@ -136,7 +170,7 @@ func carryOut[T any](e *Emulator, c call, op func() (T, error)) answer[T] {
 	if c.epoch != e.epoch {
 		return answer[T]{err: refuse(hnslb.ResultCallFailed, "")}
 	}
-	fate := e.trouble.fate(c.verb, e.chance)
+	fate := e.trouble.fate(c, e.chance)
 	var a answer[T]
 	if fate.code == 0 || fate.done {
 		a.value, a.err = op()

@@ -4,8 +4,10 @@
 package emulator
 
 import (
+	"context"
 	"math/rand/v2"
 	"slices"
+	"time"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 )
@@ -47,6 +49,19 @@ type Faults struct {
 
 	// NoAdapter: an overlay network finds no adapter, 0x803b0006 [A: hnslib tests].
 	NoAdapter bool
+
+	// DeafHangs: a call that hangs, see Hang, does not end when its context does, as a call
+	// into HNS does not [A: reference, the calls block without timeout or cancel]. A driver
+	// in front has to leave it behind, as hnslb.WithTimeout does.
+	DeafHangs bool
+
+	// ListsTake is how much longer than Latency.Read the two lists take: 500 endpoints took
+	// 0.7 s through V2, and a busy HNS answers later still [C].
+	ListsTake time.Duration
+
+	// ListsShowStart: a slow list shows what there was when it began, not when it ended. V1
+	// takes one picture, V2 opens one object after the other: either can be [?].
+	ListsShowStart bool
 }
 
 // planned is a failure that waits for its call.
@@ -67,6 +82,11 @@ type trouble struct {
 	faults  Faults
 	planned map[hnslb.Verb][]planned
 	odds    map[hnslb.Verb]float64
+	// every n-th call of a verb fails; seen counts the calls until then.
+	every, seen map[hnslb.Verb]int
+	// refused are objects that HNS refuses, stuck those whose writes hang.
+	refused map[string]hnslb.HRESULT
+	stuck   map[string]bool
 	hanging map[hnslb.Verb]int
 	hung    *hungCalls
 }
@@ -82,6 +102,10 @@ func newTrouble() trouble {
 	return trouble{
 		planned: map[hnslb.Verb][]planned{},
 		odds:    map[hnslb.Verb]float64{},
+		every:   map[hnslb.Verb]int{},
+		seen:    map[hnslb.Verb]int{},
+		refused: map[string]hnslb.HRESULT{},
+		stuck:   map[string]bool{},
 		hanging: map[hnslb.Verb]int{},
 	}
 }
@@ -100,8 +124,8 @@ func (e *Emulator) SetFaults(f Faults) {
 	e.trouble.faults = f
 }
 
-// ClearFaults ends everything that SetFaults, FailNext, LoseAnswers, FailEach and Hang set
-// up. What went wrong already stays wrong.
+// ClearFaults ends everything that SetFaults, FailNext, LoseAnswers, FailEach, FailEvery,
+// Refuse, Hang and HangOn set up. What went wrong already stays wrong.
 func (e *Emulator) ClearFaults() {
 	e.ReleaseHung()
 	e.mu.Lock()
@@ -133,18 +157,76 @@ func (e *Emulator) plan(v hnslb.Verb, p planned) {
 // with a probability, by the seed: with 0x80004005 or an unavailable service and nothing
 // done, or with 0x800706be, where a write may have been done or not. Probability 0 ends it.
 func (e *Emulator) FailEach(probability float64, verbs ...hnslb.Verb) {
-	if len(verbs) == 0 {
-		verbs = slices.DeleteFunc(hnslb.Verbs(), func(v hnslb.Verb) bool { return !v.IsWrite() })
-	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for _, v := range verbs {
+	for _, v := range orWrites(verbs) {
 		e.trouble.odds[v] = probability
 	}
 }
 
+// FailEvery makes every n-th call of each of the verbs, or of each write verb when none is
+// named, fail with 0x800706be: the first time before the work, the next time after it, and
+// so on in turn. It takes the n-th call from now; n 0 ends it.
+func (e *Emulator) FailEvery(n int, verbs ...hnslb.Verb) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, v := range orWrites(verbs) {
+		e.trouble.every[v], e.trouble.seen[v] = n, 0
+	}
+}
+
+func orWrites(verbs []hnslb.Verb) []hnslb.Verb {
+	if len(verbs) > 0 {
+		return verbs
+	}
+	return slices.DeleteFunc(hnslb.Verbs(), func(v hnslb.Verb) bool { return !v.IsWrite() })
+}
+
+// Refuse makes HNS refuse to create or change an object with a code, each time, until it is
+// called with code 0. The object is named as in errors: an endpoint by its address, a load
+// balancer by its frontend. A listener, a port that leaked or the rule of another program
+// does so to one object and not to others.
+func (e *Emulator) Refuse(object string, code hnslb.HRESULT) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if code == 0 {
+		delete(e.trouble.refused, object)
+		return
+	}
+	e.trouble.refused[object] = code
+}
+
+// refusal returns the code with which HNS refuses the object of a call, 0 if it does not.
+func (t *trouble) refusal(c call) hnslb.HRESULT {
+	if len(t.refused) == 0 || !c.writes() || isDelete(c.verb) {
+		return 0
+	}
+	return t.refused[c.object()]
+}
+
+func isDelete(v hnslb.Verb) bool {
+	return v == hnslb.VerbDeleteEndpoint || v == hnslb.VerbDeleteLoadBalancer
+}
+
+// turn tells whether it is a call's turn to fail, and whether its work is done all the same.
+func (t *trouble) turn(v hnslb.Verb) (fails, done bool) {
+	n := t.every[v]
+	if n <= 0 {
+		return false, false
+	}
+	t.seen[v]++
+	return t.seen[v]%n == 0, t.seen[v]%(2*n) == 0
+}
+
 // fate draws what becomes of a call.
-func (t *trouble) fate(v hnslb.Verb, chance *rand.Rand) fate {
+func (t *trouble) fate(c call, chance *rand.Rand) fate {
+	v := c.verb
+	if code := t.refusal(c); code != 0 {
+		return fate{code: code}
+	}
+	if fails, done := t.turn(v); fails {
+		return fate{code: hnslb.ResultCallFailed, done: done}
+	}
 	if plans := t.planned[v]; len(plans) > 0 {
 		f := plans[0].fate
 		plans[0].left--
@@ -168,15 +250,30 @@ func (t *trouble) fate(v hnslb.Verb, chance *rand.Rand) fate {
 }
 
 // Hang makes the next n calls of a verb hang, all of them when n is negative, until their
-// context ends, ReleaseHung is called or HNS stops. A write whose caller gave up is
+// context ends (unless Faults.DeafHangs), ReleaseHung is called or HNS stops. A write whose caller gave up is
 // carried out on release, unless Quirks.AbandonedWritesLost [A: endpoint deletes hang for
 // ever at times, antrea and Azure CNI].
 func (e *Emulator) Hang(v hnslb.Verb, n int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.trouble.hanging[v] = n
-	if e.trouble.hung == nil {
-		e.trouble.hung = &hungCalls{released: make(chan struct{})}
+	e.trouble.expectHung()
+}
+
+// HangOn makes every write about one object hang as Hang does: an HNS that is stuck on one
+// endpoint or load balancer and serves the others [A: antrea and Azure CNI bound the delete
+// of each endpoint for this]. The object is named as in Refuse; a delete by the ID.
+func (e *Emulator) HangOn(object string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.trouble.stuck[object] = true
+	e.trouble.expectHung()
+}
+
+// expectHung makes room for calls that hang.
+func (t *trouble) expectHung() {
+	if t.hung == nil {
+		t.hung = &hungCalls{released: make(chan struct{})}
 	}
 }
 
@@ -188,13 +285,16 @@ func (t *trouble) vanishing(listed int) int {
 }
 
 // hang returns what the call has to wait for, nil if it does not hang.
-func (t *trouble) hang(v hnslb.Verb) *hungCalls {
-	n := t.hanging[v]
+func (t *trouble) hang(c call) *hungCalls {
+	if len(t.stuck) > 0 && c.writes() && t.stuck[c.object()] {
+		return t.hung
+	}
+	n := t.hanging[c.verb]
 	if n == 0 {
 		return nil
 	}
 	if n > 0 {
-		t.hanging[v] = n - 1
+		t.hanging[c.verb] = n - 1
 	}
 	return t.hung
 }
@@ -217,8 +317,28 @@ func (e *Emulator) unhang() []func() {
 	}
 	e.trouble.hung = nil
 	clear(e.trouble.hanging)
+	clear(e.trouble.stuck)
 	close(hung.released)
 	return hung.abandoned
+}
+
+// outwait waits with a call that hangs until it is released. It returns why the caller need
+// not go on, if its context ended before.
+func (e *Emulator) outwait(ctx context.Context, c call, hung *hungCalls, write func()) error {
+	if e.Faults().DeafHangs {
+		<-hung.released
+		if ctx.Err() != nil && c.writes() && !e.profile.Quirks.AbandonedWritesLost {
+			write()
+		}
+		return ctx.Err()
+	}
+	select {
+	case <-hung.released:
+		return nil
+	case <-ctx.Done():
+		e.abandon(c, hung, write)
+		return ctx.Err()
+	}
 }
 
 // abandon keeps a hung write for its release.

@@ -287,3 +287,177 @@ func wantCounts(t *testing.T, what string, got, want map[hnslb.Verb]int) {
 		t.Errorf("%s (-want +got):\n%s", what, diff)
 	}
 }
+
+func TestRefuse(t *testing.T) {
+	n := newNode(t, emulator.WS2025(), "L2Bridge")
+	pods := []hnslb.ID{n.local("10.244.1.5")}
+	bad, good := balancerOf(pods, external(81)), balancerOf(pods, external(82))
+	n.Refuse(bad.ObjectName(), hnslb.ResultPortAlreadyExists)
+	n.Refuse("10.244.2.7", hnslb.ResultInvalidIP)
+	for range 2 {
+		_, err := n.CreateLoadBalancer(t.Context(), bad)
+		wantCode(t, err, hnslb.ResultPortAlreadyExists)
+		_, err = n.CreateEndpoint(t.Context(), n.remoteEndpoint("10.244.2.7"))
+		wantCode(t, err, hnslb.ResultInvalidIP)
+	}
+	_, err := n.CreateLoadBalancer(t.Context(), good)
+	n.must(err)
+	n.Refuse(bad.ObjectName(), 0)
+	made, err := n.CreateLoadBalancer(t.Context(), bad)
+	n.must(err)
+	n.remoteEndpointRefused(hnslb.ResultInvalidIP)
+	n.Refuse(bad.ObjectName(), hnslb.ResultPortAlreadyExists)
+	_, err = n.UpdateLoadBalancer(t.Context(), made)
+	wantCode(t, err, hnslb.ResultPortAlreadyExists)
+	n.must(n.DeleteLoadBalancer(t.Context(), made.ID)) // what goes is not refused
+	n.ClearFaults()
+	_, err = n.CreateLoadBalancer(t.Context(), bad)
+	n.must(err)
+}
+
+// remoteEndpointRefused checks that ending one refusal left the other.
+func (n *node) remoteEndpointRefused(code hnslb.HRESULT) {
+	n.t.Helper()
+	_, err := n.CreateEndpoint(n.t.Context(), n.remoteEndpoint("10.244.2.7"))
+	wantCode(n.t, err, code)
+}
+
+func TestFailEvery(t *testing.T) {
+	n := newNode(t, emulator.WS2022(), "L2Bridge")
+	pods := []hnslb.ID{n.local("10.244.1.5")}
+	n.FailEvery(3)
+	var failed []uint16
+	for port := range uint16(12) {
+		if _, err := n.CreateLoadBalancer(t.Context(), balancerOf(pods, external(port+1))); err != nil {
+			wantCode(t, err, hnslb.ResultCallFailed)
+			failed = append(failed, port+1)
+		}
+	}
+	if diff := cmp.Diff([]uint16{3, 6, 9, 12}, failed); diff != "" {
+		t.Errorf("ports that failed (-want +got):\n%s", diff)
+	}
+	// 8 that succeeded, and the second and fourth failure, whose answer was lost.
+	if got := len(n.State().LoadBalancers); got != 10 {
+		t.Errorf("%d load balancers, want 10", got)
+	}
+	n.FailEvery(1, hnslb.VerbEndpoints)
+	_, err := n.Endpoints(t.Context())
+	wantCode(t, err, hnslb.ResultCallFailed)
+	n.FailEvery(0, hnslb.VerbEndpoints)
+	_, err = n.Endpoints(t.Context())
+	n.must(err)
+}
+
+// TestHangOn: one object is stuck, the others go on.
+func TestHangOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t, emulator.WS2022(), "L2Bridge")
+		pods := []hnslb.ID{n.local("10.244.1.5")}
+		stuck := balancerOf(pods, external(81))
+		n.HangOn(stuck.ObjectName())
+		for range 2 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			_, err := n.CreateLoadBalancer(ctx, stuck)
+			cancel()
+			if hnslb.ErrorClass(err) != hnslb.Timeout {
+				t.Errorf("the stuck one: %v, want Timeout", err)
+			}
+		}
+		n.balance(pods, external(82))
+		n.ReleaseHung()
+		// The writes that were left behind took effect: the first one made it.
+		_, err := n.CreateLoadBalancer(t.Context(), stuck)
+		wantCode(t, err, hnslb.ResultPortAlreadyExists)
+	})
+}
+
+// TestDeafHangs: a call outlives its context, and its work is done on release.
+func TestDeafHangs(t *testing.T) {
+	for _, lost := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			profile := emulator.WS2022()
+			profile.Quirks.AbandonedWritesLost = lost
+			n := newNode(t, profile, "L2Bridge")
+			pod := n.local("10.244.1.5")
+			n.SetFaults(emulator.Faults{DeafHangs: true})
+			n.Hang(hnslb.VerbCreateLoadBalancer, -1)
+			ctx, cancel := context.WithCancel(t.Context())
+			ended := make(chan error, 1)
+			go func() {
+				_, err := n.CreateLoadBalancer(ctx, balancerOf([]hnslb.ID{pod}))
+				ended <- err
+			}()
+			synctest.Wait()
+			cancel()
+			synctest.Wait()
+			select {
+			case err := <-ended:
+				t.Fatalf("the call ended with its context: %v", err)
+			default:
+			}
+			n.ClearFaults()
+			if err := <-ended; hnslb.ErrorClass(err) != hnslb.Timeout {
+				t.Errorf("the call ended with %v, want Timeout", err)
+			}
+			want := 1
+			if lost {
+				want = 0
+			}
+			if got := len(n.State().LoadBalancers); got != want {
+				t.Errorf("abandoned writes lost %v: %d load balancers, want %d", lost, got, want)
+			}
+		})
+	}
+}
+
+// TestSlowLists: a list takes its time, other reads do not, and it shows its end or its start.
+func TestSlowLists(t *testing.T) {
+	for _, early := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			n := newNode(t, emulator.WS2022(), "L2Bridge")
+			n.SetFaults(emulator.Faults{ListsTake: 5 * time.Second, ListsShowStart: early})
+			start := time.Now()
+			listed := make(chan int, 1)
+			go func() {
+				eps, err := n.Endpoints(t.Context())
+				if err != nil {
+					t.Error(err)
+				}
+				listed <- len(eps)
+			}()
+			synctest.Wait()
+			n.local("10.244.1.5")
+			if _, err := n.Network(t.Context(), "Calico"); err != nil || time.Since(start) > 0 {
+				t.Errorf("another read took %v: %v", time.Since(start), err)
+			}
+			want := 1
+			if early {
+				want = 0
+			}
+			if got := <-listed; got != want || time.Since(start) != 5*time.Second {
+				t.Errorf("shows start %v: %d endpoints after %v, want %d after 5 s", early, got, time.Since(start), want)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			if _, err := n.LoadBalancers(ctx); hnslb.ErrorClass(err) != hnslb.Timeout {
+				t.Errorf("an impatient list: %v, want Timeout", err)
+			}
+		})
+	}
+}
+
+// TestStopEndsSlowLists: a list that had looked before HNS stopped does not answer.
+func TestStopEndsSlowLists(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t, emulator.WS2022(), "L2Bridge")
+		n.SetFaults(emulator.Faults{ListsTake: time.Second, ListsShowStart: true})
+		ended := make(chan error, 1)
+		go func() {
+			_, err := n.Endpoints(t.Context())
+			ended <- err
+		}()
+		synctest.Wait()
+		n.Restart(emulator.RestartOptions{})
+		wantCode(t, <-ended, hnslb.ResultCallFailed)
+	})
+}

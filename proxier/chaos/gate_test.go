@@ -1,0 +1,201 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/hnsproxy/hnsproxy/hnslb"
+)
+
+// gate stands between one start of the proxy and HNS. It kills the proxy at a call: from then
+// on nothing that the proxy does reaches HNS. And it sees whether the proxy touches what is
+// not its own.
+type gate struct {
+	inner hnslb.Driver
+	// foreign tells what an object of others is called, "" for one that may be the proxy's.
+	foreign func(hnslb.ID) string
+
+	mu sync.Mutex
+	// left counts the calls until the proxy dies, when die is set; late lets the last call
+	// reach HNS.
+	left      int
+	die, late bool
+	dead      chan struct{}
+	touched   []string
+	// instant is the virtual time of the last call, crowd how many there were at that time.
+	instant time.Time
+	crowd   int
+	spins   bool
+	// minutes counts the calls of each minute, busiest is the most of them.
+	minutes map[time.Time]int
+	busiest int
+}
+
+// mostPerMinute is how many calls a proxy may make in a minute, whatever goes wrong: HNS serves
+// the network plugin too. A history changes a few dozen objects.
+const mostPerMinute = 1000
+
+// mostAtOnce is how many calls a proxy may make in no time. One that makes more works on
+// itself: time will not go on.
+const mostAtOnce = 10_000
+
+var errDead = errors.New("the proxy was killed")
+
+func newGate(inner hnslb.Driver, foreign func(hnslb.ID) string) *gate {
+	return &gate{inner: inner, foreign: foreign, dead: make(chan struct{}), minutes: map[time.Time]int{}}
+}
+
+// kill lets the proxy die at the n-th call from now: before it, or after HNS carried it out.
+func (g *gate) kill(n int, late bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.left, g.die, g.late = max(n, 1), true, late
+}
+
+// cut lets the proxy die now.
+func (g *gate) cut() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.end()
+}
+
+// end is called with the lock held.
+func (g *gate) end() {
+	if !g.isDead() {
+		close(g.dead)
+	}
+}
+
+func (g *gate) isDead() bool {
+	select {
+	case <-g.dead:
+		return true
+	default:
+		return false
+	}
+}
+
+// admit counts a call. It tells whether the call reaches HNS, and whether it is the last.
+func (g *gate) admit() (through, last bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.isDead() {
+		return false, true
+	}
+	now := time.Now()
+	g.minutes[now.Truncate(time.Minute)]++
+	g.busiest = max(g.busiest, g.minutes[now.Truncate(time.Minute)])
+	if !now.Equal(g.instant) {
+		g.instant, g.crowd = now, 0
+	}
+	if g.crowd++; g.crowd > mostAtOnce {
+		g.spins = true
+		g.end()
+		return false, true
+	}
+	if !g.die {
+		return true, false
+	}
+	if g.left--; g.left > 0 {
+		return true, false
+	}
+	if !g.late {
+		g.end()
+	}
+	return g.late, true
+}
+
+// touch notes a write about an object.
+func (g *gate) touch(v hnslb.Verb, id hnslb.ID) {
+	if name := g.foreign(id); name != "" {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.touched = append(g.touched, fmt.Sprintf("%s of %s (%s)", v, name, id))
+	}
+}
+
+// broken returns what the proxy touched of others.
+func (g *gate) broken() []string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return append([]string(nil), g.touched...)
+}
+
+func through[T any](g *gate, v hnslb.Verb, call func() (T, error)) (T, error) {
+	var none T
+	gone := &hnslb.Error{Verb: v, Object: "any", Class: hnslb.Timeout, Err: errDead}
+	admitted, last := g.admit()
+	if !admitted {
+		return none, gone
+	}
+	out, err := call()
+	if last {
+		g.cut()
+	}
+	if g.isDead() {
+		return none, gone
+	}
+	return out, err
+}
+
+// Features is part of hnslb.Driver.
+func (g *gate) Features(ctx context.Context) (hnslb.Features, error) {
+	return through(g, hnslb.VerbFeatures, func() (hnslb.Features, error) { return g.inner.Features(ctx) })
+}
+
+// Network is part of hnslb.Driver.
+func (g *gate) Network(ctx context.Context, name string) (hnslb.Network, error) {
+	return through(g, hnslb.VerbNetwork, func() (hnslb.Network, error) { return g.inner.Network(ctx, name) })
+}
+
+// Endpoints is part of hnslb.Driver.
+func (g *gate) Endpoints(ctx context.Context) ([]hnslb.Endpoint, error) {
+	return through(g, hnslb.VerbEndpoints, func() ([]hnslb.Endpoint, error) { return g.inner.Endpoints(ctx) })
+}
+
+// LoadBalancers is part of hnslb.Driver.
+func (g *gate) LoadBalancers(ctx context.Context) ([]hnslb.LoadBalancer, error) {
+	return through(g, hnslb.VerbLoadBalancers, func() ([]hnslb.LoadBalancer, error) { return g.inner.LoadBalancers(ctx) })
+}
+
+// CreateEndpoint is part of hnslb.Driver.
+func (g *gate) CreateEndpoint(ctx context.Context, e hnslb.Endpoint) (hnslb.Endpoint, error) {
+	return through(g, hnslb.VerbCreateEndpoint, func() (hnslb.Endpoint, error) { return g.inner.CreateEndpoint(ctx, e) })
+}
+
+// DeleteEndpoint is part of hnslb.Driver.
+func (g *gate) DeleteEndpoint(ctx context.Context, id hnslb.ID) error {
+	_, err := through(g, hnslb.VerbDeleteEndpoint, func() (struct{}, error) {
+		g.touch(hnslb.VerbDeleteEndpoint, id)
+		return struct{}{}, g.inner.DeleteEndpoint(ctx, id)
+	})
+	return err
+}
+
+// CreateLoadBalancer is part of hnslb.Driver.
+func (g *gate) CreateLoadBalancer(ctx context.Context, lb hnslb.LoadBalancer) (hnslb.LoadBalancer, error) {
+	return through(g, hnslb.VerbCreateLoadBalancer, func() (hnslb.LoadBalancer, error) { return g.inner.CreateLoadBalancer(ctx, lb) })
+}
+
+// UpdateLoadBalancer is part of hnslb.Driver.
+func (g *gate) UpdateLoadBalancer(ctx context.Context, lb hnslb.LoadBalancer) (hnslb.LoadBalancer, error) {
+	return through(g, hnslb.VerbUpdateLoadBalancer, func() (hnslb.LoadBalancer, error) {
+		g.touch(hnslb.VerbUpdateLoadBalancer, lb.ID)
+		return g.inner.UpdateLoadBalancer(ctx, lb)
+	})
+}
+
+// DeleteLoadBalancer is part of hnslb.Driver.
+func (g *gate) DeleteLoadBalancer(ctx context.Context, id hnslb.ID) error {
+	_, err := through(g, hnslb.VerbDeleteLoadBalancer, func() (struct{}, error) {
+		g.touch(hnslb.VerbDeleteLoadBalancer, id)
+		return struct{}{}, g.inner.DeleteLoadBalancer(ctx, id)
+	})
+	return err
+}
