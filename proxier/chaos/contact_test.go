@@ -52,11 +52,15 @@ func newProxy(g *gate, network string, seed uint64, clock *jumpClock) *proxy {
 	}
 	p := &proxy{gate: g, ended: make(chan struct{})}
 	p.keeper = proxiertest.NewLawKeeper(g, proxiertest.Options{Network: podNetwork, SourceVIP: options.SourceVIP})
-	p.inner = proxier.New(proxier.Config{
+	inner, err := proxier.New(proxier.Config{
 		Driver: p.keeper, Network: podNetwork, Options: options, Node: thisNode(""),
 		AuditPeriod: auditPeriod, Gather: 50 * time.Millisecond,
 		Metrics: metrics.New(prometheus.NewRegistry()), Logger: klog.Logger{}, Clock: clock, Seed: seed,
 	})
+	if err != nil {
+		panic(err) // the configuration is that of this package
+	}
+	p.inner = inner
 	return p
 }
 
@@ -130,6 +134,7 @@ const (
 	localAwaited  = string(desired.LocalAwaited)
 	noLocalPolicy = string(desired.NoLocalPolicy)
 	noRoot        = string(desired.NoRootEndpoint)
+	addressTaken  = string(desired.AddressTaken)
 )
 
 // rows returns what the proxy says of all frontends, in order.

@@ -17,13 +17,13 @@ func faults() []entry {
 	return []entry{
 		// HNS does not do what it says.
 		{name: "delete-fails-once", weight: 4, start: turn(func(f *emulator.Faults, on bool, _ action) { f.DeleteFailsOnce = on }), end: off},
-		{name: "delete-lies", weight: 4, off: "a delete that lies is called again without a wait", start: turn(func(f *emulator.Faults, on bool, _ action) { f.EndpointDeleteLies = on }), end: off},
+		{name: "delete-lies", weight: 4, start: turn(func(f *emulator.Faults, on bool, _ action) { f.EndpointDeleteLies = on }), end: off},
 		{name: "leak-ports", weight: 3, start: turn(func(f *emulator.Faults, on bool, _ action) { f.LeakPorts = on }),
 			end: func(w *world, a action) {
 				off(w, a)
 				w.hns.ReleaseLeakedPorts()
 			}},
-		{name: "half-made", weight: 4, off: "half-made load balancers are never removed", start: turn(func(f *emulator.Faults, on bool, _ action) { f.HalfMade = on }), end: off},
+		{name: "half-made", weight: 4, start: turn(func(f *emulator.Faults, on bool, _ action) { f.HalfMade = on }), end: off},
 		{name: "vanish", weight: 3, draw: func(d dice) args { return set("n", 1+d.IntN(3)) },
 			start: turn(func(f *emulator.Faults, on bool, a action) { f.VanishDuringList = a.number("n") * count(on) }), end: off},
 		{name: "modify-lies", weight: 3, start: turn(func(f *emulator.Faults, on bool, _ action) { f.ModifyLies = on }), end: off},
@@ -82,8 +82,8 @@ func faults() []entry {
 		{name: "detached-pod", weight: 3, draw: drawPod, start: func(w *world, a action) { w.attach(a.args["at"], false) },
 			end: func(w *world, a action) { w.attach(a.args["at"], true) }},
 		{name: "idle-plugin", weight: 3, start: func(w *world, _ action) { w.host.idle = true }, end: func(w *world, _ action) { w.host.idle = false }},
-		{name: "slice-names-vip", weight: 3, off: "on overlays the VIP endpoint and a remote endpoint replace each other without end", draw: drawIntruder(7, "vip0", "vip1", "vip2"), start: intrude, end: withdraw},
-		{name: "slice-names-source-vip", weight: 2, off: "after the network was made anew a remote endpoint of ours sits on the source VIP for good", draw: drawIntruder(8, "src"), start: intrude, end: withdraw},
+		{name: "slice-names-vip", weight: 3, draw: drawIntruder(7, "vip0", "vip1", "vip2"), start: intrude, end: withdraw},
+		{name: "slice-names-source-vip", weight: 2, draw: drawIntruder(8, "src"), start: intrude, end: withdraw},
 		{name: "slice-names-node", weight: 2, draw: drawIntruder(9, "node", "peer", "l0"), start: intrude, end: withdraw},
 
 		// The proxy dies, or does not hear.
@@ -124,7 +124,7 @@ func slowness() []entry {
 		},
 			start: hang, end: release},
 		{name: "hang-all", weight: 2, draw: func(d dice) args { return set("verb", d.verb(), "calls", -1) }, start: hang, end: release},
-		{name: "hang-object", weight: 3, off: "one object whose call hangs holds up all others", narrow: true, draw: func(d dice) args { return set("of", d.oneOf(objects...), "for", d.oneOf("30s", "5m", "20m")) },
+		{name: "hang-object", weight: 3, narrow: true, draw: func(d dice) args { return set("of", d.oneOf(objects...), "for", d.oneOf("30s", "5m", "20m")) },
 			start: func(w *world, a action) {
 				w.setFaults(func(f *emulator.Faults) { f.DeafHangs = true })
 				w.hangOn(a.args["of"])

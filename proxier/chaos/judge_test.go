@@ -106,17 +106,13 @@ func (w *world) judgeTouch() {
 	}
 }
 
-// polls is how many lists more a quiet minute may have. It should be 0: after a frontend that
-// waited for a pod was deleted during trouble, HNS is listed each 5 s for ever.
-const polls = 12
-
 // quiet is how many calls of each verb a quiet minute may have: those of the audits, and a
 // heartbeat each second.
 func quiet() map[hnslb.Verb]int {
 	audits := int(time.Minute/auditPeriod) + 1
 	return map[hnslb.Verb]int{
 		hnslb.VerbFeatures: 60, hnslb.VerbNetwork: 60 + audits,
-		hnslb.VerbEndpoints: audits + polls, hnslb.VerbLoadBalancers: audits + polls,
+		hnslb.VerbEndpoints: audits, hnslb.VerbLoadBalancers: audits,
 	}
 }
 
@@ -181,6 +177,8 @@ func (w *world) wrong(r row) string {
 		right = !w.dark.served[r.key]
 	case localMissing:
 		right = w.namesNode(r.service)
+	case addressTaken:
+		right = !w.dark.served[r.key] // all that its slices name is another's, or the network plugin's to bring
 	case noLocalPolicy, noRoot:
 	default:
 		return "a reason that nobody expects"

@@ -44,6 +44,7 @@ type Call struct {
 // balancer itself, planned anew after each call.
 type unit struct {
 	task    task
+	class   plan.Class
 	since   time.Time
 	creates []plan.Step
 	// open counts the endpoints under way, whoever asked for them.
@@ -90,6 +91,16 @@ func (c *calls) running() int {
 		}
 	}
 	return n
+}
+
+// critical tells whether a critical unit is under way.
+func (c *calls) critical() bool {
+	for _, u := range c.units {
+		if u.class == plan.Critical {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *calls) hanging() int { return len(c.open) - c.running() }
@@ -173,18 +184,19 @@ func (e *Engine) nextCall() *Call {
 		} else if more {
 			continue
 		}
-		t, ok := e.queue.pop()
-		if !ok {
-			return nil
+		t, class, ok := e.queue.peek()
+		if !ok || class > plan.Critical && c.critical() {
+			return nil // others wait for cluster DNS and the API server's Service
 		}
-		if call := e.begin(t); call != nil {
+		e.queue.pop()
+		if call := e.begin(t, class); call != nil {
 			return call
 		}
 	}
 }
 
 // begin takes up a task and returns its first call, if it has one now.
-func (e *Engine) begin(t task) *Call {
+func (e *Engine) begin(t task, class plan.Class) *Call {
 	_, unknown := e.unknown[t]
 	busy := e.calls.busy[t]
 	switch {
@@ -204,7 +216,7 @@ func (e *Engine) begin(t task) *Call {
 		e.locals.deferred[t] = true
 		return nil
 	}
-	u := &unit{task: t, since: e.now}
+	u := &unit{task: t, class: class, since: e.now}
 	e.calls.units[t] = u
 	return e.step(u)
 }
@@ -331,7 +343,7 @@ func (e *Engine) makeNext() (call *Call, more bool) {
 			s := u.creates[0]
 			u.creates = u.creates[1:]
 			ip := s.Endpoint.IPs[0]
-			if e.view.Endpoint(ip) != nil || e.held(ip) {
+			if e.view.Endpoint(ip) != nil || e.held(ip) || u.task.isFrontend() && !e.wanted(ip) {
 				continue
 			}
 			u.open++

@@ -334,6 +334,9 @@ func (e *Engine) refreshEnv() {
 		return
 	}
 	e.env, e.recompute, e.recomputing = env, true, true
+	for _, u := range e.calls.making {
+		u.creates = nil // planned anew
+	}
 	e.enqueueAll()
 }
 

@@ -169,6 +169,9 @@ func notBefore(t, limit time.Time) time.Time {
 
 // touch notes that a call was made for an object, and whether what became of it is known.
 func (e *Engine) touch(t task, known bool) {
+	if e.looks.asked == nil && e.looks.merge == nil {
+		return
+	}
 	if t.isFrontend() {
 		e.looks.touched.Frontends[t.key] = known
 	} else if t.ip.IsValid() {
@@ -197,6 +200,12 @@ func (e *Engine) Listed(look *Look, list observed.List, err error) {
 	}
 	if err != nil {
 		e.listFailed(look, err)
+		if list.Endpoints == nil || look.EndpointsOnly {
+			return
+		}
+		// What is known of the endpoints is worth something without the load balancers.
+		list.EndpointsOnly = true
+		l.list, l.merge = list, e.view.Merge(list, l.touched)
 		return
 	}
 	l.backoff.Succeeded("list")
@@ -286,6 +295,7 @@ func (e *Engine) merged() {
 	}
 	e.enqueueSourceVIP()
 	e.settleFreed()
+	l.touched = observed.NewTouched()
 	if list.EndpointsOnly {
 		return
 	}

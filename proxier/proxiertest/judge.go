@@ -198,11 +198,13 @@ func (k *LawKeeper) judgeDeleteBalancer(id hnslb.ID, name string) {
 		}
 		return
 	}
-	if len(lb.Mappings) != 1 || len(lb.VIPs) > 1 || lb.Flags&^ownFlags != 0 || lb.Mappings[0].Flags&^ownMappingFlags != 0 {
+	// One without mapping is what a failed create leaves behind.
+	if len(lb.Mappings) > 1 || len(lb.VIPs) > 1 || lb.Flags&^ownFlags != 0 ||
+		len(lb.Mappings) == 1 && lb.Mappings[0].Flags&^ownMappingFlags != 0 {
 		k.breach(7, verb, name, "its shape is not ours")
 	}
 	for _, e := range lb.Endpoints {
-		if ep, ok := k.known.endpoints[e]; ok && ep.Network != k.known.network.ID {
+		if ep, ok := k.known.endpoints[e]; ok && ep.Network != k.known.network.ID && !onItsWay(k.known.networkSince) {
 			k.breach(7, verb, name, "it names endpoint %s of another network", ep.ObjectName())
 		}
 	}

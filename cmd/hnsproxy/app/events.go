@@ -6,6 +6,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"hash/fnv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -131,6 +132,7 @@ func (a *announcer) send(about *corev1.ObjectReference, kind, reason, action, me
 func (a *announcer) Create(ctx context.Context, event *eventsv1.Event) (*eventsv1.Event, error) {
 	a.begun.Add(1)
 	event.ReportingInstance = a.node[:min(len(a.node), instanceLimit)]
+	event.Name = uniqueName(event, a.node)
 	made, err := a.sink.Create(ctx, event)
 	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
 		err = nil // nobody is left who could be told
@@ -138,6 +140,23 @@ func (a *announcer) Create(ctx context.Context, event *eventsv1.Event) (*eventsv
 	a.count(err)
 	return made, err
 }
+
+// uniqueName makes the name of an Event differ from those of other reasons and other nodes.
+// client-go makes it of the Service and the time, and the clock of Windows gives several
+// Events one time: all but the first would be refused as existing already. Another try of
+// the same Event gets the same name.
+func uniqueName(event *eventsv1.Event, node string) string {
+	h := fnv.New64a()
+	for _, part := range []string{node, event.Reason, event.Action, event.Type, event.Note} {
+		_, _ = h.Write([]byte(part + "\x00"))
+	}
+	suffix := fmt.Sprintf(".%016x", h.Sum64())
+	name := strings.TrimSuffix(event.Name, suffix)
+	return name[:min(len(name), nameLimit-len(suffix))] + suffix
+}
+
+// nameLimit is the longest name of an object, in bytes.
+const nameLimit = 253
 
 // Update is part of events.EventSink.
 func (a *announcer) Update(ctx context.Context, event *eventsv1.Event) (*eventsv1.Event, error) {

@@ -28,6 +28,7 @@ import (
 	eventsv1 "k8s.io/api/events/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 )
 
 // takePort holds a port of this machine until the test ends.
@@ -254,5 +255,29 @@ func TestNoAnnouncer(t *testing.T) {
 	begin := time.Now()
 	if a.close(); time.Since(begin) > time.Second {
 		t.Error("waits for nothing")
+	}
+}
+
+// TestEventNames: Events of one Service in one tick of the clock have names of their own, also
+// those of other nodes; a second try keeps the name.
+func TestEventNames(t *testing.T) {
+	event := func(reason string) *eventsv1.Event {
+		e := &eventsv1.Event{Reason: reason, Note: "note", Type: "Warning"}
+		e.Name = strings.Repeat("s", 63) + ".1700000000000000"
+		return e
+	}
+	seen := map[string]bool{}
+	for _, node := range []string{"n1", "n2"} {
+		for _, reason := range []string{"FrontendConflict", "IPv6Unsupported"} {
+			e := event(reason)
+			e.Name = uniqueName(e, node)
+			if seen[e.Name] || len(e.Name) > 253 || len(utilvalidation.IsDNS1123Subdomain(e.Name)) > 0 {
+				t.Errorf("name %q is taken or no name", e.Name)
+			}
+			seen[e.Name] = true
+			if again := uniqueName(e, node); again != e.Name {
+				t.Errorf("the second try is named %q, want %q", again, e.Name)
+			}
+		}
 	}
 }
