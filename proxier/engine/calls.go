@@ -36,6 +36,10 @@ type Call struct {
 	task  task
 	unit  *unit
 	began time.Time
+	// look is the list that was under way when it began, knownBefore what was known of its
+	// object since then.
+	look        *Look
+	knownBefore *bool
 	// hanging: it gave its place to others. told: that was told. orphan: HNS ended meanwhile.
 	hanging, told, orphan bool
 }
@@ -318,6 +322,10 @@ func (e *Engine) call(u *unit, s plan.Step) *Call {
 		e.calls.deletes++
 	}
 	e.calls.open[c.ID], e.calls.busy[t] = c, c
+	if c.look = e.looks.asked; c.look == nil && e.looks.merge != nil {
+		c.look = e.looks.merging
+	}
+	c.knownBefore = e.touchedState(t)
 	e.touch(t, false)
 	return c
 }

@@ -80,6 +80,14 @@ func (c *connection) noticeHanging(e *Engine) {
 	c.next = e.now.Add(reminder)
 }
 
+// givenUp returns when an answer that does not come is taken for none.
+func (c *connection) givenUp(timeout time.Duration) time.Time {
+	if !c.asking || timeout <= 0 {
+		return time.Time{}
+	}
+	return c.asked.Add(timeout)
+}
+
 // doubt asks for the network: a call failed in a way that HNS or the network may be gone.
 func (c *connection) doubt() { c.wanted = true }
 

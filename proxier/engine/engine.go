@@ -136,7 +136,7 @@ func (e *Engine) Ready(now time.Time) Ready {
 
 // wake returns when something is due.
 func (e *Engine) wake() time.Time {
-	return earliest(e.hns.due(), e.nextLookDue(), e.backoff.Next(), e.nextRelease(), e.calls.due(e.cfg.CallTimeout))
+	return earliest(e.hns.due(), e.nextLookDue(), e.backoff.Next(), e.nextRelease(), e.calls.due(e.cfg.CallTimeout), e.lookGivenUp(), e.hns.givenUp(e.cfg.CallTimeout))
 }
 
 // earliest returns the earliest of the times that are not zero, the zero time for none.

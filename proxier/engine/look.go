@@ -4,6 +4,7 @@
 package engine
 
 import (
+	"errors"
 	"net/netip"
 	"time"
 
@@ -22,9 +23,10 @@ const (
 	// lookShare bounds the part of its time that HNS lists for us: a list of 1 s is followed
 	// by 1 s without one.
 	lookShare = 1
-	// listFactor is how much longer a list may take than another call: it is up to three HNS
-	// calls per object, the others are five at most.
-	listFactor = 10
+	// A list may take longer than another call: it is up to three HNS calls per object, the
+	// others are five at most. One that does not come is given up after firstListPatience
+	// times the time of a call, and then after twice as long each time.
+	firstListPatience, mostListPatience = 1, 32
 	// piece is how many objects of a list are taken in before anything else has its turn.
 	piece = 512
 	// pieceCheck is how many frontends are checked in one turn after an audit.
@@ -46,8 +48,9 @@ type looks struct {
 	endpointsAfter, allAfter time.Time
 	// audit is when everything is listed next without anybody asking.
 	audit time.Time
-	// under way
+	// asked is under way, merging the one that is taken in.
 	asked   *Look
+	merging *Look
 	began   time.Time
 	touched observed.Touched
 	merge   *observed.Merge
@@ -59,11 +62,13 @@ type looks struct {
 	// backoff and told of lists that fail.
 	backoff *backoff.Backoff[string]
 	told    time.Time
+	// patience is how long a list may take, in times of Config.CallTimeout.
+	patience int
 }
 
 func newLooks(cfg Config) looks {
 	return looks{period: cfg.AuditPeriod, want: true, wantedSince: cfg.Start, backoff: backoff.New[string](cfg.Seed),
-		touched: observed.NewTouched()}
+		touched: observed.NewTouched(), patience: firstListPatience}
 }
 
 // wantAll asks for a list of everything.
@@ -179,6 +184,34 @@ func (e *Engine) touch(t task, known bool) {
 	}
 }
 
+// untouch takes back what touch noted of a call that HNS refused: nothing came of it. before is
+// what was noted of its object, of the same list, when it began.
+func (e *Engine) untouch(c *Call) {
+	if c.look != e.looks.asked && c.look != e.looks.merging {
+		return
+	}
+	if c.knownBefore != nil {
+		e.touch(c.task, *c.knownBefore)
+		return
+	}
+	delete(e.looks.touched.Addresses, c.task.ip)
+	if c.task.isFrontend() {
+		delete(e.looks.touched.Frontends, c.task.key)
+	}
+}
+
+// touchedState returns what is noted of an object, nil for nothing.
+func (e *Engine) touchedState(t task) *bool {
+	known, ok := e.looks.touched.Addresses[t.ip]
+	if t.isFrontend() {
+		known, ok = e.looks.touched.Frontends[t.key]
+	}
+	if !ok {
+		return nil
+	}
+	return &known
+}
+
 // wasTouched tells whether a list says nothing about an object.
 func (e *Engine) wasTouched(t task) bool {
 	_, address := e.looks.touched.Addresses[t.ip]
@@ -192,7 +225,7 @@ func (e *Engine) Listed(look *Look, list observed.List, err error) {
 	if l.asked != look {
 		return // HNS or the network changed meanwhile
 	}
-	l.asked = nil
+	l.asked, l.merging = nil, look
 	took := lookShare * e.now.Sub(l.began)
 	l.endpointsAfter = e.now.Add(max(endpointsPause, took))
 	if !look.EndpointsOnly {
@@ -209,6 +242,7 @@ func (e *Engine) Listed(look *Look, list observed.List, err error) {
 		return
 	}
 	l.backoff.Succeeded("list")
+	l.patience = firstListPatience
 	l.told = time.Time{}
 	list.EndpointsOnly = look.EndpointsOnly
 	l.list = list
@@ -280,11 +314,16 @@ func (e *Engine) merged() {
 	e.noteRoot(list.Endpoints)
 	e.resolve(list.EndpointsOnly)
 	for _, ip := range drift.Addresses {
-		if e.backoff.Err(endpointTask(ip)) != nil && e.view.Endpoint(ip) != nil && e.wanted(ip) {
+		if err := e.backoff.Err(endpointTask(ip)); err != nil && !errors.Is(err, errDeletionUndone) && e.view.Endpoint(ip) != nil && e.wanted(ip) {
 			e.backoff.Succeeded(endpointTask(ip))
 		}
 		e.enqueueUsers(ip)
 		e.enqueueEndpoint(ip)
+	}
+	for _, ip := range drift.Idle {
+		if len(e.plan(endpointTask(ip)).Steps) > 0 {
+			e.enqueueEndpoint(ip) // forgotten
+		}
 	}
 	in := e.input()
 	for _, key := range drift.Frontends {
@@ -336,18 +375,25 @@ func (e *Engine) undefer() {
 	}
 }
 
-// noticeHangingLook gives up on a list that does not come. Another one is tried when the time
-// for one has passed again.
+// noticeHangingLook gives up on a list that does not come: each that hangs holds a thread.
 func (e *Engine) noticeHangingLook() {
 	l := &e.looks
-	if l.asked == nil || e.cfg.CallTimeout <= 0 || e.now.Before(l.began.Add(listFactor*e.cfg.CallTimeout)) {
+	if due := e.lookGivenUp(); due.IsZero() || e.now.Before(due) {
 		return
 	}
 	look := l.asked
 	l.asked = nil
+	l.patience = min(2*l.patience, mostListPatience)
 	e.listFailed(look, &hnslb.Error{Verb: hnslb.VerbEndpoints, Object: "all", Class: hnslb.Timeout, Err: errNoAnswer})
-	l.endpointsAfter = e.now.Add(listFactor * e.cfg.CallTimeout)
-	l.allAfter = l.endpointsAfter
+}
+
+// lookGivenUp returns when the list under way is given up, the zero time for never.
+func (e *Engine) lookGivenUp() time.Time {
+	l := &e.looks
+	if l.asked == nil || e.cfg.CallTimeout <= 0 {
+		return time.Time{}
+	}
+	return l.began.Add(time.Duration(l.patience) * e.cfg.CallTimeout)
 }
 
 // resolve ends the doubt about the objects that a list was about.

@@ -110,8 +110,8 @@ func (e *Engine) succeeded(c *Call, r Result) {
 			e.backoff.Succeeded(c.task)
 			e.enqueueUsers(c.task.ip) // some were written without it
 		}
-		if !e.wanted(c.task.ip) {
-			e.enqueueEndpoint(c.task.ip) // its Service has changed meanwhile
+		if len(e.plan(c.task).Steps) > 0 {
+			e.enqueueEndpoint(c.task.ip) // something else has changed meanwhile
 		}
 	case plan.DeleteEndpoint:
 		e.view.DeleteEndpoint(s.ID)
@@ -135,10 +135,13 @@ func (e *Engine) succeeded(c *Call, r Result) {
 func (e *Engine) callFailed(c *Call, err error) {
 	class := hnslb.ErrorClass(err)
 	unknown := hnslb.OutcomeUnknown(err)
-	if unknown {
+	switch {
+	case unknown:
 		e.doubt(c)
-	} else if c.hanging {
+	case c.hanging:
 		delete(e.unknown, c.task)
+	case c.look != nil:
+		e.untouch(c)
 	}
 	if class == hnslb.Unavailable || class == hnslb.NotFound {
 		e.hns.doubt() // HNS itself, or our network, may be gone
@@ -209,7 +212,8 @@ func (e *Engine) settle(u *unit, p plan.Unit) {
 		e.settleFrontend(u.task, p)
 		return
 	}
-	if u.steps == 0 || !u.task.ip.IsValid() {
+	undone := errors.Is(e.backoff.Err(u.task), errDeletionUndone) && len(e.view.At(u.task.ip)) > 0
+	if u.steps == 0 && !undone || !u.task.ip.IsValid() {
 		e.backoff.Succeeded(u.task)
 	}
 }

@@ -45,6 +45,8 @@ type Drift struct {
 	// listed later all the same.
 	ReturnedEndpoints []netip.Addr
 	ReturnedFrontends []hnslb.FrontendKey
+	// Idle are the addresses of endpoints of ours that no load balancer names.
+	Idle []netip.Addr
 	// Unsettled tells that the list shows something of an object that was written in vain
 	// meanwhile, so that another list is needed.
 	Unsettled bool
@@ -124,6 +126,9 @@ func (m *Merge) takeEndpoint(in hnslb.Endpoint) {
 	}
 	if same {
 		old.seen = v.generation
+		if old.Ours && !old.InUse() {
+			m.drift.Idle = append(m.drift.Idle, old.IP)
+		}
 		return
 	}
 	if old != nil {

@@ -38,7 +38,7 @@ func (k *LawKeeper) judgeCreateEndpoint(e hnslb.Endpoint) {
 		k.breach(12, verb, name, "a remote endpoint has the source VIP")
 	}
 	for _, o := range k.known.endpoints {
-		if o.Network == e.Network && slices.Contains(o.IPs, e.IPs[0]) {
+		if o.Network == e.Network && slices.Contains(o.IPs, e.IPs[0]) && !k.known.deleted[o.ID] {
 			k.breach(10, verb, name, "endpoint %s has that address", o.ID)
 		}
 	}

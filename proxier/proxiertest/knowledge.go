@@ -32,6 +32,8 @@ type knowledge struct {
 	// endpoint any more.
 	networkSince time.Time
 	lost         map[hnslb.ID]time.Time
+	// deleted are endpoints that HNS reported as deleted, rightly or not.
+	deleted map[hnslb.ID]bool
 	// named are all objects that a list or an answer ever named.
 	named map[hnslb.ID]bool
 	// doubts are the objects of which a call may have taken effect or not, until they are
@@ -44,7 +46,7 @@ type knowledge struct {
 func newKnowledge() knowledge {
 	return knowledge{
 		endpoints: map[hnslb.ID]hnslb.Endpoint{}, balancers: map[hnslb.ID]hnslb.LoadBalancer{},
-		answered: map[hnslb.ID]int{}, named: map[hnslb.ID]bool{}, doubts: map[string]bool{}, lost: map[hnslb.ID]time.Time{}, born: map[hnslb.ID]int{}, refused: map[netip.Addr]int{}, vacated: map[netip.Addr]int{},
+		answered: map[hnslb.ID]int{}, deleted: map[hnslb.ID]bool{}, named: map[hnslb.ID]bool{}, doubts: map[string]bool{}, lost: map[hnslb.ID]time.Time{}, born: map[hnslb.ID]int{}, refused: map[netip.Addr]int{}, vacated: map[netip.Addr]int{},
 	}
 }
 

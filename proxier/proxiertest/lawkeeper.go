@@ -201,6 +201,7 @@ func (k *LawKeeper) DeleteEndpoint(ctx context.Context, id hnslb.ID) error {
 	k.after(hnslb.VerbDeleteEndpoint, name, err)
 	if gone(err) {
 		k.known.dropEndpoint(id, k.writes)
+		k.known.deleted[id] = true
 		k.known.answer(id)
 	}
 	return err
