@@ -240,11 +240,16 @@ func (e *Engine) enqueue(t task, c plan.Class) {
 // all of it depends on has changed.
 func (e *Engine) enqueueAll() {
 	in := e.input()
-	for key := range e.state.Keys {
+	for _, key := range slices.SortedFunc(e.state.Keys, hnslb.FrontendKey.Compare) {
 		e.enqueueFrontend(in, key)
 	}
+	var ips []netip.Addr
 	for ep := range e.view.Own {
-		e.enqueue(endpointTask(ep.IP), plan.ClassOfEndpoint(in, ep.IP))
+		ips = append(ips, ep.IP)
+	}
+	slices.SortFunc(ips, netip.Addr.Compare)
+	for _, ip := range ips {
+		e.enqueue(endpointTask(ip), plan.ClassOfEndpoint(in, ip))
 	}
 	e.enqueueSourceVIP()
 }
@@ -261,7 +266,9 @@ func (e *Engine) retryDue() {
 		return
 	}
 	in := e.input()
-	for _, t := range e.backoff.Due(e.now) {
+	due := e.backoff.Due(e.now)
+	slices.SortFunc(due, task.compare)
+	for _, t := range due {
 		if t.isFrontend() {
 			e.enqueueFrontend(in, t.key)
 			continue

@@ -5,7 +5,9 @@ package engine
 
 import (
 	"errors"
+	"maps"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
@@ -306,6 +308,8 @@ func (e *Engine) merged() {
 		e.looks.wantSome(e.now)
 		l.want = l.want || !list.EndpointsOnly
 	}
+	slices.SortFunc(drift.Addresses, netip.Addr.Compare)
+	slices.SortFunc(drift.Frontends, hnslb.FrontendKey.Compare)
 	e.undone(drift)
 	for _, ip := range e.locals.read(e.now) {
 		e.enqueueUsers(ip)
@@ -342,9 +346,7 @@ func (e *Engine) merged() {
 	l.listed, l.auditing = true, false
 	l.audit = e.now.Add(l.period)
 	if !first {
-		for key := range e.state.Keys {
-			l.check = append(l.check, key)
-		}
+		l.check = slices.Collect(e.state.Keys)
 	}
 }
 
@@ -369,7 +371,7 @@ func (e *Engine) undone(d observed.Drift) {
 
 // undefer queues the frontends that waited for a list of local endpoints.
 func (e *Engine) undefer() {
-	for t := range e.locals.deferred {
+	for _, t := range slices.SortedFunc(maps.Keys(e.locals.deferred), task.compare) {
 		delete(e.locals.deferred, t)
 		e.requeueNow(t)
 	}
@@ -408,6 +410,7 @@ func (e *Engine) resolve(endpointsOnly bool) {
 		}
 		resolved = append(resolved, t)
 	}
+	slices.SortFunc(resolved, task.compare)
 	for _, t := range resolved {
 		pinned := e.unknown[t]
 		delete(e.unknown, t)

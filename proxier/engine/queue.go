@@ -4,6 +4,7 @@
 package engine
 
 import (
+	"cmp"
 	"net/netip"
 	"time"
 
@@ -32,6 +33,11 @@ func (t task) family() hnslb.Family {
 		return hnslb.IPv4
 	}
 	return t.key.Family
+}
+
+// compare orders tasks, so that equal histories give equal calls.
+func (t task) compare(o task) int {
+	return cmp.Or(t.key.Compare(o.key), t.ip.Compare(o.ip), cmp.Compare(t.id, o.id))
 }
 
 // String names the object as logs and errors do.

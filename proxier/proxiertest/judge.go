@@ -38,7 +38,8 @@ func (k *LawKeeper) judgeCreateEndpoint(e hnslb.Endpoint) {
 		k.breach(12, verb, name, "a remote endpoint has the source VIP")
 	}
 	for _, o := range k.known.endpoints {
-		if o.Network == e.Network && slices.Contains(o.IPs, e.IPs[0]) && !k.known.deleted[o.ID] {
+		if o.Network == e.Network && slices.Contains(o.IPs, e.IPs[0]) && !k.known.deleted[o.ID] &&
+			(!o.Remote || time.Since(k.known.seen[o.ID]) > time.Second) {
 			k.breach(10, verb, name, "endpoint %s has that address", o.ID)
 		}
 	}

@@ -32,6 +32,9 @@ type knowledge struct {
 	// endpoint any more.
 	networkSince time.Time
 	lost         map[hnslb.ID]time.Time
+	// seen is when an endpoint was first seen: a list that is on its way to the proxy may be
+	// followed by another one before it counts.
+	seen map[hnslb.ID]time.Time
 	// deleted are endpoints that HNS reported as deleted, rightly or not.
 	deleted map[hnslb.ID]bool
 	// named are all objects that a list or an answer ever named.
@@ -46,7 +49,7 @@ type knowledge struct {
 func newKnowledge() knowledge {
 	return knowledge{
 		endpoints: map[hnslb.ID]hnslb.Endpoint{}, balancers: map[hnslb.ID]hnslb.LoadBalancer{},
-		answered: map[hnslb.ID]int{}, deleted: map[hnslb.ID]bool{}, named: map[hnslb.ID]bool{}, doubts: map[string]bool{}, lost: map[hnslb.ID]time.Time{}, born: map[hnslb.ID]int{}, refused: map[netip.Addr]int{}, vacated: map[netip.Addr]int{},
+		answered: map[hnslb.ID]int{}, seen: map[hnslb.ID]time.Time{}, deleted: map[hnslb.ID]bool{}, named: map[hnslb.ID]bool{}, doubts: map[string]bool{}, lost: map[hnslb.ID]time.Time{}, born: map[hnslb.ID]int{}, refused: map[netip.Addr]int{}, vacated: map[netip.Addr]int{},
 	}
 }
 
@@ -77,6 +80,7 @@ func (k *knowledge) putEndpoint(e hnslb.Endpoint, writes int) {
 	k.endpoints[e.ID], k.named[e.ID] = e, true
 	if _, ok := k.born[e.ID]; !ok {
 		k.born[e.ID] = writes
+		k.seen[e.ID] = time.Now()
 	}
 }
 

@@ -321,6 +321,14 @@ func TestLawKeeper(t *testing.T) {
 			}
 			c.list()
 			c.drop(half.ID)
+		}, ""},
+		{"half-made load balancer of somebody else deleted", now, func(c *client) {
+			half, err := c.hns.AddForeignLoadBalancer(hnslb.LoadBalancer{VIPs: []netip.Addr{vip}, Endpoints: []hnslb.ID{c.pod.ID}, Flags: 4})
+			if err != nil {
+				c.t.Fatal(err)
+			}
+			c.list()
+			c.drop(half.ID)
 		}, "law 7: DeleteLoadBalancer "},
 		{"deleted from thin air", now, func(c *client) {
 			c.list()
