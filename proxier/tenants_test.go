@@ -137,9 +137,8 @@ func aTenantAct() *rapid.Generator[tenantAct] {
 // tenants is a world in which four Services fight.
 type tenants struct {
 	*world
-	leftovers []leftover
-	acts      map[int]tenantAct // the Services
-	listed    map[int]tenantAct // their slices
+	acts   map[int]tenantAct // the Services
+	listed map[int]tenantAct // their slices
 }
 
 func newTenants(t *testing.T, w *world, leftovers []leftover) *tenants {

@@ -25,7 +25,8 @@
 //	queue.go       which task is next
 //	calls.go       calls and units under way
 //	result.go      what came of a call, how far a frontend is
-//	look.go        lists: when, and what they show
+//	look.go        lists: when
+//	merge.go       what a list shows
 //	connection.go  whether HNS and its network are there
 //	locals.go      pods of this node, whose endpoints the network plugin makes
 //	backoff.go     waits of what failed

@@ -4,17 +4,11 @@
 package engine
 
 import (
-	"errors"
-	"maps"
-	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/proxier/backoff"
-	"github.com/hnsproxy/hnsproxy/proxier/desired"
 	"github.com/hnsproxy/hnsproxy/proxier/observed"
-	"github.com/hnsproxy/hnsproxy/proxier/plan"
 )
 
 const (
@@ -111,29 +105,27 @@ func (e *Engine) Audit() { e.looks.audit, e.looks.allAfter = e.now, time.Time{} 
 // trusted tells whether writes may rest on the view.
 func (e *Engine) trusted() bool { return e.env != nil && !e.hns.away() && e.looks.listed }
 
+// canLook tells whether a list may be begun: none is under way, and the Services for which it
+// is of use are known.
+func (e *Engine) canLook() bool {
+	return e.looks.asked == nil && e.looks.merge == nil && e.env != nil && !e.hns.away() && !e.recomputing
+}
+
 // nextLook returns the list to make now, nil for none.
 func (e *Engine) nextLook() *Look {
+	if !e.canLook() {
+		return nil
+	}
 	l := &e.looks
-	if l.asked != nil || l.merge != nil || e.env == nil || e.hns.away() || e.recomputing {
-		return nil // a list is of use to the Services that are known when it begins
-	}
-	audit := l.listed && !l.audit.IsZero() && !e.now.Before(l.audit)
-	if audit && e.hns.read.Before(l.audit) {
-		// What is listed is judged by the network, so the network comes first.
-		e.CheckNetwork()
-		audit = false
-	}
+	audit := e.auditDue()
 	all := (audit || l.want) && !e.now.Before(l.allAfter)
 	endpoints := l.listed && (l.wantEndpoints || e.locals.wantsLook(e.now)) && !e.now.Before(l.endpointsAfter)
 	if !all && !endpoints {
 		return nil
 	}
-	l.asked = &Look{EndpointsOnly: !all}
 	l.auditing = all && audit
-	if !l.asked.EndpointsOnly {
-		l.want = false
-	}
-	l.wantEndpoints = false
+	l.want, l.wantEndpoints = l.want && !all, false
+	l.asked = &Look{EndpointsOnly: !all}
 	l.began, l.touched = e.now, observed.NewTouched()
 	for t, c := range e.calls.busy {
 		if !c.hanging {
@@ -142,6 +134,20 @@ func (e *Engine) nextLook() *Look {
 	}
 	e.locals.reading()
 	return l.asked
+}
+
+// auditDue tells whether it is time for an audit. What is listed is judged by the network, so
+// the network is asked for first.
+func (e *Engine) auditDue() bool {
+	l := &e.looks
+	if !l.listed || l.audit.IsZero() || e.now.Before(l.audit) {
+		return false
+	}
+	if e.hns.read.Before(l.audit) {
+		e.CheckNetwork()
+		return false
+	}
+	return true
 }
 
 // nextLookDue returns when a list is due, the zero time for never.
@@ -276,107 +282,6 @@ func (e *Engine) listFailed(look *Look, err error) {
 	}
 }
 
-// mergeSome takes in a piece of a list, or checks some frontends after an audit, and tells
-// whether there is more.
-func (e *Engine) mergeSome() bool {
-	l := &e.looks
-	if l.merge == nil {
-		return e.checkSome()
-	}
-	n := piece
-	if !l.listed {
-		n = 1 << 30 // nothing else can be done before
-	}
-	for l.merge.Step(n) {
-		if l.listed {
-			return true
-		}
-	}
-	e.merged()
-	return len(l.check) > 0
-}
-
-// merged takes note of what a list showed.
-func (e *Engine) merged() {
-	l := &e.looks
-	drift, list := l.merge.Drift(), l.list
-	l.merge, l.list = nil, observed.List{}
-	if l.auditing && len(drift.Frontends)+len(drift.Endpoints) > 0 {
-		e.tell(Drifted{len(drift.Frontends), len(drift.Endpoints)})
-	}
-	if drift.Unsettled {
-		e.looks.wantSome(e.now)
-		l.want = l.want || !list.EndpointsOnly
-	}
-	slices.SortFunc(drift.Addresses, netip.Addr.Compare)
-	slices.SortFunc(drift.Frontends, hnslb.FrontendKey.Compare)
-	e.undone(drift)
-	for _, ip := range e.locals.read(e.now) {
-		e.enqueueUsers(ip)
-	}
-	e.undefer()
-	e.noteRoot(list.Endpoints)
-	e.resolve(list.EndpointsOnly)
-	for _, ip := range drift.Addresses {
-		if err := e.backoff.Err(endpointTask(ip)); err != nil && !errors.Is(err, errDeletionUndone) && e.view.Endpoint(ip) != nil && e.wanted(ip) {
-			e.backoff.Succeeded(endpointTask(ip))
-		}
-		e.enqueueUsers(ip)
-		e.enqueueEndpoint(ip)
-	}
-	for _, ip := range drift.Idle {
-		if len(e.plan(endpointTask(ip)).Steps) > 0 {
-			e.enqueueEndpoint(ip) // forgotten
-		}
-	}
-	in := e.input()
-	for _, key := range drift.Frontends {
-		e.enqueueFrontend(in, key)
-	}
-	for _, id := range e.view.HalfMade() {
-		e.enqueue(task{id: id}, plan.LeftoverEndpoint)
-	}
-	e.enqueueSourceVIP()
-	e.settleFreed()
-	l.touched = observed.NewTouched()
-	if list.EndpointsOnly {
-		return
-	}
-	first := !l.listed
-	l.listed, l.auditing = true, false
-	l.audit = e.now.Add(l.period)
-	if !first {
-		l.check = slices.Collect(e.state.Keys)
-	}
-}
-
-// wanted tells whether an address should have an endpoint of ours.
-func (e *Engine) wanted(ip netip.Addr) bool { return e.state.Role(ip) != desired.Unwanted }
-
-// undone lets objects wait that HNS did not delete although it said so.
-func (e *Engine) undone(d observed.Drift) {
-	if n := len(d.ReturnedEndpoints) + len(d.ReturnedFrontends); n > 0 {
-		e.tell(DeletionsUndone{n})
-	}
-	for _, ip := range d.ReturnedEndpoints {
-		e.failed(endpointTask(ip), errDeletionUndone)
-	}
-	for _, key := range d.ReturnedFrontends {
-		e.failed(frontendTask(key), errDeletionUndone)
-	}
-	e.backoff.Forget(func(t task) bool {
-		return t.ip.IsValid() && len(e.view.At(t.ip)) == 0 && len(e.state.Users(t.ip)) == 0
-	})
-}
-
-// undefer queues the frontends that waited for a list of local endpoints.
-func (e *Engine) undefer() {
-	for _, t := range slices.SortedFunc(maps.Keys(e.locals.deferred), task.compare) {
-		delete(e.locals.deferred, t)
-		e.requeueNow(t)
-	}
-}
-
 // noticeHangingLook gives up on a list that does not come: each that hangs holds a thread.
 func (e *Engine) noticeHangingLook() {
 	l := &e.looks
@@ -396,85 +301,4 @@ func (e *Engine) lookGivenUp() time.Time {
 		return time.Time{}
 	}
 	return l.began.Add(time.Duration(l.patience) * e.cfg.CallTimeout)
-}
-
-// resolve ends the doubt about the objects that a list was about.
-func (e *Engine) resolve(endpointsOnly bool) {
-	if len(e.unknown) == 0 {
-		return
-	}
-	var resolved []task
-	for t := range e.unknown {
-		if e.wasTouched(t) || endpointsOnly && !t.ip.IsValid() {
-			continue
-		}
-		resolved = append(resolved, t)
-	}
-	slices.SortFunc(resolved, task.compare)
-	for _, t := range resolved {
-		pinned := e.unknown[t]
-		delete(e.unknown, t)
-		for _, ip := range pinned {
-			e.requeue(endpointTask(ip))
-		}
-	}
-	in := e.input()
-	for _, t := range resolved {
-		if t.isFrontend() {
-			e.enqueueFrontend(in, t.key)
-			continue
-		}
-		e.enqueueUsers(t.ip)
-		e.enqueueEndpoint(t.ip)
-		if t.ip == e.env.SourceVIP() {
-			e.enqueueSourceVIP()
-		}
-	}
-	if len(e.unknown) > 0 {
-		e.wantLookFor(e.unknown)
-	}
-}
-
-// wantLookFor asks for the list that objects of unknown outcome need.
-func (e *Engine) wantLookFor(unknown map[task][]netip.Addr) {
-	for t := range unknown {
-		if t.ip.IsValid() {
-			e.looks.wantSome(e.now)
-		} else {
-			e.looks.wantAll(e.now)
-		}
-	}
-}
-
-// checkSome compares some frontends with what HNS holds, whether or not the audit found them
-// different: whatever was forgotten is found by this.
-func (e *Engine) checkSome() bool {
-	l := &e.looks
-	n := min(pieceCheck, len(l.check))
-	if n == 0 || !e.trusted() {
-		return false
-	}
-	in := e.input()
-	for _, key := range l.check[:n] {
-		if _, unknown := e.unknown[frontendTask(key)]; unknown || e.calls.busy[frontendTask(key)] != nil {
-			continue
-		}
-		if u := plan.Frontend(in, key); !u.Settled() {
-			e.enqueueFrontend(in, key)
-		}
-	}
-	if l.check = l.check[n:]; len(l.check) == 0 {
-		l.check = nil
-	}
-	return len(l.check) > 0
-}
-
-// noteRoot looks for the node's own endpoint in a fresh list.
-func (e *Engine) noteRoot(eps []hnslb.Endpoint) {
-	root := desired.FindRoot(eps, e.hns.network.ID, e.cfg.Options.RootEndpoint)
-	if root == e.hns.root {
-		return
-	}
-	e.hns.root = root
-	e.refreshEnv()
 }

@@ -84,9 +84,6 @@ func (q *queue) add(t task, c plan.Class, now time.Time) {
 	q.lines[c] = append(q.lines[c], queued{t, q.seq, now})
 }
 
-// remove takes a task out.
-func (q *queue) remove(t task) { delete(q.class, t) }
-
 // oldest returns since when the oldest task waits, the zero time for none.
 func (q *queue) oldest() time.Time {
 	var first time.Time

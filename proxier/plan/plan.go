@@ -125,13 +125,19 @@ func (u *Unit) program(in Input, f *desired.Frontend, lb *observed.LoadBalancer)
 		}
 		return
 	}
-	step := Step{Op: CreateLoadBalancer, Key: f.Key, Frontend: f, Backends: backends}
+	u.write(in, lb, present, Step{Op: CreateLoadBalancer, Key: f.Key, Frontend: f, Backends: backends})
+}
+
+// write plans the load balancer of a frontend, in place of the one that HNS has, if any. present
+// are those of its endpoints that HNS has.
+func (u *Unit) write(in Input, lb *observed.LoadBalancer, present []*observed.Endpoint, step Step) {
+	f := step.Frontend
 	if lb == nil {
 		u.Steps = append(u.Steps, step)
 		return
 	}
 	match := in.View.Match(lb, f.LoadBalancer(), present)
-	if match == observed.Equal && len(present) == len(backends) {
+	if match == observed.Equal && len(present) == len(step.Backends) {
 		return
 	}
 	if match != observed.Different && in.Modify && !strands(f, lb, present) {

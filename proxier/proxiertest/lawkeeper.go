@@ -102,7 +102,7 @@ func (k *LawKeeper) write(v hnslb.Verb, object string) {
 }
 
 // after takes note of how a write ended.
-func (k *LawKeeper) after(v hnslb.Verb, object string, err error) {
+func (k *LawKeeper) after(object string, err error) {
 	if gone(err) {
 		delete(k.known.doubts, object)
 	}
@@ -177,7 +177,7 @@ func (k *LawKeeper) CreateEndpoint(ctx context.Context, e hnslb.Endpoint) (hnslb
 	made, err := k.inner.CreateEndpoint(ctx, e)
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.after(hnslb.VerbCreateEndpoint, e.ObjectName(), err)
+	k.after(e.ObjectName(), err)
 	switch {
 	case err == nil:
 		k.known.putEndpoint(made, k.writes)
@@ -198,7 +198,7 @@ func (k *LawKeeper) DeleteEndpoint(ctx context.Context, id hnslb.ID) error {
 	err := k.inner.DeleteEndpoint(ctx, id)
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.after(hnslb.VerbDeleteEndpoint, name, err)
+	k.after(name, err)
 	if gone(err) {
 		k.known.dropEndpoint(id, k.writes)
 		k.known.deleted[id] = true
@@ -217,7 +217,7 @@ func (k *LawKeeper) CreateLoadBalancer(ctx context.Context, lb hnslb.LoadBalance
 	made, err := k.inner.CreateLoadBalancer(ctx, lb)
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.after(hnslb.VerbCreateLoadBalancer, lb.ObjectName(), err)
+	k.after(lb.ObjectName(), err)
 	if err == nil {
 		k.known.balancers[made.ID] = made
 		k.known.answer(made.ID)
@@ -235,7 +235,7 @@ func (k *LawKeeper) UpdateLoadBalancer(ctx context.Context, lb hnslb.LoadBalance
 	held, err := k.inner.UpdateLoadBalancer(ctx, lb)
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.after(hnslb.VerbUpdateLoadBalancer, lb.ObjectName(), err)
+	k.after(lb.ObjectName(), err)
 	if err == nil {
 		k.known.balancers[held.ID] = held
 		k.known.answer(held.ID)
@@ -262,7 +262,7 @@ func (k *LawKeeper) DeleteLoadBalancer(ctx context.Context, id hnslb.ID) error {
 	err := k.inner.DeleteLoadBalancer(ctx, id)
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.after(hnslb.VerbDeleteLoadBalancer, name, err)
+	k.after(name, err)
 	if !gone(err) {
 		return err
 	}

@@ -1,0 +1,204 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"errors"
+	"maps"
+	"net/netip"
+	"slices"
+
+	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/proxier/desired"
+	"github.com/hnsproxy/hnsproxy/proxier/observed"
+	"github.com/hnsproxy/hnsproxy/proxier/plan"
+)
+
+// mergeSome takes in a piece of a list, or checks some frontends after an audit, and tells
+// whether there is more.
+func (e *Engine) mergeSome() bool {
+	l := &e.looks
+	if l.merge == nil {
+		return e.checkSome()
+	}
+	n := piece
+	if !l.listed {
+		n = 1 << 30 // nothing else can be done before
+	}
+	for l.merge.Step(n) {
+		if l.listed {
+			return true
+		}
+	}
+	e.merged()
+	return len(l.check) > 0
+}
+
+// merged takes note of what a list showed.
+func (e *Engine) merged() {
+	l := &e.looks
+	drift, list := l.merge.Drift(), l.list
+	l.merge, l.list = nil, observed.List{}
+	if l.auditing && len(drift.Frontends)+len(drift.Endpoints) > 0 {
+		e.tell(Drifted{len(drift.Frontends), len(drift.Endpoints)})
+	}
+	if drift.Unsettled {
+		e.looks.wantSome(e.now)
+		l.want = l.want || !list.EndpointsOnly
+	}
+	e.undone(drift)
+	for _, ip := range e.locals.read(e.now) {
+		e.enqueueUsers(ip)
+	}
+	e.undefer()
+	e.noteRoot(list.Endpoints)
+	e.resolve(list.EndpointsOnly)
+	e.enqueueDrift(drift)
+	l.touched = observed.NewTouched()
+	if list.EndpointsOnly {
+		return
+	}
+	first := !l.listed
+	l.listed, l.auditing = true, false
+	l.audit = e.now.Add(l.period)
+	if !first {
+		l.check = slices.Collect(e.state.Keys)
+	}
+}
+
+// enqueueDrift queues everything that a list showed to be different.
+func (e *Engine) enqueueDrift(drift observed.Drift) {
+	e.enqueueSourceVIP()
+	slices.SortFunc(drift.Addresses, netip.Addr.Compare)
+	for _, ip := range drift.Addresses {
+		t := endpointTask(ip)
+		if err := e.backoff.Err(t); err != nil && !errors.Is(err, errDeletionUndone) && e.view.Endpoint(ip) != nil && e.wanted(ip) {
+			e.backoff.Succeeded(t) // somebody else brought it
+		}
+		e.enqueueUsers(ip)
+		e.enqueueEndpoint(ip)
+	}
+	for _, ip := range drift.Idle {
+		if len(e.plan(endpointTask(ip)).Steps) > 0 {
+			e.enqueueEndpoint(ip) // forgotten
+		}
+	}
+	slices.SortFunc(drift.Frontends, hnslb.FrontendKey.Compare)
+	in := e.input()
+	for _, key := range drift.Frontends {
+		e.enqueueFrontend(in, key)
+	}
+	for _, id := range e.view.HalfMade() {
+		e.enqueue(task{id: id}, plan.LeftoverEndpoint)
+	}
+	e.settleFreed()
+}
+
+// wanted tells whether an address should have an endpoint of ours.
+func (e *Engine) wanted(ip netip.Addr) bool { return e.state.Role(ip) != desired.Unwanted }
+
+// undone lets objects wait that HNS did not delete although it said so.
+func (e *Engine) undone(d observed.Drift) {
+	if n := len(d.ReturnedEndpoints) + len(d.ReturnedFrontends); n > 0 {
+		e.tell(DeletionsUndone{n})
+	}
+	for _, ip := range d.ReturnedEndpoints {
+		e.failed(endpointTask(ip), errDeletionUndone)
+	}
+	for _, key := range d.ReturnedFrontends {
+		e.failed(frontendTask(key), errDeletionUndone)
+	}
+	e.backoff.Forget(func(t task) bool {
+		return t.ip.IsValid() && len(e.view.At(t.ip)) == 0 && len(e.state.Users(t.ip)) == 0
+	})
+}
+
+// undefer queues the frontends that waited for a list of local endpoints.
+func (e *Engine) undefer() {
+	for _, t := range slices.SortedFunc(maps.Keys(e.locals.deferred), task.compare) {
+		delete(e.locals.deferred, t)
+		e.requeueNow(t)
+	}
+}
+
+// resolve ends the doubt about the objects that a list was about.
+func (e *Engine) resolve(endpointsOnly bool) {
+	if len(e.unknown) == 0 {
+		return
+	}
+	var resolved []task
+	for t := range e.unknown {
+		if e.wasTouched(t) || endpointsOnly && !t.ip.IsValid() {
+			continue
+		}
+		resolved = append(resolved, t)
+	}
+	slices.SortFunc(resolved, task.compare)
+	for _, t := range resolved {
+		pinned := e.unknown[t]
+		delete(e.unknown, t)
+		for _, ip := range pinned {
+			e.requeue(endpointTask(ip))
+		}
+	}
+	in := e.input()
+	for _, t := range resolved {
+		if t.isFrontend() {
+			e.enqueueFrontend(in, t.key)
+			continue
+		}
+		e.enqueueUsers(t.ip)
+		e.enqueueEndpoint(t.ip)
+		if t.ip == e.env.SourceVIP() {
+			e.enqueueSourceVIP()
+		}
+	}
+	if len(e.unknown) > 0 {
+		e.wantLookFor(e.unknown)
+	}
+}
+
+// wantLookFor asks for the list that objects of unknown outcome need.
+func (e *Engine) wantLookFor(unknown map[task][]netip.Addr) {
+	for t := range unknown {
+		if t.ip.IsValid() {
+			e.looks.wantSome(e.now)
+		} else {
+			e.looks.wantAll(e.now)
+		}
+	}
+}
+
+// checkSome compares some frontends with what HNS holds, whether or not the audit found them
+// different: whatever was forgotten is found by this.
+func (e *Engine) checkSome() bool {
+	l := &e.looks
+	n := min(pieceCheck, len(l.check))
+	if n == 0 || !e.trusted() {
+		return false
+	}
+	in := e.input()
+	for _, key := range l.check[:n] {
+		if _, unknown := e.unknown[frontendTask(key)]; unknown || e.calls.busy[frontendTask(key)] != nil {
+			continue
+		}
+		if u := plan.Frontend(in, key); !u.Settled() {
+			e.enqueueFrontend(in, key)
+		}
+	}
+	if l.check = l.check[n:]; len(l.check) == 0 {
+		l.check = nil
+	}
+	return len(l.check) > 0
+}
+
+// noteRoot looks for the node's own endpoint in a fresh list.
+func (e *Engine) noteRoot(eps []hnslb.Endpoint) {
+	root := desired.FindRoot(eps, e.hns.network.ID, e.cfg.Options.RootEndpoint)
+	if root == e.hns.root {
+		return
+	}
+	e.hns.root = root
+	e.refreshEnv()
+}
