@@ -13,6 +13,11 @@ import (
 // a call cannot be taken back and holds a thread, and whoever has work to do asks anyway.
 const restAfterTimeout = 10
 
+// restWhileTold is how many heartbeats do not ask HNS while it tells of its changes. What it
+// does not tell is then noticed by the process of its service, or, where that is not known,
+// within 15 seconds.
+const restWhileTold = 9
+
 // heartbeat asks for what HNS may not tell.
 type heartbeat struct {
 	*watch
@@ -69,6 +74,9 @@ func (h *heartbeat) askNetwork(ctx context.Context) {
 	if h.rest > 0 {
 		h.rest--
 		return
+	}
+	if h.told() {
+		h.rest = restWhileTold
 	}
 	n, err := h.Driver.Network(ctx, h.Network)
 	if ctx.Err() != nil {

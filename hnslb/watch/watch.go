@@ -58,6 +58,21 @@ type watch struct {
 	notify func(hnslb.Change)
 	// answers tells that the service was not found to be away.
 	answers bool
+	// telling tells that HNS tells of its changes.
+	telling bool
+}
+
+// told tells whether HNS tells of its changes.
+func (w *watch) told() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.telling
+}
+
+func (w *watch) setTelling(telling bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.telling = telling
 }
 
 // gone notes that the service is away.
@@ -137,6 +152,8 @@ func (w *watch) once(ctx context.Context, watcher hnslb.Watcher) (again bool, er
 		return false, err
 	}
 	w.Logger.V(4).Info("HNS tells of its changes")
+	w.setTelling(true)
+	defer w.setTelling(false)
 	w.came()
 	for {
 		select {

@@ -26,7 +26,7 @@ const (
 	// soon is when a notification must have arrived.
 	soon = 2 * time.Second
 	// late is when a heartbeat must have noticed. On virtual time it does within two seconds; this machine may be busy.
-	late = 15 * time.Second
+	late = 40 * time.Second
 )
 
 // watch begins to watch, and must be able to.
