@@ -4,15 +4,24 @@
 // Package proxier keeps HNS as Kubernetes wants it. One loop does it for both IP families
 // (law 11):
 //
-//	services.Store --dirty Services--> desired.State --changed frontends--> queue
-//	                                                                          |
-//	observed.View <---------- apply.Batch <--------- plan.Frontend <---------+
+//	services.Store --Services that changed--+
+//	Node, requests -------------------------+      +--> calls and lists --> hnslb.Driver
+//	                                        v      |                             |
+//	                                      engine.Engine <-------- answers -------+
+//	                                               |
+//	                                               +--> transitions --> Table, Events,
+//	                                                                    metrics, logs, health
 //
-// A round takes the Services that changed, computes their frontends, and carries out the
-// most urgent part of the queue, a few steps at a time, so that what changes meanwhile is
-// merged and what is urgent overtakes. HNS is listed at the start, on a timer, when the
-// network changed, and after any call whose outcome is unknown; never for a change.
+// Package engine decides everything, and is pure. This package runs it (law 14): proxier.go
+// has the loop, drive.go makes each call on a goroutine of its own and hands the answer back,
+// report.go tells others what became of whom, status.go keeps the Table.
 //
-// What keeps a frontend from being in force stands in the Table at once, and is told to
-// users by package events, once.
+// New refuses a configuration that cannot work and names everything that is wrong with it. It
+// does not touch HNS; only Run does.
+//
+// Run may be called once, after the first lists of Services and EndpointSlices are in the
+// Store: whatever those do not name counts as deleted. All other methods of Proxier, and those
+// of Store and Table, may be called from any goroutine, before, during and after Run; none of
+// them waits for HNS. The driver is called from several goroutines at once. Config.Health and
+// Config.Tell are called by goroutines of Run and must not block.
 package proxier

@@ -29,9 +29,11 @@
 //	merge.go       what a list shows
 //	connection.go  whether HNS and its network are there
 //	locals.go      pods of this node, whose endpoints the network plugin makes
-//	backoff.go     waits of what failed
 //	modify.go      whether load balancers are changed in place
 //	latency.go     how long endpoint changes take
 //	reserve.go     cluster IPs of critical Services that are made anew
+//	stop.go        what must still be done when the proxy is stopped
 //	transition.go  what became of whom
+//
+// How long an object that failed waits is kept by package backoff.
 package engine

@@ -3,7 +3,8 @@
 
 // Package plan says what to change, and in which order, so that HNS becomes what is
 // desired. It is pure (law 2): it reads the desired state and the view of HNS, and
-// returns steps in our keys (law 4).
+// returns steps in our keys (law 4). Package engine carries out the first step, or several
+// creations of endpoints side by side, and plans anew when it knows the result.
 //
 // Make before break (law 8) is in the order of the steps: an endpoint is created before
 // the load balancer that names it, a load balancer is changed in place where HNS can and
