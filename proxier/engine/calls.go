@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/proxier/desired"
 	"github.com/hnsproxy/hnsproxy/proxier/plan"
 )
 
@@ -24,6 +25,9 @@ const (
 	// mostSteps bounds the calls that one task takes in one go. A plan that wants more does
 	// not come to an end: HNS shows something otherwise than it was asked for.
 	mostSteps = 64
+	// mostRounds bounds how often the endpoints of one load balancer are made in one go. More
+	// are needed where its Service changes meanwhile.
+	mostRounds = 16
 )
 
 // Call is one call of the driver.
@@ -254,17 +258,20 @@ func (e *Engine) step(u *unit) *Call {
 			// The load balancer was deleted, so it is made of what there is, at once.
 			p.Steps, creates = p.Steps[len(creates):], nil
 		}
-		if len(creates) > 0 && u.rounds < 3 {
+		if len(creates) > 0 && u.rounds < mostRounds {
 			e.leave(u)
 			u.rounds++
 			u.creates = creates
 			e.calls.making = append(e.calls.making, u)
 			return nil
 		} else if len(creates) > 0 {
-			p.Steps = nil // HNS does not keep what it makes; the next try is on its backoff
+			return e.giveUp(u)
 		}
 	}
-	if len(p.Steps) == 0 || u.steps >= mostSteps {
+	if u.steps >= mostSteps && !u.dark {
+		return e.giveUp(u)
+	}
+	if len(p.Steps) == 0 {
 		e.end(u)
 		e.settle(u, p)
 		e.requeue(u.task)
@@ -278,6 +285,17 @@ func (e *Engine) step(u *unit) *Call {
 		}
 	}
 	return e.call(u, first)
+}
+
+// giveUp ends a unit whose plan does not come to an end: HNS does not keep, or does not show,
+// what it was asked for. It is tried again after a while.
+func (e *Engine) giveUp(u *unit) *Call {
+	e.end(u)
+	e.failed(u.task, errNotKept)
+	if f := e.state.Frontend(u.task.key); u.task.isFrontend() && f != nil && !f.Reserved {
+		e.setStatus(f, Failing, desired.Note{Reason: desired.HNSError, Message: errNotKept.Error()})
+	}
+	return nil
 }
 
 // anyPresent tells whether a load balancer can be made of endpoints that HNS has.

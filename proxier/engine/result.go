@@ -21,6 +21,7 @@ import (
 var ErrModifyLies = errors.New("HNS reported success but kept the old load balancer")
 
 var (
+	errNotKept        = errors.New("HNS does not keep what it was asked for")
 	errNoAnswer       = errors.New("the call has not returned")
 	errDeletionUndone = errors.New("HNS reported the deletion as done, and still has the object")
 )
