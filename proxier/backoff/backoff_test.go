@@ -66,3 +66,42 @@ func TestHurry(t *testing.T) {
 		t.Errorf("the sixth failure waits only %s", wait)
 	}
 }
+
+// TestCrowd: many that fail together share what HNS is asked for failing ones, so that each
+// waits longer; few wait no longer for one another.
+func TestCrowd(t *testing.T) {
+	now := time.Unix(1000, 0)
+	for _, tc := range []struct {
+		failing int
+		want    time.Duration
+	}{
+		{1, firstWait},
+		{crowd, firstWait},
+		{crowd + 10, 10 * crowdWait},
+		{500, (500 - crowd) * crowdWait},
+	} {
+		b := New[int](1)
+		for i := range tc.failing - 1 {
+			b.Failed(i, errRefused, now)
+		}
+		wait := b.Failed(-1, errRefused, now).Sub(now)
+		if wait < tc.want*79/100 || wait > tc.want*121/100 {
+			t.Errorf("the last of %d waits %s, want %s and a fifth more or less", tc.failing, wait, tc.want)
+		}
+	}
+}
+
+// TestForget: what waits for its time is kept, whoever asks for it no more.
+func TestForget(t *testing.T) {
+	b := New[string](1)
+	now := time.Unix(1000, 0)
+	b.Failed("waits", errRefused, now)
+	b.Failed("hurried", errRefused, now)
+	b.Failed("kept", errRefused, now)
+	b.Hurry("hurried")
+	b.Hurry("kept")
+	b.Forget(func(k string) bool { return k != "kept" })
+	if b.Len() != 2 || b.Err("hurried") != nil || b.Err("waits") == nil || b.Err("kept") == nil {
+		t.Errorf("%d are left, hurried: %v, waits: %v, kept: %v", b.Len(), b.Err("hurried"), b.Err("waits"), b.Err("kept"))
+	}
+}

@@ -1,0 +1,95 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/hnsproxy/hnsproxy/proxier/services"
+)
+
+// TestLooksForALocalEndpoint: while a local endpoint is missing it is looked for, soon at first
+// and then less often, and no more when it is there or nobody waits for it.
+func TestLooksForALocalEndpoint(t *testing.T) {
+	in := service("a", "10.96.0.1", "10.244.1.1/pod")
+	for _, tc := range []struct {
+		name string
+		end  func(*bench)
+		// looks is how many lists of endpoints may follow, calls what is written.
+		looks int
+		calls []string
+	}{
+		{"it comes", func(b *bench) { b.eps = append(b.eps, local("10.244.1.1")) }, 1, []string{"CreateLoadBalancer 10.96.0.1:80/TCP"}},
+		{"the Service goes", func(b *bench) { b.SetServices([]services.Input{without(in)}) }, 0, nil},
+		{"the pod goes", func(b *bench) { b.SetServices([]services.Input{service("a", "10.96.0.1")}) }, 0, nil},
+		{"a remote pod takes its place", func(b *bench) { b.SetServices([]services.Input{service("a", "10.96.0.1", "10.244.2.1")}) }, 0,
+			[]string{"CreateEndpoint 10.244.2.1", "CreateLoadBalancer 10.96.0.1:80/TCP"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			b := atRest(t)
+			b.SetServices([]services.Input{in})
+			begin := b.clock
+			var at []time.Duration
+			for b.clock.Sub(begin) < time.Minute {
+				r := b.ready()
+				if r.Look != nil {
+					at = append(at, b.clock.Sub(begin))
+				}
+				if b.answer(r); r.Look == nil {
+					b.clock = r.Wake
+				}
+			}
+			ms := time.Millisecond
+			want := []time.Duration{0, 250 * ms, 750 * ms, 1750 * ms, 3750 * ms, 7750 * ms, 15750 * ms, 25750 * ms, 35750 * ms, 45750 * ms, 55750 * ms}
+			if diff := cmp.Diff(want, at); diff != "" {
+				t.Fatalf("lists after (-want +got):\n%s", diff)
+			}
+			b.answer(b.ready())
+			b.ready()
+			b.clear()
+			tc.end(b)
+			b.run(time.Hour)
+			if len(b.looks) > tc.looks || !slices.Equal(b.log, tc.calls) {
+				t.Errorf("lists %v, want up to %d; calls %v, want %v", b.looks, tc.looks, b.log, tc.calls)
+			}
+		})
+	}
+}
+
+// TestPodFollowsAnother: a pod that follows another one on one address has another endpoint, so
+// that HNS is listed before its frontend is written.
+func TestPodFollowsAnother(t *testing.T) {
+	for _, tc := range []struct {
+		name, next string
+		look       *Look
+	}{
+		{"the same pod", "10.244.1.1/one", nil},
+		{"another pod", "10.244.1.1/two", &Look{EndpointsOnly: true}},
+		{"a pod elsewhere", "10.244.1.1", &Look{EndpointsOnly: true}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			b := newBench(t)
+			b.eps = append(b.eps, local("10.244.1.1"))
+			b.run(0)
+			b.SetServices([]services.Input{service("a", "10.96.0.1", "10.244.1.1/one")})
+			b.run(10 * time.Second)
+			b.SetServices([]services.Input{service("a", "10.96.0.1", tc.next)})
+			r := b.ready()
+			wantLook(t, r, tc.look)
+			wantCalls(t, r.Calls)
+		})
+	}
+}
+
+// TestFrontendsWithoutTheNewPodGoOn: only those who name a new local pod wait for the list.
+func TestFrontendsWithoutTheNewPodGoOn(t *testing.T) {
+	b := atRest(t)
+	b.SetServices([]services.Input{service("a", "10.96.0.1", "10.244.1.1/pod"), service("b", "10.96.0.2", "10.244.2.1")})
+	r := b.ready()
+	wantLook(t, r, &Look{EndpointsOnly: true})
+	wantCalls(t, r.Calls, "CreateEndpoint 10.244.2.1")
+}

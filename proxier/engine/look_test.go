@@ -1,0 +1,270 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/proxier/observed"
+	"github.com/hnsproxy/hnsproxy/proxier/services"
+)
+
+// TestLocalPodsShareOneList: frontends with new local pods wait for one list of endpoints,
+// however many they are.
+func TestLocalPodsShareOneList(t *testing.T) {
+	b := atRest(t)
+	var inputs []services.Input
+	for i := range 100 {
+		ip := fmt.Sprintf("10.244.1.%d", i+1)
+		inputs = append(inputs, service(fmt.Sprint("s", i), fmt.Sprintf("10.96.0.%d", i+1), ip+"/pod"))
+		b.eps = append(b.eps, local(ip))
+	}
+	b.SetServices(inputs)
+	r := b.ready()
+	wantLook(t, r, &Look{EndpointsOnly: true})
+	wantCalls(t, r.Calls)
+	look := r.Look
+	if r = b.after(5 * time.Second); r.Look != nil || len(r.Calls) > 0 {
+		t.Fatalf("while the list is under way: list %v, calls %v", r.Look, callTexts(r.Calls))
+	}
+	b.list(&Look{EndpointsOnly: true}) // nobody asked for this one
+	if r = b.ready(); len(r.Calls) > 0 {
+		t.Fatalf("a list that nobody asked for is believed: %v", callTexts(r.Calls))
+	}
+	b.list(look)
+	b.run(5 * time.Second)
+	if len(b.looks) != 1 || len(b.log) != 100 {
+		t.Errorf("%d lists and %d calls, want 1 and 100", len(b.looks), len(b.log))
+	}
+}
+
+// TestPauses: after a list there is none for a while, for as long as it took or longer.
+func TestPauses(t *testing.T) {
+	pod := func(b *bench, i int) {
+		ip := fmt.Sprintf("10.244.1.%d", i+1)
+		b.eps = append(b.eps, local(ip))
+		b.SetServices([]services.Input{service("s", "10.96.0.1", ip+"/pod")})
+	}
+	service := func(b *bench, _ int) { b.ServiceChanged() }
+	for _, tc := range []struct {
+		name        string
+		need        func(*bench, int)
+		took, pause time.Duration
+	}{
+		{"a short list of endpoints", pod, time.Millisecond, endpointsPause},
+		{"a long list of endpoints", pod, time.Second, time.Second},
+		{"a short list of everything", service, time.Millisecond, allPause},
+		{"a long list of everything", service, 2 * time.Second, 2 * time.Second},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			b := atRest(t)
+			tc.need(b, 0)
+			first := b.ready()
+			b.after(tc.took)
+			b.answer(first)
+			b.answer(b.ready())
+			tc.need(b, 1)
+			r := b.after(tc.pause - 1)
+			wantLook(t, r, nil)
+			if got := r.Wake.Sub(b.clock); got != 1 {
+				t.Errorf("it wakes up after %s", got)
+			}
+			if r = b.after(1); r.Look == nil || *r.Look != *first.Look {
+				t.Errorf("list %v after the pause, want %v", r.Look, first.Look)
+			}
+		})
+	}
+}
+
+// TestAuditAsksForTheNetworkFirst: what is listed is judged by the network.
+func TestAuditAsksForTheNetworkFirst(t *testing.T) {
+	b := atRest(t)
+	r := b.after(b.cfg.AuditPeriod)
+	if wantLook(t, r, nil); !r.Network {
+		t.Fatal("the network is not asked for")
+	}
+	wantLook(t, b.after(time.Second), nil)
+	b.answer(Ready{Network: true})
+	wantLook(t, b.ready(), &Look{})
+}
+
+// TestAuditPeriodCountsFromTheEnd: of a list that takes as long as the period, HNS would
+// have no rest otherwise.
+func TestAuditPeriodCountsFromTheEnd(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.AuditPeriod = time.Minute })
+	b.run(0)
+	b.SetServices(nil)
+	b.run(time.Second)
+	b.Audit()
+	b.answer(b.ready())
+	r := b.ready()
+	wantLook(t, r, &Look{})
+	b.after(5 * time.Second)
+	b.answer(r)
+	b.ready()
+	if r = b.after(time.Minute - 1); r.Network || r.Look != nil {
+		t.Fatalf("audited again too soon: network %v, list %v", r.Network, r.Look)
+	}
+	if r = b.after(1); !r.Network {
+		t.Error("not audited again")
+	}
+}
+
+// TestWrittenDuringAList: a list says nothing about what was written while it was made.
+func TestWrittenDuringAList(t *testing.T) {
+	one, two := service("a", "10.96.0.1", "10.244.2.1"), service("a", "10.96.0.1", "10.244.2.1", "10.244.2.2")
+	for _, tc := range []struct {
+		name          string
+		before, after []services.Input
+		calls         int
+	}{
+		{"made", nil, []services.Input{one}, 2},
+		{"changed", []services.Input{one}, []services.Input{two}, 2},
+		{"deleted", []services.Input{one}, []services.Input{without(one)}, 2},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			b := atRest(t, tc.before...)
+			b.ServiceChanged()
+			r := b.ready()
+			old := observed.List{Endpoints: slices.Clone(b.eps), LoadBalancers: slices.Clone(b.lbs)}
+			b.NetworkRead(hnslb.FeaturesOf(b.version), b.network, nil)
+			look := r.Look
+			b.SetServices(tc.after)
+			b.run(5 * time.Second)
+			if len(b.log) != tc.calls {
+				t.Fatalf("calls beside the list: %v", b.log)
+			}
+			b.Listed(look, old, nil)
+			b.run(time.Hour)
+			if len(b.log) != tc.calls {
+				t.Errorf("the list was believed: %v", b.log[tc.calls:])
+			}
+		})
+	}
+}
+
+// TestRefusedDuringAList: of what was refused meanwhile nothing came, so that the list counts.
+func TestRefusedDuringAList(t *testing.T) {
+	b := atRest(t)
+	b.ServiceChanged()
+	look := b.ready().Look
+	b.NetworkRead(hnslb.FeaturesOf(b.version), b.network, nil)
+	b.SetServices([]services.Input{service("a", "10.96.0.1", "10.244.2.1")})
+	b.fail(b.one(b.ready(), "CreateEndpoint 10.244.2.1"), refused(hnslb.Other))
+	b.ready()
+	b.clear()
+	// Somebody else made it meanwhile.
+	b.eps = append(b.eps, remote("10.244.2.1"))
+	b.list(look)
+	b.run(time.Minute)
+	if diff := cmp.Diff([]string{"CreateLoadBalancer 10.96.0.1:80/TCP"}, b.log); diff != "" {
+		t.Errorf("calls (-want +got):\n%s", diff)
+	}
+}
+
+// TestListFails: a list that fails is asked for again after growing pauses, up to a limit,
+// and the failure is told once a minute.
+func TestListFails(t *testing.T) {
+	b := newBench(t)
+	b.answer(b.ready())
+	b.ready()
+	b.SetServices(nil)
+	begin := b.clock
+	r := b.ready()
+	var pauses []time.Duration
+	for b.clock.Sub(begin) < 150*time.Second {
+		if r.Look == nil {
+			t.Fatalf("no list after %v", pauses)
+		}
+		b.Listed(r.Look, observed.List{}, errTest)
+		before := b.clock
+		for r = b.ready(); r.Look == nil; r = b.ready() {
+			b.clock = r.Wake
+		}
+		pauses = append(pauses, b.clock.Sub(before))
+	}
+	if pauses[0] != allPause || pauses[4] <= pauses[2] || slices.Max(pauses) != slowestRetry || pauses[len(pauses)-1] != slowestRetry {
+		t.Errorf("pauses %v, want growing ones up to %s", pauses, slowestRetry)
+	}
+	if told := only[ListFailed](b.told); len(told) != 3 {
+		t.Errorf("told %d times in 150 s, want 3", len(told))
+	}
+	if since, why := b.Lag(); since != begin || why != "HNS was not listed yet" {
+		t.Errorf("behind since %s: %s", since.Sub(begin), why)
+	}
+}
+
+// TestListHangs: a list that does not come is given up, later each time; its answer is
+// no use any more when it comes at last.
+func TestListHangs(t *testing.T) {
+	b := atRest(t, service("a", "10.96.0.1", "10.244.2.1"))
+	b.ServiceChanged()
+	r := b.ready()
+	b.NetworkRead(hnslb.FeaturesOf(b.version), b.network, nil)
+	late := r.Look
+	for i := range 3 {
+		patience := b.cfg.CallTimeout << i
+		r = b.after(patience - 1)
+		if wantLook(t, r, nil); r.Network {
+			t.Fatalf("round %d: given up too soon", i)
+		}
+		r = b.after(1)
+		if !r.Network {
+			t.Fatalf("round %d: not given up", i)
+		}
+		b.NetworkRead(hnslb.FeaturesOf(b.version), b.network, nil)
+		r = b.after(r.Wake.Sub(b.clock))
+		wantLook(t, r, &Look{})
+	}
+	if told := only[ListFailed](b.told); len(told) == 0 || hnslb.ErrorClass(told[0].Err) != hnslb.Timeout {
+		t.Errorf("told: %v", told)
+	}
+	b.Listed(late, observed.List{}, nil)
+	if r = b.ready(); len(r.Calls) > 0 {
+		t.Errorf("a list that was given up is believed: %v", callTexts(r.Calls))
+	}
+}
+
+// TestDrift: what somebody else changed is told by an audit, and put right.
+func TestDrift(t *testing.T) {
+	b := atRest(t, service("a", "10.96.0.1", "10.244.2.1"))
+	b.lbs = nil
+	b.Audit()
+	b.run(time.Second)
+	if diff := cmp.Diff([]Drifted{{Frontends: 1}}, only[Drifted](b.told)); diff != "" {
+		t.Errorf("drift (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"CreateLoadBalancer 10.96.0.1:80/TCP"}, b.log); diff != "" {
+		t.Errorf("calls (-want +got):\n%s", diff)
+	}
+}
+
+// TestDeletionUndone: HNS brought back what it had deleted. It is deleted again after a
+// while, not at once.
+func TestDeletionUndone(t *testing.T) {
+	in := service("a", "10.96.0.1", "10.244.2.1")
+	b := atRest(t, in)
+	eps, lbs := slices.Clone(b.eps), slices.Clone(b.lbs)
+	b.SetServices([]services.Input{without(in)})
+	b.run(time.Second)
+	b.eps, b.lbs = eps, lbs
+	b.Audit()
+	b.answer(b.ready())
+	b.answer(b.ready())
+	b.clear()
+	r := b.ready()
+	wantCalls(t, r.Calls)
+	if diff := cmp.Diff([]DeletionsUndone{{2}}, only[DeletionsUndone](b.told)); diff != "" {
+		t.Errorf("told (-want +got):\n%s", diff)
+	}
+	b.run(time.Second)
+	if len(b.eps)+len(b.lbs) > 0 {
+		t.Errorf("HNS still has %v, %v", b.eps, b.lbs)
+	}
+}

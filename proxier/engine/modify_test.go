@@ -1,0 +1,37 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"testing"
+	"time"
+)
+
+func TestModify(t *testing.T) {
+	now := time.Unix(1000, 0)
+	m := modify{}
+	if m.on(now) {
+		t.Error("an HNS that cannot is asked")
+	}
+	m.able = true
+	if !m.on(now) {
+		t.Error("an HNS that can is not asked")
+	}
+	fail := func(want time.Duration) {
+		t.Helper()
+		until := m.failed(now)
+		if got := until.Sub(now); got != want {
+			t.Errorf("off for %s, want %s", got, want)
+		}
+		if m.on(until.Add(-1)) || !m.on(until) {
+			t.Errorf("on before it is due: %v, when it is due: %v", m.on(until.Add(-1)), m.on(until))
+		}
+		now = until
+	}
+	for _, minutes := range []time.Duration{1, 2, 4, 8, 16, 32, 60, 60} {
+		fail(minutes * time.Minute)
+	}
+	m.worked()
+	fail(time.Minute)
+}
