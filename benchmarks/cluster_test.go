@@ -130,9 +130,13 @@ func (c *countdown) DeleteLoadBalancer(ctx context.Context, id hnslb.ID) error {
 	return c.Driver.DeleteLoadBalancer(ctx, id)
 }
 
-func newHNS(tb testing.TB, p emulator.Profile, l emulator.Latency) *emulator.Emulator {
+func newHNS(tb testing.TB, p emulator.Profile, l emulator.Latency, watch ...func(emulator.Serving)) *emulator.Emulator {
 	tb.Helper()
-	hns := emulator.New(emulator.Config{Profile: p, Latency: l})
+	cfg := emulator.Config{Profile: p, Latency: l}
+	for _, w := range watch {
+		cfg.Watch = w
+	}
+	hns := emulator.New(cfg)
 	_, err := hns.AddNetwork(emulator.NetworkSpec{Name: "pods", Type: "L2Bridge", ManagementIP: netip.MustParseAddr("10.0.0.4"),
 		Subnets: []netip.Prefix{netip.MustParsePrefix("10.244.1.0/24")}})
 	if err != nil {
