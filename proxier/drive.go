@@ -53,7 +53,7 @@ func (d *driver) begin(r engine.Ready) {
 	for _, c := range r.Calls {
 		d.do(func() func(*engine.Engine) {
 			result := d.call(c)
-			return func(e *engine.Engine) { e.Done(result, d.cfg.Clock.Now()) }
+			return func(e *engine.Engine) { e.Done(result) }
 		})
 	}
 	if r.Network {
@@ -145,7 +145,7 @@ func (d *driver) finish() {
 		}
 		select {
 		case take := <-d.answers:
-			take(d.engine)
+			d.input(take)
 		case <-timer:
 		case <-d.ctx.Done():
 		}

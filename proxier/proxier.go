@@ -172,7 +172,7 @@ func (p *Proxier) take() {
 	p.cfg.Metrics.ChangesTaken()
 	if len(inputs) > 0 || p.recompute {
 		p.taken, p.recompute = now, false
-		p.engine.SetServices(inputs)
+		p.input(func(e *engine.Engine) { e.SetServices(inputs) })
 	}
 }
 
@@ -207,7 +207,7 @@ func (p *Proxier) wait(ctx context.Context, wake time.Time) {
 	case <-changed:
 	case <-p.wakeup:
 	case take := <-p.answers:
-		take(p.engine)
+		p.input(take)
 	}
 	p.setIdle(false)
 	p.poll()
@@ -220,16 +220,22 @@ func (p *Proxier) poll() {
 	p.requests = nil
 	p.mu.Unlock()
 	for _, request := range requests {
-		request(p.engine)
+		p.input(request)
 	}
 	for {
 		select {
 		case take := <-p.answers:
-			take(p.engine)
+			p.input(take)
 		default:
 			return
 		}
 	}
+}
+
+// input hands something to the engine, which learns what time it is by it.
+func (p *Proxier) input(take func(*engine.Engine)) {
+	p.engine.Advance(p.cfg.Clock.Now())
+	take(p.engine)
 }
 
 // request has the loop do something to the engine.

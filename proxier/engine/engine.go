@@ -115,10 +115,13 @@ type Ready struct {
 	More bool
 }
 
+// Advance says what time it is. It must be called before any other input, and Ready does it.
+func (e *Engine) Advance(now time.Time) { e.now = now }
+
 // Ready advances the engine to a time and returns what to do. Results of calls and looks are
 // handed in when they are there, in any order.
 func (e *Engine) Ready(now time.Time) Ready {
-	e.now = now
+	e.Advance(now)
 	var r Ready
 	r.More = e.mergeSome()
 	e.releaseReserved()

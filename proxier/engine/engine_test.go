@@ -194,9 +194,9 @@ func (b *bench) list(look *Look) {
 }
 
 // succeed does what a call asks for, and reports it.
-func (b *bench) succeed(c Call) { b.Done(b.apply(c), b.clock) }
+func (b *bench) succeed(c Call) { b.Done(b.apply(c)) }
 
-func (b *bench) fail(c Call, err error) { b.Done(Result{Call: c.ID, Err: err}, b.clock) }
+func (b *bench) fail(c Call, err error) { b.Done(Result{Call: c.ID, Err: err}) }
 
 // apply does what a call asks for.
 func (b *bench) apply(c Call) Result {

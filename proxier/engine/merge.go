@@ -39,6 +39,10 @@ func (e *Engine) mergeSome() bool {
 func (e *Engine) merged() {
 	l := &e.looks
 	drift, list := l.merge.Drift(), l.list
+	slices.SortFunc(drift.Addresses, netip.Addr.Compare)
+	drift.Addresses = slices.Compact(drift.Addresses)
+	slices.SortFunc(drift.Frontends, hnslb.FrontendKey.Compare)
+	drift.Frontends = slices.Compact(drift.Frontends)
 	l.merge, l.list = nil, observed.List{}
 	if l.auditing && len(drift.Frontends)+len(drift.Endpoints) > 0 {
 		e.tell(Drifted{len(drift.Frontends), len(drift.Endpoints)})
@@ -70,7 +74,6 @@ func (e *Engine) merged() {
 // enqueueDrift queues everything that a list showed to be different.
 func (e *Engine) enqueueDrift(drift observed.Drift) {
 	e.enqueueSourceVIP()
-	slices.SortFunc(drift.Addresses, netip.Addr.Compare)
 	for _, ip := range drift.Addresses {
 		t := endpointTask(ip)
 		if err := e.backoff.Err(t); err != nil && !errors.Is(err, errDeletionUndone) && e.view.Endpoint(ip) != nil && e.wanted(ip) {
@@ -84,7 +87,6 @@ func (e *Engine) enqueueDrift(drift observed.Drift) {
 			e.enqueueEndpoint(ip) // forgotten
 		}
 	}
-	slices.SortFunc(drift.Frontends, hnslb.FrontendKey.Compare)
 	in := e.input()
 	for _, key := range drift.Frontends {
 		e.enqueueFrontend(in, key)

@@ -36,12 +36,11 @@ type Result struct {
 }
 
 // Done takes the result of a call.
-func (e *Engine) Done(r Result, now time.Time) {
-	e.now = now
+func (e *Engine) Done(r Result) {
 	c := e.calls.open[r.Call]
 	if c == nil {
 		// HNS ended meanwhile; a list shows what became of the call.
-		e.looks.wantAll(now)
+		e.looks.wantAll(e.now)
 		return
 	}
 	e.paced(c)
@@ -197,7 +196,7 @@ func (e *Engine) resume(c *Call, err error) {
 	if e.calls.units[u.task] != u {
 		return // it hung; its task is queued again
 	}
-	if err != nil {
+	if _, unknown := e.unknown[u.task]; err != nil || unknown {
 		e.end(u)
 		return
 	}

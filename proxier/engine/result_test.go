@@ -190,7 +190,7 @@ func TestModifyLies(t *testing.T) {
 	change("10.244.2.1", "10.244.2.2")
 	c := b.begun(update)
 	old := b.lbs[slices.IndexFunc(b.lbs, func(lb hnslb.LoadBalancer) bool { return lb.ID == c.LoadBalancer.ID })]
-	b.Done(Result{Call: c.ID, LoadBalancer: old}, b.clock)
+	b.Done(Result{Call: c.ID, LoadBalancer: old})
 	b.clear()
 	lied := b.clock
 	b.run(30 * time.Second)
@@ -234,7 +234,7 @@ func TestLateResult(t *testing.T) {
 	b.ServiceChanged()
 	b.run(5 * time.Second)
 	b.clear()
-	b.Done(Result{Call: c.ID}, b.clock)
+	b.Done(Result{Call: c.ID})
 	b.run(5 * time.Second)
 	if diff := cmp.Diff([]Look{{}}, b.looks); diff != "" || len(b.log) > 0 {
 		t.Errorf("calls %v, lists (-want +got):\n%s", b.log, diff)
