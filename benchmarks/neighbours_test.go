@@ -105,7 +105,7 @@ func TestHealing(t *testing.T) {
 							t.Fatal("nothing was lost")
 						}
 						begun := time.Now()
-						for hns.Dump() != before && time.Since(begun) < time.Minute {
+						for hns.Dump() != before && time.Since(begun) < 2*bar {
 							<-time.After(10 * time.Millisecond)
 						}
 						t.Logf("healed after %v, of which HNS wrote for %v; bar %v; %v", time.Since(begun), hns.WriteTime(), bar, hns.Counts())
