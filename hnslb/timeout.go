@@ -5,7 +5,9 @@ package hnslb
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -27,6 +29,8 @@ const (
 // call runs on a goroutine of its own and is left behind when its time is up:
 //   - The caller gets class Timeout. The call may still take effect, even much later.
 //   - Its late answer is thrown away. An object made that late is found by the next list.
+//   - Until it returns, further calls for the same object are refused at once with class
+//     Timeout and without reaching d, so that one object holds one thread at most.
 //   - While 16 calls hang, further calls are refused at once with class Unavailable and
 //     without reaching d. Calls go through again when one of the hanging ones returns.
 //   - The slices of an argument must not be changed afterwards, since a call left behind
@@ -34,7 +38,7 @@ const (
 //
 // Calls that do return in time pass through unchanged, errors included.
 func WithTimeout(d Driver, perCall time.Duration) Driver {
-	return &timeoutDriver{inner: d, perCall: perCall}
+	return &timeoutDriver{inner: d, perCall: perCall, hanging: map[callName]bool{}}
 }
 
 type timeoutDriver struct {
@@ -43,6 +47,35 @@ type timeoutDriver struct {
 	// running counts calls that d has not answered, awaited those whose caller still
 	// waits. The difference hangs.
 	running, awaited atomic.Int64
+
+	mu sync.Mutex
+	// hanging are the calls that were left behind.
+	hanging map[callName]bool
+}
+
+// hangs tells whether an earlier call for the object of a write has not returned.
+func (t *timeoutDriver) hangs(n callName) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return n.verb.IsWrite() && t.hanging[n]
+}
+
+// leave notes that a call was left behind, unless it returned at the last moment.
+func (t *timeoutDriver) leave(n callName, returned <-chan struct{}) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	select {
+	case <-returned:
+	default:
+		t.hanging[n] = true
+	}
+}
+
+func (t *timeoutDriver) returned(n callName, returned chan<- struct{}) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	close(returned)
+	delete(t.hanging, n)
 }
 
 // limit is the time that a verb may take.
@@ -69,6 +102,9 @@ func bounded[T any](ctx context.Context, t *timeoutDriver, n callName, f func(co
 	if hanging := t.running.Load() - t.awaited.Load(); hanging >= maxAbandoned {
 		return zero, n.fail(Unavailable, fmt.Errorf("HNS hangs: %d earlier calls have not returned", hanging))
 	}
+	if t.hangs(n) {
+		return zero, n.fail(Timeout, errors.New("an earlier call for this object has not returned"))
+	}
 	limit := t.limit(n.verb)
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer within %v: %w", limit, context.DeadlineExceeded))
 	defer cancel()
@@ -81,6 +117,7 @@ func bounded[T any](ctx context.Context, t *timeoutDriver, n callName, f func(co
 		err   error
 	}
 	done := make(chan answer, 1) // room for one, so that a late answer does not block
+	returned := make(chan struct{})
 	t.awaited.Add(1)
 	defer t.awaited.Add(-1)
 	t.running.Add(1)
@@ -88,6 +125,7 @@ func bounded[T any](ctx context.Context, t *timeoutDriver, n callName, f func(co
 		value, err := f(ctx)
 		// Before the answer, so that a caller who has it never counts as hanging.
 		t.running.Add(-1)
+		t.returned(n, returned)
 		done <- answer{value, err}
 	}()
 
@@ -100,6 +138,7 @@ func bounded[T any](ctx context.Context, t *timeoutDriver, n callName, f func(co
 	case a := <-done: // both at once: what is known is worth more
 		return a.value, a.err
 	default:
+		t.leave(n, returned)
 		return zero, n.fail(Timeout, context.Cause(ctx))
 	}
 }

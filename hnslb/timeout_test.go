@@ -6,6 +6,7 @@ package hnslb_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
 	"sync/atomic"
@@ -207,6 +208,14 @@ func TestTimeoutCallerGivesUp(t *testing.T) {
 	})
 }
 
+// deleting is a driver that deletes any endpoint.
+type deleting struct {
+	hnslb.Driver
+	do func() error
+}
+
+func (d deleting) DeleteEndpoint(context.Context, hnslb.ID) error { return d.do() }
+
 // TestTimeoutBoundsHangingCalls: sixteen hanging calls are the limit; beyond it calls are
 // refused at once, and they go through again as soon as one has returned.
 func TestTimeoutBoundsHangingCalls(t *testing.T) {
@@ -214,7 +223,7 @@ func TestTimeoutBoundsHangingCalls(t *testing.T) {
 		const limit = 16
 		one, rest := make(chan struct{}), make(chan struct{})
 		var calls atomic.Int32
-		d := hnslb.WithTimeout(stub{do: func(context.Context, hnslb.Verb) error {
+		d := hnslb.WithTimeout(deleting{do: func() error {
 			switch n := calls.Add(1); {
 			case n == 1:
 				<-one
@@ -224,13 +233,21 @@ func TestTimeoutBoundsHangingCalls(t *testing.T) {
 			return nil
 		}}, time.Second)
 
+		object := func(i int) hnslb.ID { return hnslb.ID(fmt.Sprint("object-", i)) }
 		for i := range limit {
-			if err := d.DeleteEndpoint(t.Context(), stubEndpoint.ID); hnslb.ErrorClass(err) != hnslb.Timeout {
+			if err := d.DeleteEndpoint(t.Context(), object(i)); hnslb.ErrorClass(err) != hnslb.Timeout {
 				t.Fatalf("call %d: %v, want class timeout", i, err)
+			}
+			if i > 0 {
+				continue
+			}
+			// The same object again: refused, without another call.
+			if err := d.DeleteEndpoint(t.Context(), object(i)); hnslb.ErrorClass(err) != hnslb.Timeout || calls.Load() != 1 {
+				t.Fatalf("%v after %d calls for one object, want class timeout after 1", err, calls.Load())
 			}
 		}
 		start := time.Now()
-		err := d.DeleteEndpoint(t.Context(), stubEndpoint.ID)
+		err := d.DeleteEndpoint(t.Context(), object(limit))
 		if hnslb.ErrorClass(err) != hnslb.Unavailable || time.Since(start) != 0 {
 			t.Errorf("%v after %v, want class unavailable at once", err, time.Since(start))
 		}
@@ -240,7 +257,7 @@ func TestTimeoutBoundsHangingCalls(t *testing.T) {
 
 		close(one)
 		synctest.Wait()
-		if err := d.DeleteEndpoint(t.Context(), stubEndpoint.ID); err != nil {
+		if err := d.DeleteEndpoint(t.Context(), object(0)); err != nil {
 			t.Errorf("after one returned: %v", err)
 		}
 		close(rest)

@@ -17,9 +17,9 @@ const (
 	firstWait = 100 * time.Millisecond
 	lastWait  = time.Minute
 	// From so many failing objects on, each waits so much longer for each of them: 500 are
-	// tried about 100 times a minute.
+	// tried about 70 times a minute.
 	crowd     = 64
-	crowdWait = 700 * time.Millisecond
+	crowdWait = time.Second
 )
 
 // Backoff keeps the waits of objects that fail, each on its own (law 9). It is not safe
