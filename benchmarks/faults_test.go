@@ -4,6 +4,7 @@
 package benchmarks
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,25 +33,32 @@ func storm(t *testing.T, s *served, hns *emulator.Emulator, fail func(), changes
 }
 
 // TestFailingWrites: every seventh write of each kind fails, in turn before and after its work
-// was done.
+// was done. Which writes of a change fail is chance, so several storms are taken together.
 func TestFailingWrites(t *testing.T) {
-	const bar, callsBar = time.Second, 15
+	const storms, bar, callsBar = 3, time.Second, 15
 	for _, profile := range []emulator.Profile{emulator.WS2022(), emulator.WS2025()} {
 		t.Run(profile.Name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				s := newServed()
-				hns := newHNS(t, profile, emulator.NoLatency(), s.heard)
-				c, n, made := storm(t, s, hns, func() { hns.FailEvery(7) })
-				defer n.stop()
-				<-time.After(10 * time.Second)
-				took, calls := s.took(t, made, nil), float64(sum(hns.HCNCalls()))/float64(made)
-				t.Logf("change to served: p50 %v, p99 %v, max %v, bar of p99 %v; %.1f calls through hcsshim per change, bar %d; %v",
-					p(took, 50), p(took, 99), p(took, 100), bar, calls, callsBar, hns.Counts())
-				if p(took, 99) > bar || calls > callsBar {
-					t.Errorf("p99 %v, bar %v; %.1f calls per change, bar %d", p(took, 99), bar, calls, callsBar)
-				}
-				wantFresh(t, hns, c)
-			})
+			var took []time.Duration
+			calls := 0
+			for seed := range uint64(storms) {
+				synctest.Test(t, func(t *testing.T) {
+					s := newServed()
+					hns := newHNS(t, profile, emulator.NoLatency(), s.heard)
+					c, n, made := storm(t, s, hns, func() { hns.FailEvery(7) }, func(cfg *proxier.Config) { cfg.Seed = seed })
+					defer n.stop()
+					<-time.After(10 * time.Second)
+					took, calls = append(took, s.took(t, made, nil)...), calls+sum(hns.HCNCalls())
+					t.Logf("calls: %v", hns.Counts())
+					wantFresh(t, hns, c)
+				})
+			}
+			slices.Sort(took)
+			perChange := float64(calls) / float64(len(took))
+			t.Logf("change to served: p50 %v, p99 %v, max %v, bar of p99 %v; %.1f calls through hcsshim per change, bar %d",
+				p(took, 50), p(took, 99), p(took, 100), bar, perChange, callsBar)
+			if p(took, 99) > bar || perChange > callsBar {
+				t.Errorf("p99 %v, bar %v; %.1f calls per change, bar %d", p(took, 99), bar, perChange, callsBar)
+			}
 		})
 	}
 }
