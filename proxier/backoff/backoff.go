@@ -16,8 +16,8 @@ import (
 const (
 	firstWait = 100 * time.Millisecond
 	lastWait  = time.Minute
-	// From so many failing objects on, each waits so much longer for each of them: 500 are
-	// tried about 70 times a minute.
+	// From so many refused objects on, they are tried one after another, so far apart: they
+	// share what HNS is asked for them.
 	crowd     = 64
 	crowdWait = time.Second
 )
@@ -27,12 +27,16 @@ const (
 type Backoff[K comparable] struct {
 	random *rand.Rand
 	waits  map[K]*waiting
+	// refused counts those that were refused, last is when the last of them is tried.
+	refused int
+	last    time.Time
 }
 
 type waiting struct {
-	steps wait.Backoff
-	due   time.Time
-	err   error
+	refused bool
+	steps   wait.Backoff
+	due     time.Time
+	err     error
 }
 
 // New makes an empty Backoff. Seed decides the jitter.
@@ -48,15 +52,42 @@ func (b *Backoff[K]) Failed(k K, err error, now time.Time) time.Time {
 		b.waits[k] = w
 	}
 	w.err = err
-	// Many that fail together share what HNS is asked for failing ones.
-	d := max(min(w.steps.Step(), lastWait), time.Duration(len(b.waits)-crowd)*crowdWait)
+	d := min(w.steps.Step(), lastWait)
 	// A fifth more or less, so that what failed together is not tried together.
 	w.due = now.Add(time.Duration(float64(d) * (0.8 + 0.4*b.random.Float64())))
 	return w.due
 }
 
+// Refused is Failed for an object that will most likely fail again. Where there are many of
+// them, they are tried one after another.
+func (b *Backoff[K]) Refused(k K, err error, now time.Time) time.Time {
+	due := b.Failed(k, err, now)
+	w := b.waits[k]
+	if !w.refused {
+		w.refused = true
+		b.refused++
+	}
+	if slot := b.last.Add(crowdWait); b.refused > crowd && due.Before(slot) {
+		w.due = slot
+	}
+	if w.due.After(b.last) {
+		b.last = w.due
+	}
+	return w.due
+}
+
 // Succeeded forgets an object's failures.
-func (b *Backoff[K]) Succeeded(k K) { delete(b.waits, k) }
+func (b *Backoff[K]) Succeeded(k K) {
+	if w := b.waits[k]; w != nil {
+		b.forget(k, w)
+	}
+}
+
+func (b *Backoff[K]) forget(k K, w *waiting) {
+	if delete(b.waits, k); w.refused {
+		b.refused--
+	}
+}
 
 // Err returns why an object failed last, nil for one that did not fail.
 func (b *Backoff[K]) Err(k K) error {
@@ -110,7 +141,7 @@ func (b *Backoff[K]) Len() int { return len(b.waits) }
 func (b *Backoff[K]) Forget(gone func(K) bool) {
 	for k, w := range b.waits {
 		if w.due.IsZero() && gone(k) {
-			delete(b.waits, k)
+			b.forget(k, w)
 		}
 	}
 }

@@ -71,23 +71,32 @@ func TestHurry(t *testing.T) {
 // waits longer; few wait no longer for one another.
 func TestCrowd(t *testing.T) {
 	now := time.Unix(1000, 0)
-	for _, tc := range []struct {
-		failing int
-		want    time.Duration
-	}{
-		{1, firstWait},
-		{crowd, firstWait},
-		{crowd + 10, 10 * crowdWait},
-		{500, (500 - crowd) * crowdWait},
-	} {
-		b := New[int](1)
-		for i := range tc.failing - 1 {
-			b.Failed(i, errRefused, now)
+	b := New[int](1)
+	for i := range 500 {
+		b.Failed(-1-i, errRefused, now) // those that failed otherwise do not count
+		b.Refused(i, errRefused, now)
+	}
+	perMinute := map[time.Duration]int{}
+	for i := range 500 {
+		if due := b.waits[i].due.Sub(now); due > 2*firstWait {
+			perMinute[due.Truncate(time.Minute)]++
+		} else if i >= crowd {
+			t.Errorf("refused object %d is tried after %s", i, due)
 		}
-		wait := b.Failed(-1, errRefused, now).Sub(now)
-		if wait < tc.want*79/100 || wait > tc.want*121/100 {
-			t.Errorf("the last of %d waits %s, want %s and a fifth more or less", tc.failing, wait, tc.want)
+		if due := b.waits[-1-i].due.Sub(now); due > 2*firstWait {
+			t.Errorf("object %d, which was not refused, waits %s", i, due)
 		}
+	}
+	for minute, n := range perMinute {
+		if n > 61 {
+			t.Errorf("%d are tried in the minute after %s", n, minute)
+		}
+	}
+	for i := range 450 {
+		b.Succeeded(i)
+	}
+	if due := b.Refused(499, errRefused, now).Sub(now); due > 4*firstWait {
+		t.Errorf("one of few waits %s", due)
 	}
 }
 

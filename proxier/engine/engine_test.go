@@ -49,8 +49,8 @@ func service(name, vip string, backends ...string) services.Input {
 }
 
 // dns is the Service of cluster DNS.
-func dns(vip string, backends ...string) services.Input {
-	in := service("kube-dns", vip, backends...)
+func dns(backends ...string) services.Input {
+	in := service("kube-dns", "10.96.0.10", backends...)
 	in.Service.Name = services.Name{Namespace: "kube-system", Name: "kube-dns"}
 	in.Service.Ports[0].Port = 53
 	in.Name, in.Slices[0].Service = in.Service.Name, in.Service.Name

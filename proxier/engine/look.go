@@ -15,7 +15,7 @@ const (
 	// endpointsPause and allPause are the shortest times from the end of a list to the start
 	// of the next one, of endpoints and of everything. Whoever needs a list shares it.
 	endpointsPause = 120 * time.Millisecond
-	allPause       = 500 * time.Millisecond
+	allPause       = 400 * time.Millisecond
 	// lookShare bounds the part of its time that HNS lists for us: a list of 1 s is followed
 	// by 1 s without one.
 	lookShare = 1

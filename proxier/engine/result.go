@@ -183,7 +183,11 @@ func (e *Engine) reportFailure(c *Call, err error) {
 
 // failed lets an object wait before it is tried again.
 func (e *Engine) failed(t task, err error) {
-	e.tell(Retrying{t.String(), err, e.backoff.Failed(t, err, e.now)})
+	wait := e.backoff.Refused
+	if hnslb.OutcomeUnknown(err) {
+		wait = e.backoff.Failed
+	}
+	e.tell(Retrying{t.String(), err, wait(t, err, e.now)})
 }
 
 // resume lets the unit of a call go on.

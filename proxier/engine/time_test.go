@@ -15,7 +15,7 @@ import (
 )
 
 func TestReservationAfterAnIdleHour(t *testing.T) {
-	in := dns("10.96.0.10", "10.244.2.9")
+	in := dns("10.244.2.9")
 	b := atRest(t, in)
 	b.clock = b.clock.Add(time.Hour) // as in Run: SetServices comes before Ready
 	b.Advance(b.clock)

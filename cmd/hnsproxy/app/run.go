@@ -141,10 +141,10 @@ func (p *program) build(ctx context.Context) error {
 		OnLivez:    p.metrics.LivezServed,
 	})
 	counted := metrics.Instrument(hnslb.WithTimeout(driver, o.HNSCallTimeout), p.metrics, p.deps.Clock)
-	p.watch = watch.Config{Bare: driver, Driver: metrics.Instrument(driver, p.metrics, p.deps.Clock), Network: o.Network, Clock: p.deps.Clock, Logger: p.logger}
+	p.watch = watch.Config{Bare: driver, Driver: counted, Network: o.Network, Clock: p.deps.Clock, Logger: p.logger}
 	p.proxier, err = proxier.New(proxier.Config{
 		CallTimeout: o.HNSCallTimeout,
-		Driver:      counted,
+		Driver:      metrics.Instrument(driver, p.metrics, p.deps.Clock), // bare: a call that hangs may take as long as it likes
 		Network:     o.Network,
 		Node:        o.node(),
 		Options:     options,
