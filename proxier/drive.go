@@ -122,9 +122,17 @@ func (d *driver) readFeatures() (hnslb.Features, error) {
 
 func (d *driver) list(look *engine.Look) func(*engine.Engine) {
 	var list observed.List
-	eps, err := d.cfg.Driver.Endpoints(d.ctx)
-	if list.Endpoints = eps; err == nil && !look.EndpointsOnly {
+	var err error
+	if !look.EndpointsOnly {
 		list.LoadBalancers, err = d.cfg.Driver.LoadBalancers(d.ctx)
+	}
+	// After the load balancers, so that what they name is in the list.
+	if err == nil || hnslb.ErrorClass(err) != hnslb.Unavailable {
+		eps, endpointsErr := d.cfg.Driver.Endpoints(d.ctx)
+		list.Endpoints = eps
+		if err == nil || endpointsErr != nil {
+			err = endpointsErr
+		}
 	}
 	return func(e *engine.Engine) { e.Listed(look, list, err) }
 }
