@@ -44,9 +44,8 @@ func (n *news) add(kind notificationKind) {
 }
 
 // forward passes the news on to changed, until the service is gone or stop is closed; then
-// it closes changed.
+// it returns.
 func (n *news) forward(stop <-chan struct{}, changed chan<- struct{}) {
-	defer close(changed)
 	for {
 		select {
 		case <-stop:

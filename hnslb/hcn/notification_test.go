@@ -31,7 +31,10 @@ func TestNews(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				n, stop, changed := newNews(), make(chan struct{}), make(chan struct{}, 1)
-				go n.forward(stop, changed)
+				go func() {
+					n.forward(stop, changed)
+					close(changed)
+				}()
 				for _, k := range tc.kinds {
 					n.add(k)
 				}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/windows"
@@ -15,6 +16,9 @@ import (
 )
 
 var _ hnslb.Watcher = (*Driver)(nil)
+
+// patience is how long the end of a watch waits for HNS to forget it.
+const patience = 2 * time.Second
 
 // service is the object of errors that are about HNS as a whole.
 const service = "HNS"
@@ -48,7 +52,20 @@ func (d *Driver) Watch(ctx context.Context) (<-chan struct{}, error) {
 	changed := make(chan struct{}, 1)
 	go func() {
 		r.forward(ctx.Done(), changed)
-		r.unregister() // may hang, so it comes after changed was closed
+		unregistered := make(chan struct{})
+		go func() {
+			r.unregister()
+			close(unregistered)
+		}()
+		if ctx.Err() != nil {
+			// Whoever ends may end the process next. The call may hang, so it is not waited
+			// for without end, and not at all when it was HNS that ended.
+			select {
+			case <-unregistered:
+			case <-time.After(patience):
+			}
+		}
+		close(changed)
 	}()
 	return changed, nil
 }

@@ -161,6 +161,7 @@ const nameLimit = 253
 // Update is part of events.EventSink.
 func (a *announcer) Update(ctx context.Context, event *eventsv1.Event) (*eventsv1.Event, error) {
 	a.begun.Add(1)
+	event.Name = uniqueName(event, a.node)
 	made, err := a.sink.Update(ctx, event)
 	a.count(err)
 	return made, err
@@ -169,6 +170,8 @@ func (a *announcer) Update(ctx context.Context, event *eventsv1.Event) (*eventsv
 // Patch is part of events.EventSink.
 func (a *announcer) Patch(ctx context.Context, event *eventsv1.Event, data []byte) (*eventsv1.Event, error) {
 	a.begun.Add(1)
+	// client-go may know it by the name that it gave, while Create is under way.
+	event.Name = uniqueName(event, a.node)
 	made, err := a.sink.Patch(ctx, event, data)
 	a.count(err)
 	return made, err

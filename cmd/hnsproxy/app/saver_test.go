@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -28,12 +29,24 @@ func TestSaver(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()
+		var mu sync.Mutex // guards what follows
 		changes, saved, tries := 0, 0, 0
 		var trouble error
+		set := func(n int, err error) {
+			mu.Lock()
+			defer mu.Unlock()
+			changes, trouble = n, err
+		}
 		var said []string
 		s := &saver{
-			changes: func() int { return changes },
+			changes: func() int {
+				mu.Lock()
+				defer mu.Unlock()
+				return changes
+			},
 			save: func() error {
+				mu.Lock()
+				defer mu.Unlock()
 				tries++
 				if trouble != nil {
 					// As os.CreateTemp names it, another one each time.
@@ -57,21 +70,23 @@ func TestSaver(t *testing.T) {
 		is := func(what string, wantSaved, wantTries int) {
 			t.Helper()
 			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
 			if saved != wantSaved || tries != wantTries {
 				t.Errorf("%s: %d changes saved in %d tries, want %d in %d", what, saved, tries, wantSaved, wantTries)
 			}
 			tries = 0
 		}
-		changes = 3
+		set(3, nil)
 		<-time.After(10 * time.Second)
 		is("all is well", 3, 1)
-		changes, trouble = 4, syscall.ENOSPC
+		set(4, syscall.ENOSPC)
 		<-time.After(140 * time.Second)
 		is("the disk is full", 3, 280)
-		trouble = syscall.EACCES
+		set(4, syscall.EACCES)
 		<-time.After(time.Second)
 		is("and then not writable", 3, 2)
-		trouble = nil
+		set(4, nil)
 		<-time.After(time.Second)
 		is("healed", 4, 1)
 		stop()
