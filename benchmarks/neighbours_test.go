@@ -132,7 +132,15 @@ func follow(hns *emulator.Emulator, proxy *proxier.Proxier) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() {
-		watch.Run(ctx, watch.Config{Bare: hns, Driver: hns, Network: "pods", Clock: clock.RealClock{}}, proxy.HNSChanged)
+		var bare hnslb.Driver = hns
+		if hns.Profile().Quirks.NoNotifications {
+			// Nobody can be asked to tell; the process of the service is known.
+			bare = struct {
+				hnslb.Driver
+				hnslb.ServiceQuerier
+			}{hns, hns}
+		}
+		watch.Run(ctx, watch.Config{Bare: bare, Driver: hns, Network: "pods", Clock: clock.RealClock{}}, proxy.HNSChanged)
 	})
 	return func() {
 		cancel()
