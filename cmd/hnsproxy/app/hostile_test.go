@@ -23,6 +23,7 @@ import (
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
 	"github.com/hnsproxy/hnsproxy/proxier"
 	"github.com/hnsproxy/hnsproxy/proxier/desired"
+	"github.com/jedib0t/go-pretty/v6/text"
 	"k8s.io/apimachinery/pkg/api/resource"
 	logsapi "k8s.io/component-base/logs/api/v1"
 	logsjson "k8s.io/component-base/logs/json"
@@ -173,7 +174,7 @@ func TestHostilePlan(t *testing.T) {
 
 // TestHostileTable: cells, reasons and errors are escaped, the colours of the table stay.
 func TestHostileTable(t *testing.T) {
-	t.Parallel()
+	text.EnableColors() // some Windows consoles have none
 	r := row("web"+hostile, "10.96.0.5", proxier.Failing, desired.Note{Reason: desired.HNSError, Message: hostile})
 	r.Reason += hostile
 	rows := statusRows([]proxier.FrontendStatus{r})
