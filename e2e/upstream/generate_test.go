@@ -116,7 +116,7 @@ func (d *drawing) drawService() {
 	}
 	for range d.upTo(2, "external IPs") {
 		s.Spec.ExternalIPs = append(s.Spec.ExternalIPs,
-			pick(d, "external IP", "203.0.113.1", "203.0.113.2", "2001:db8::1", "::ffff:203.0.113.3", "10.96.0.5", "203.0.113.010"))
+			pick(d, "external IP", "203.0.113.1", "203.0.113.2", "2001:db8::1", "203.0.113.3", "10.96.0.5", "203.0.113.010"))
 	}
 	for range d.upTo(2, "ingress") {
 		in := corev1.LoadBalancerIngress{IP: pick(d, "ingress IP", "203.0.113.1", "198.51.100.1", "2001:db8::2", ""), Hostname: "lb.example.org"}
