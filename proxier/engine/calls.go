@@ -461,11 +461,7 @@ func (e *Engine) doubt(c *Call) {
 		}
 	}
 	e.unknown[c.task] = c.Step.Backends
-	if c.task.ip.IsValid() {
-		e.looks.wantSome(e.now)
-	} else {
-		e.looks.wantAll(e.now)
-	}
+	e.wantLook(c.task)
 }
 
 // requeue queues a task that was asked for meanwhile.
@@ -477,6 +473,7 @@ func (e *Engine) requeue(t task) {
 	e.requeueNow(t)
 }
 
+// requeueNow queues everything that an object concerns.
 func (e *Engine) requeueNow(t task) {
 	switch {
 	case t.isFrontend():

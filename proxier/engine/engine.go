@@ -268,20 +268,11 @@ func (e *Engine) retryDue() {
 	if e.backoff.Len() == 0 || e.env == nil {
 		return
 	}
-	in := e.input()
 	due := e.backoff.Due(e.now)
 	slices.SortFunc(due, task.compare)
 	for _, t := range due {
-		if t.isFrontend() {
-			e.enqueueFrontend(in, t.key)
-			continue
-		}
-		e.enqueueUsers(t.ip)
-		e.enqueueEndpoint(t.ip)
-		switch {
-		case t.ip == e.env.SourceVIP():
-			e.enqueueSourceVIP()
-		case len(e.state.Users(t.ip)) == 0 && len(e.view.At(t.ip)) == 0:
+		e.requeueNow(t)
+		if !t.isFrontend() && t.ip != e.env.SourceVIP() && len(e.state.Users(t.ip)) == 0 && len(e.view.At(t.ip)) == 0 {
 			e.backoff.Succeeded(t)
 		}
 	}

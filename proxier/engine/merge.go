@@ -144,31 +144,20 @@ func (e *Engine) resolve(endpointsOnly bool) {
 			e.requeue(endpointTask(ip))
 		}
 	}
-	in := e.input()
 	for _, t := range resolved {
-		if t.isFrontend() {
-			e.enqueueFrontend(in, t.key)
-			continue
-		}
-		e.enqueueUsers(t.ip)
-		e.enqueueEndpoint(t.ip)
-		if t.ip == e.env.SourceVIP() {
-			e.enqueueSourceVIP()
-		}
+		e.requeueNow(t)
 	}
-	if len(e.unknown) > 0 {
-		e.wantLookFor(e.unknown)
+	for t := range e.unknown {
+		e.wantLook(t)
 	}
 }
 
-// wantLookFor asks for the list that objects of unknown outcome need.
-func (e *Engine) wantLookFor(unknown map[task][]netip.Addr) {
-	for t := range unknown {
-		if t.ip.IsValid() {
-			e.looks.wantSome(e.now)
-		} else {
-			e.looks.wantAll(e.now)
-		}
+// wantLook asks for the list that shows what became of an object.
+func (e *Engine) wantLook(t task) {
+	if t.ip.IsValid() {
+		e.looks.wantSome(e.now)
+	} else {
+		e.looks.wantAll(e.now)
 	}
 }
 
