@@ -38,11 +38,18 @@ func (k *LawKeeper) judgeCreateEndpoint(e hnslb.Endpoint) {
 		k.breach(12, verb, name, "a remote endpoint has the source VIP")
 	}
 	for _, o := range k.known.endpoints {
-		if o.Network == e.Network && slices.Contains(o.IPs, e.IPs[0]) && !k.known.deleted[o.ID] &&
-			(!o.Remote || time.Since(k.known.seen[o.ID]) > time.Second) {
+		if o.Network == e.Network && slices.Contains(o.IPs, e.IPs[0]) && k.counts(o) {
 			k.breach(10, verb, name, "endpoint %s has that address", o.ID)
 		}
 	}
+}
+
+// counts tells whether the proxy can know that HNS has an endpoint. A remote one of others may
+// wait for a second list to count.
+func (k *LawKeeper) counts(e hnslb.Endpoint) bool {
+	seen := k.known.seen[e.ID]
+	late := onItsWay(seen) || e.Remote && time.Since(seen) <= time.Second
+	return !late && !k.known.deleted[e.ID]
 }
 
 func (k *LawKeeper) judgeDeleteEndpoint(id hnslb.ID, name string) {

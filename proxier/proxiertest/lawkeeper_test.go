@@ -299,6 +299,7 @@ func TestLawKeeper(t *testing.T) {
 		}, ""},
 		{"remote endpoint beside a local one", now, func(c *client) {
 			c.list()
+			<-time.After(50 * time.Millisecond) // no call is on its way any more
 			c.endpoint(podIP)
 		}, "law 10: CreateEndpoint 10.244.1.5: endpoint"},
 		{"endpoint of another network deleted", now, func(c *client) {
