@@ -5,7 +5,6 @@ package proxier
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
@@ -79,19 +78,17 @@ func (d *driver) do(f func() func(*engine.Engine)) {
 func (d *driver) call(c engine.Call) engine.Result {
 	r := engine.Result{Call: c.ID}
 	hns := d.cfg.Driver
-	switch s := c.Step; s.Op {
+	switch s := c.Step.(type) {
 	case plan.CreateEndpoint:
 		r.Endpoint, r.Err = hns.CreateEndpoint(d.ctx, s.Endpoint)
 	case plan.DeleteEndpoint:
 		r.Err = hns.DeleteEndpoint(d.ctx, s.ID)
 	case plan.CreateLoadBalancer:
-		r.LoadBalancer, r.Err = hns.CreateLoadBalancer(d.ctx, c.LoadBalancer)
+		r.LoadBalancer, r.Err = hns.CreateLoadBalancer(d.ctx, s.LoadBalancer)
 	case plan.UpdateLoadBalancer:
-		r.LoadBalancer, r.Err = hns.UpdateLoadBalancer(d.ctx, c.LoadBalancer)
+		r.LoadBalancer, r.Err = hns.UpdateLoadBalancer(d.ctx, s.LoadBalancer)
 	case plan.DeleteLoadBalancer:
 		r.Err = hns.DeleteLoadBalancer(d.ctx, s.ID)
-	default:
-		r.Err = errors.New("unknown step")
 	}
 	return r
 }

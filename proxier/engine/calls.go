@@ -34,8 +34,6 @@ const (
 type Call struct {
 	ID   uint64
 	Step plan.Step
-	// LoadBalancer to create or to update.
-	LoadBalancer hnslb.LoadBalancer
 
 	task  task
 	unit  *unit
@@ -54,7 +52,7 @@ type unit struct {
 	task    task
 	class   plan.Class
 	since   time.Time
-	creates []plan.Step
+	creates []plan.CreateEndpoint
 	// open counts the endpoints under way, whoever asked for them.
 	open int
 	// steps counts its calls, but for the endpoints of a load balancer.
@@ -237,7 +235,7 @@ func (e *Engine) pinned(ip netip.Addr) bool {
 		return false
 	}
 	for _, c := range e.calls.open {
-		if slices.Contains(c.Step.Backends, ip) {
+		if slices.Contains(c.Step.Backends(), ip) {
 			return true
 		}
 	}
@@ -254,7 +252,7 @@ func (e *Engine) step(u *unit) *Call {
 	p := e.plan(u.task)
 	if u.task.isFrontend() {
 		creates := leadingCreates(p.Steps)
-		if u.dark && e.anyPresent(p.Steps[len(creates):]) {
+		if u.dark && anyPresent(p.Steps[len(creates):]) {
 			// The load balancer was deleted, so it is made of what there is, at once.
 			p.Steps, creates = p.Steps[len(creates):], nil
 		}
@@ -298,18 +296,30 @@ func (e *Engine) giveUp(u *unit) *Call {
 	return nil
 }
 
-// anyPresent tells whether a load balancer can be made of endpoints that HNS has.
-func (e *Engine) anyPresent(steps []plan.Step) bool {
-	return len(steps) > 0 && slices.ContainsFunc(steps[0].Backends, func(ip netip.Addr) bool { return e.view.Endpoint(ip) != nil })
+// anyPresent tells whether the first step makes a load balancer of endpoints that HNS has.
+func anyPresent(steps []plan.Step) bool {
+	if len(steps) == 0 {
+		return false
+	}
+	s, is := steps[0].(plan.CreateLoadBalancer)
+	return is && len(s.LoadBalancer.Endpoints) > 0
 }
 
-func leadingCreates(steps []plan.Step) []plan.Step {
-	for i, s := range steps {
-		if s.Op != plan.CreateEndpoint {
-			return steps[:i]
+func leadingCreates(steps []plan.Step) []plan.CreateEndpoint {
+	var creates []plan.CreateEndpoint
+	for _, s := range steps {
+		create, is := s.(plan.CreateEndpoint)
+		if !is {
+			break
 		}
+		creates = append(creates, create)
 	}
-	return steps
+	return creates
+}
+
+func creates(s plan.Step) bool {
+	_, is := s.(plan.CreateEndpoint)
+	return is
 }
 
 // leave lets other units have calls again.
@@ -328,17 +338,14 @@ func (e *Engine) end(u *unit) {
 // call begins the call of a step.
 func (e *Engine) call(u *unit, s plan.Step) *Call {
 	t := u.task
-	if s.Op == plan.CreateEndpoint {
-		t = endpointTask(s.Endpoint.IPs[0])
+	switch s := s.(type) {
+	case plan.CreateEndpoint:
+		t = endpointTask(s.IP())
+	case plan.DeleteEndpoint:
+		e.calls.deletes++
 	}
 	e.calls.next++
 	c := &Call{ID: e.calls.next, Step: s, task: t, unit: u, began: e.now}
-	if s.Op == plan.CreateLoadBalancer || s.Op == plan.UpdateLoadBalancer {
-		c.LoadBalancer = e.compose(s)
-	}
-	if s.Op == plan.DeleteEndpoint {
-		e.calls.deletes++
-	}
 	e.calls.open[c.ID], e.calls.busy[t] = c, c
 	if c.look = e.looks.asked; c.look == nil && e.looks.merge != nil {
 		c.look = e.looks.merging
@@ -346,18 +353,6 @@ func (e *Engine) call(u *unit, s plan.Step) *Call {
 	c.knownBefore = e.touchedState(t)
 	e.touch(t, false)
 	return c
-}
-
-// compose names the endpoints of a load balancer by their HNS IDs.
-func (e *Engine) compose(s plan.Step) hnslb.LoadBalancer {
-	lb := s.Frontend.LoadBalancer()
-	lb.ID = s.ID
-	for _, ip := range s.Backends {
-		if ep := e.view.Endpoint(ip); ep != nil {
-			lb.Endpoints = append(lb.Endpoints, ep.ID)
-		}
-	}
-	return lb
 }
 
 // makeNext begins the next endpoint that a unit needs. more tells that a unit went on without
@@ -368,7 +363,7 @@ func (e *Engine) makeNext() (call *Call, more bool) {
 		for len(u.creates) > 0 {
 			s := u.creates[0]
 			u.creates = u.creates[1:]
-			ip := s.Endpoint.IPs[0]
+			ip := s.IP()
 			if e.view.Endpoint(ip) != nil || e.held(ip) || u.task.isFrontend() && !e.wanted(ip) {
 				continue
 			}
@@ -408,8 +403,8 @@ func (e *Engine) noticeHanging() {
 			e.hang(call)
 		case call.hanging && !call.told && e.cfg.CallTimeout > 0 && took >= e.cfg.CallTimeout:
 			call.told = true
-			e.tell(Hanging{call.task.String(), verbOf(call.Step.Op), took})
-			e.reportFailure(call, &hnslb.Error{Verb: verbOf(call.Step.Op), Object: call.task.String(), Class: hnslb.Timeout, Err: errNoAnswer})
+			e.tell(Hanging{call.task.String(), call.Step.Verb(), took})
+			e.reportFailure(call, &hnslb.Error{Verb: call.Step.Verb(), Object: call.task.String(), Class: hnslb.Timeout, Err: errNoAnswer})
 		}
 	}
 	e.hns.noticeHanging(e)
@@ -421,7 +416,7 @@ func (e *Engine) hang(c *Call) {
 	c.hanging = true
 	e.doubt(c)
 	e.end(c.unit)
-	if c.Step.Op == plan.CreateEndpoint {
+	if creates(c.Step) {
 		if c.unit.task.isFrontend() {
 			e.calls.units[c.unit.task] = c.unit // it goes on without the endpoint
 		}
@@ -445,7 +440,7 @@ func (e *Engine) close(c *Call) {
 	if e.calls.busy[c.task] == c {
 		delete(e.calls.busy, c.task)
 	}
-	if c.Step.Op == plan.DeleteEndpoint {
+	if _, is := c.Step.(plan.DeleteEndpoint); is {
 		e.calls.deletes--
 	}
 	e.touch(c.task, false)
@@ -453,14 +448,14 @@ func (e *Engine) close(c *Call) {
 
 // doubt notes that what became of a call is unknown: its object waits for a list (law 6).
 func (e *Engine) doubt(c *Call) {
-	if c.Step.Op == plan.UpdateLoadBalancer {
+	if s, is := c.Step.(plan.UpdateLoadBalancer); is {
 		// It exists all the same, so that it can be changed again without a look.
-		e.view.Doubt(c.Step.Key, c.LoadBalancer.Endpoints)
+		e.view.Doubt(s.Frontend.Key, s.LoadBalancer.Endpoints)
 		if !c.hanging {
 			return
 		}
 	}
-	e.unknown[c.task] = c.Step.Backends
+	e.unknown[c.task] = c.Step.Backends()
 	e.wantLook(c.task)
 }
 

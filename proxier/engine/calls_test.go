@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
-	"github.com/hnsproxy/hnsproxy/proxier/plan"
 	"github.com/hnsproxy/hnsproxy/proxier/services"
 )
 
@@ -69,11 +68,11 @@ func TestDarkForOneCall(t *testing.T) {
 	dark := ""
 	for range 100 {
 		for _, c := range b.ready().Calls {
-			key := c.Step.Key.String()
+			key := c.Step.Object()
 			switch {
-			case dark != "" && (c.Step.Op != plan.CreateLoadBalancer || key != dark):
+			case dark != "" && (c.Step.Verb() != hnslb.VerbCreateLoadBalancer || key != dark):
 				t.Fatalf("%s is dark, and %s is begun", dark, callText(c))
-			case c.Step.Op == plan.DeleteLoadBalancer:
+			case c.Step.Verb() == hnslb.VerbDeleteLoadBalancer:
 				if dark = key; len(open) > 0 {
 					t.Fatalf("%s is begun beside %s", callText(c), callText(open[0]))
 				}
@@ -231,8 +230,8 @@ func TestHangingCall(t *testing.T) {
 		b.succeed(b.ready().Calls[1])
 		wantCalls(t, b.ready().Calls)
 		r := b.after(leastPatience)
-		if c := b.one(r, "CreateLoadBalancer 10.96.0.1:80/TCP"); len(c.LoadBalancer.Endpoints) != 1 {
-			t.Errorf("it names %v, want the one that is there", c.LoadBalancer.Endpoints)
+		if c := b.one(r, "CreateLoadBalancer 10.96.0.1:80/TCP"); len(target(c).LoadBalancer.Endpoints) != 1 {
+			t.Errorf("it names %v, want the one that is there", target(c).LoadBalancer.Endpoints)
 		}
 	})
 }

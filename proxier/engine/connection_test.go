@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/proxier/plan"
 )
 
 // TestHNSFound: HNS is told of once, its network whenever it is another one.
@@ -42,8 +43,8 @@ func TestHNSFound(t *testing.T) {
 	wantLook(t, r, &Look{})
 	wantCalls(t, r.Calls)
 	b.answer(r)
-	if c := b.one(b.ready(), "CreateEndpoint 10.244.2.1"); c.Step.Endpoint.Network != "m" {
-		t.Errorf("the endpoint is on network %s", c.Step.Endpoint.Network)
+	if c := b.one(b.ready(), "CreateEndpoint 10.244.2.1"); c.Step.(plan.CreateEndpoint).Endpoint.Network != "m" {
+		t.Errorf("the endpoint is on another network: %v", c.Step)
 	}
 }
 

@@ -299,7 +299,7 @@ func (e *Engine) held(ip netip.Addr) bool {
 		return true
 	}
 	c := e.calls.busy[t]
-	return c != nil && (c.hanging || c.Step.Op == plan.DeleteEndpoint)
+	return c != nil && (c.hanging || c.Step.Verb() == hnslb.VerbDeleteEndpoint)
 }
 
 func (e *Engine) plan(t task) plan.Unit {

@@ -202,7 +202,7 @@ func (b *bench) fail(c Call, err error) { b.Done(Result{Call: c.ID, Err: err}) }
 func (b *bench) apply(c Call) Result {
 	r := Result{Call: c.ID}
 	b.made++
-	switch s := c.Step; s.Op {
+	switch s := c.Step.(type) {
 	case plan.CreateEndpoint:
 		r.Endpoint = s.Endpoint
 		r.Endpoint.ID = hnslb.ID(fmt.Sprintf("e%d", b.made))
@@ -210,14 +210,14 @@ func (b *bench) apply(c Call) Result {
 	case plan.DeleteEndpoint:
 		b.eps = slices.DeleteFunc(b.eps, func(e hnslb.Endpoint) bool { return e.ID == s.ID })
 	case plan.CreateLoadBalancer:
-		r.LoadBalancer = c.LoadBalancer
+		r.LoadBalancer = s.LoadBalancer
 		r.LoadBalancer.ID = hnslb.ID(fmt.Sprintf("lb%d", b.made))
 		b.lbs = append(b.lbs, r.LoadBalancer)
 	case plan.UpdateLoadBalancer:
-		r.LoadBalancer = c.LoadBalancer
+		r.LoadBalancer = s.LoadBalancer
 		for i := range b.lbs {
-			if b.lbs[i].ID == c.LoadBalancer.ID {
-				b.lbs[i] = c.LoadBalancer
+			if b.lbs[i].ID == s.LoadBalancer.ID {
+				b.lbs[i] = s.LoadBalancer
 			}
 		}
 	case plan.DeleteLoadBalancer:
@@ -227,12 +227,17 @@ func (b *bench) apply(c Call) Result {
 }
 
 // callText names a call as the tests compare it.
-func callText(c Call) string {
-	object := c.Step.Key.String()
-	if c.Step.Op == plan.CreateEndpoint || c.Step.Op == plan.DeleteEndpoint {
-		object = c.Step.Endpoint.IPs[0].String()
+func callText(c Call) string { return string(c.Step.Verb()) + " " + c.Step.Object() }
+
+// target is what the load balancer becomes that a call writes.
+func target(c Call) plan.Target {
+	switch s := c.Step.(type) {
+	case plan.CreateLoadBalancer:
+		return s.Target
+	case plan.UpdateLoadBalancer:
+		return s.Target
 	}
-	return string(verbOf(c.Step.Op)) + " " + object
+	return plan.Target{}
 }
 
 func callTexts(calls []Call) []string {

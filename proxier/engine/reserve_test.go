@@ -48,8 +48,8 @@ func TestReservation(t *testing.T) {
 			b.clear()
 			b.clock = deleted.Add(tc.wait)
 			c := b.begun(tc.call)
-			if c.Step.Frontend.Service.Name != "grab" || b.clock.Sub(deleted) != tc.wait {
-				t.Errorf("%s has it after %s", c.Step.Frontend.Service, b.clock.Sub(deleted))
+			if target(c).Frontend.Service.Name != "grab" || b.clock.Sub(deleted) != tc.wait {
+				t.Errorf("%s has it after %s", target(c).Frontend.Service, b.clock.Sub(deleted))
 			}
 		})
 	}

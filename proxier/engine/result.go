@@ -45,14 +45,7 @@ func (e *Engine) Done(r Result) {
 	}
 	e.paced(c)
 	e.close(c)
-	err := r.Err
-	if c.Step.Op == plan.DeleteEndpoint || c.Step.Op == plan.DeleteLoadBalancer {
-		err = gone(err)
-	}
-	if err == nil && c.Step.Op == plan.UpdateLoadBalancer && !sameEndpoints(r.LoadBalancer.Endpoints, c.LoadBalancer.Endpoints) {
-		// HNS is held to its word.
-		err = &hnslb.Error{Verb: hnslb.VerbUpdateLoadBalancer, Object: c.Step.Key.String(), Class: hnslb.Unsupported, Err: ErrModifyLies}
-	}
+	err := verified(c.Step, r)
 	if err == nil {
 		delete(e.unknown, c.task)
 		e.succeeded(c, r)
@@ -62,7 +55,7 @@ func (e *Engine) Done(r Result) {
 	e.resume(c, err)
 	e.settleFreed()
 	e.requeue(c.task)
-	for _, ip := range c.Step.Backends {
+	for _, ip := range c.Step.Backends() {
 		e.requeue(endpointTask(ip)) // it was pinned
 	}
 }
@@ -79,12 +72,19 @@ func (e *Engine) paced(c *Call) {
 	}
 }
 
-// gone makes a success of a deletion that came too late.
-func gone(err error) error {
-	if hnslb.ErrorClass(err) == hnslb.NotFound {
-		return nil
+// verified returns the error of a call, after a look at what HNS says of it.
+func verified(s plan.Step, r Result) error {
+	switch s := s.(type) {
+	case plan.DeleteEndpoint, plan.DeleteLoadBalancer:
+		if hnslb.ErrorClass(r.Err) == hnslb.NotFound {
+			return nil // it came too late
+		}
+	case plan.UpdateLoadBalancer:
+		if r.Err == nil && !sameEndpoints(r.LoadBalancer.Endpoints, s.LoadBalancer.Endpoints) {
+			return &hnslb.Error{Verb: s.Verb(), Object: s.Object(), Class: hnslb.Unsupported, Err: ErrModifyLies}
+		}
 	}
-	return err
+	return r.Err
 }
 
 // sameEndpoints tells whether both name the same endpoints.
@@ -95,15 +95,14 @@ func sameEndpoints(a, b []hnslb.ID) bool {
 
 // succeeded takes a call that succeeded into the view (law 6).
 func (e *Engine) succeeded(c *Call, r Result) {
-	s := c.Step
 	e.touch(c.task, true)
-	if s.Op != plan.CreateEndpoint || !c.unit.task.isFrontend() {
+	if !creates(c.Step) || !c.unit.task.isFrontend() {
 		c.unit.steps++
 	}
-	c.unit.dark = s.Op == plan.DeleteLoadBalancer && e.calls.alone == c.unit
+	c.unit.dark = false
 	e.progress = e.now
 	e.tell(Written{c.task.family()})
-	switch s.Op {
+	switch s := c.Step.(type) {
 	case plan.CreateEndpoint:
 		e.view.PutCreatedEndpoint(s.Endpoint, r.Endpoint)
 		if e.backoff.Err(c.task) != nil {
@@ -118,16 +117,22 @@ func (e *Engine) succeeded(c *Call, r Result) {
 		// The address is free: who wants it as a backend may bring its own endpoint now.
 		e.enqueueUsers(c.task.ip)
 	case plan.DeleteLoadBalancer:
+		c.unit.dark = e.calls.alone == c.unit
 		e.view.RemoveLoadBalancer(s.ID, s.Key)
-	default:
-		if s.Op == plan.UpdateLoadBalancer {
-			e.modify.worked()
-		}
-		if !e.view.PutLoadBalancer(c.LoadBalancer, r.LoadBalancer) {
-			// HNS took it but shows half of it: only a list can tell.
-			e.unknown[c.task] = s.Backends
-			e.looks.wantAll(e.now)
-		}
+	case plan.CreateLoadBalancer:
+		e.written(c.task, s.Target, r.LoadBalancer)
+	case plan.UpdateLoadBalancer:
+		e.modify.worked()
+		e.written(c.task, s.Target, r.LoadBalancer)
+	}
+}
+
+// written takes a load balancer into the view as HNS shows it.
+func (e *Engine) written(t task, want plan.Target, got hnslb.LoadBalancer) {
+	if !e.view.PutLoadBalancer(want.LoadBalancer, got) {
+		// HNS took it but shows half of it: only a list can tell.
+		e.unknown[t] = want.IPs
+		e.looks.wantAll(e.now)
 	}
 }
 
@@ -152,11 +157,11 @@ func (e *Engine) callFailed(c *Call, err error) {
 		// Something we counted on is gone, or something is there that we did not know. One
 		// look is enough: if it is refused again, the audit will do.
 		if first && !unknown {
-			e.unknown[c.task] = c.Step.Backends
+			e.unknown[c.task] = c.Step.Backends()
 			e.looks.wantAll(e.now)
 		}
 	}
-	if c.Step.Op == plan.UpdateLoadBalancer && class == hnslb.Unsupported {
+	if c.Step.Verb() == hnslb.VerbUpdateLoadBalancer && class == hnslb.Unsupported {
 		until := e.modify.failed(e.now)
 		e.tell(ModifyFailed{err, until})
 		e.again[c.task] = true
@@ -178,7 +183,7 @@ func (e *Engine) reportFailure(c *Call, err error) {
 			e.setStatus(f, Failing, desired.Note{Reason: desired.FailureReason(hnslb.ErrorClass(err)), Message: sentence(err) + remedy(err, f.Key)})
 		}
 	}
-	e.tell(LoadBalancerFailed{verbOf(c.Step.Op), c.task.key.Family, kind, err})
+	e.tell(LoadBalancerFailed{c.Step.Verb(), c.task.key.Family, kind, err})
 }
 
 // failed lets an object wait before it is tried again.
@@ -193,7 +198,7 @@ func (e *Engine) failed(t task, err error) {
 // resume lets the unit of a call go on.
 func (e *Engine) resume(c *Call, err error) {
 	u := c.unit
-	if c.Step.Op == plan.CreateEndpoint && u.task.isFrontend() {
+	if creates(c.Step) && u.task.isFrontend() {
 		e.arrived(c.task.ip)
 		return
 	}
@@ -342,20 +347,6 @@ func remedy(err error, key hnslb.FrontendKey) string {
 			"or a leaked reservation may hold it", key.Port)
 	}
 	return "; another load balancer or a listener holds it, or the node ran out of ephemeral ports (enable DSR)"
-}
-
-func verbOf(op plan.Op) hnslb.Verb {
-	switch op {
-	case plan.CreateEndpoint:
-		return hnslb.VerbCreateEndpoint
-	case plan.DeleteEndpoint:
-		return hnslb.VerbDeleteEndpoint
-	case plan.UpdateLoadBalancer:
-		return hnslb.VerbUpdateLoadBalancer
-	case plan.DeleteLoadBalancer:
-		return hnslb.VerbDeleteLoadBalancer
-	}
-	return hnslb.VerbCreateLoadBalancer
 }
 
 func addresses(ips []netip.Addr) string {

@@ -189,7 +189,7 @@ func TestModifyLies(t *testing.T) {
 	}
 	change("10.244.2.1", "10.244.2.2")
 	c := b.begun(update)
-	old := b.lbs[slices.IndexFunc(b.lbs, func(lb hnslb.LoadBalancer) bool { return lb.ID == c.LoadBalancer.ID })]
+	old := b.lbs[slices.IndexFunc(b.lbs, func(lb hnslb.LoadBalancer) bool { return lb.ID == target(c).LoadBalancer.ID })]
 	b.Done(Result{Call: c.ID, LoadBalancer: old})
 	b.clear()
 	lied := b.clock

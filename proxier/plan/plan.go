@@ -13,33 +13,6 @@ import (
 	"github.com/hnsproxy/hnsproxy/proxier/observed"
 )
 
-// Op is what a step does.
-type Op uint8
-
-// The steps, each one call of the driver.
-const (
-	CreateEndpoint Op = iota
-	DeleteEndpoint
-	CreateLoadBalancer
-	UpdateLoadBalancer
-	DeleteLoadBalancer
-)
-
-// Step is one change of HNS.
-type Step struct {
-	Op Op
-	// ID of the object to update or delete.
-	ID hnslb.ID
-	// Endpoint to create; for a deletion only its address.
-	Endpoint hnslb.Endpoint
-	// Key of the load balancer.
-	Key hnslb.FrontendKey
-	// Frontend to create or update.
-	Frontend *desired.Frontend
-	// Backends to name, in order.
-	Backends []netip.Addr
-}
-
 // Unit is what one frontend, or one address, needs. Its steps are carried out in order.
 type Unit struct {
 	Steps []Step
@@ -60,8 +33,15 @@ type Unit struct {
 // between them: after a load balancer was deleted its VIP is dark until it is created
 // (law 8).
 func (u Unit) Adjacent() bool {
-	deletes := slices.ContainsFunc(u.Steps, func(s Step) bool { return s.Op == DeleteLoadBalancer })
-	return deletes && slices.ContainsFunc(u.Steps, func(s Step) bool { return s.Op == CreateLoadBalancer })
+	return has[DeleteLoadBalancer](u.Steps) && has[CreateLoadBalancer](u.Steps)
+}
+
+// has tells whether one of the steps is of type S.
+func has[S Step](steps []Step) bool {
+	return slices.ContainsFunc(steps, func(s Step) bool {
+		_, is := s.(S)
+		return is
+	})
 }
 
 // Input is what plans are made from. Nothing of it is changed.
@@ -82,7 +62,7 @@ type Input struct {
 func Frontend(in Input, key hnslb.FrontendKey) Unit {
 	var u Unit
 	for _, twin := range in.View.Surplus(key) {
-		u.Steps = append(u.Steps, Step{Op: DeleteLoadBalancer, ID: twin.ID, Key: key})
+		u.Steps = append(u.Steps, DeleteLoadBalancer{twin.ID, key})
 	}
 	f, lb := in.State.Frontend(key), in.View.LoadBalancer(key)
 	switch {
@@ -93,7 +73,7 @@ func Frontend(in Input, key hnslb.FrontendKey) Unit {
 		}
 	case !f.Programmable():
 		if lb != nil {
-			u.Steps = append(u.Steps, Step{Op: DeleteLoadBalancer, ID: lb.ID, Key: key})
+			u.Steps = append(u.Steps, DeleteLoadBalancer{lb.ID, key})
 		}
 	default:
 		u.program(in, f, lb)
@@ -121,31 +101,35 @@ func (u *Unit) program(in Input, f *desired.Frontend, lb *observed.LoadBalancer)
 		// Never an empty list (law 12), and never the endpoints of yesterday: their
 		// addresses may be other pods' by now. What is unknown will be known in a moment.
 		if lb != nil && (in.Unknown == nil || !slices.ContainsFunc(u.Held, in.Unknown)) {
-			u.Steps = append(u.Steps, Step{Op: DeleteLoadBalancer, ID: lb.ID, Key: f.Key})
+			u.Steps = append(u.Steps, DeleteLoadBalancer{lb.ID, f.Key})
 		}
 		return
 	}
-	u.write(in, lb, present, Step{Op: CreateLoadBalancer, Key: f.Key, Frontend: f, Backends: backends})
+	u.write(in, lb, present, Target{f, backends, f.LoadBalancer()})
 }
 
 // write plans the load balancer of a frontend, in place of the one that HNS has, if any. present
 // are those of its endpoints that HNS has.
-func (u *Unit) write(in Input, lb *observed.LoadBalancer, present []*observed.Endpoint, step Step) {
-	f := step.Frontend
-	if lb == nil {
-		u.Steps = append(u.Steps, step)
+func (u *Unit) write(in Input, lb *observed.LoadBalancer, present []*observed.Endpoint, t Target) {
+	f, match := t.Frontend, observed.Different
+	if lb != nil {
+		match = in.View.Match(lb, t.LoadBalancer, present)
+	}
+	if match == observed.Equal && len(present) == len(t.IPs) {
 		return
 	}
-	match := in.View.Match(lb, f.LoadBalancer(), present)
-	if match == observed.Equal && len(present) == len(step.Backends) {
-		return
+	for _, e := range present {
+		t.LoadBalancer.Endpoints = append(t.LoadBalancer.Endpoints, e.ID)
 	}
-	if match != observed.Different && in.Modify && !strands(f, lb, present) {
-		step.Op, step.ID = UpdateLoadBalancer, lb.ID
-		u.Steps = append(u.Steps, step)
-		return
+	switch {
+	case lb == nil:
+		u.Steps = append(u.Steps, CreateLoadBalancer{t})
+	case match != observed.Different && in.Modify && !strands(f, lb, present):
+		t.LoadBalancer.ID = lb.ID
+		u.Steps = append(u.Steps, UpdateLoadBalancer{t})
+	default:
+		u.Steps = append(u.Steps, DeleteLoadBalancer{lb.ID, f.Key}, CreateLoadBalancer{t})
 	}
-	u.Steps = append(u.Steps, Step{Op: DeleteLoadBalancer, ID: lb.ID, Key: f.Key}, step)
 }
 
 // strands tells whether a change in place would leave UDP flows on an endpoint or a port that
@@ -231,7 +215,7 @@ func (u *Unit) need(in Input, ip netip.Addr, role desired.Role) (e *observed.End
 	if role == desired.AsVIP {
 		want = in.Env.VIPEndpoint
 	}
-	u.Steps = append(u.Steps, Step{Op: CreateEndpoint, Endpoint: want(ip)})
+	u.Steps = append(u.Steps, CreateEndpoint{want(ip)})
 	return nil, true
 }
 
@@ -266,14 +250,10 @@ func Endpoint(in Input, ip netip.Addr) Unit {
 			continue
 		}
 		if !e.InUse() {
-			u.Steps = append(u.Steps, deleteEndpoint(e))
+			u.Steps = append(u.Steps, DeleteEndpoint{e.ID, e.IP})
 		}
 	}
 	return u
-}
-
-func deleteEndpoint(e *observed.Endpoint) Step {
-	return Step{Op: DeleteEndpoint, ID: e.ID, Endpoint: hnslb.Endpoint{IPs: []netip.Addr{e.IP}}}
 }
 
 func keep(in Input, e *observed.Endpoint, role desired.Role) bool {
@@ -296,11 +276,11 @@ func SourceVIP(in Input) Unit {
 	switch {
 	case e == nil:
 	case e.SourceVIP && e.ProviderAddress.IsValid() && !in.View.ShowsProvider(e, want.ProviderAddress) && !e.InUse():
-		u.Steps = append(u.Steps, deleteEndpoint(e))
+		u.Steps = append(u.Steps, DeleteEndpoint{e.ID, e.IP})
 	case !e.Ours || len(u.Steps) < len(in.View.At(e.IP)):
 		return u
 	}
-	u.Steps = append(u.Steps, Step{Op: CreateEndpoint, Endpoint: want})
+	u.Steps = append(u.Steps, CreateEndpoint{want})
 	return u
 }
 
@@ -309,7 +289,7 @@ func HalfMade(in Input, id hnslb.ID) Unit {
 	if !slices.Contains(in.View.HalfMade(), id) {
 		return Unit{}
 	}
-	return Unit{Steps: []Step{{Op: DeleteLoadBalancer, ID: id}}}
+	return Unit{Steps: []Step{DeleteLoadBalancer{ID: id}}}
 }
 
 // Settled tells whether a unit has nothing to do, and nothing to say but what was said.

@@ -191,6 +191,18 @@ func addrText(a netip.Addr) string {
 }
 
 func stepDocument(s plan.Step) planStep {
-	words := strings.SplitN(s.String(), " ", 4) // "create endpoint 10.244.2.7 ..."
-	return planStep{Op: words[0], Object: words[1], Name: words[2], Backends: s.Backends, Text: s.String()}
+	d := planStep{Name: s.Object(), Backends: s.Backends(), Text: s.String()}
+	switch s.(type) {
+	case plan.CreateEndpoint:
+		d.Op, d.Object = "create", "endpoint"
+	case plan.DeleteEndpoint:
+		d.Op, d.Object = "delete", "endpoint"
+	case plan.CreateLoadBalancer:
+		d.Op, d.Object = "create", "loadbalancer"
+	case plan.UpdateLoadBalancer:
+		d.Op, d.Object = "update", "loadbalancer"
+	case plan.DeleteLoadBalancer:
+		d.Op, d.Object = "delete", "loadbalancer"
+	}
+	return d
 }

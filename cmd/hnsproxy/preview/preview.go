@@ -137,7 +137,7 @@ func (m *maker) round() bool {
 func (m *maker) note(key hnslb.FrontendKey, u plan.Unit) {
 	action := Action("")
 	for _, s := range u.Steps {
-		switch s.Op {
+		switch s.(type) {
 		case plan.UpdateLoadBalancer:
 			action = Update
 		case plan.DeleteLoadBalancer:
@@ -158,9 +158,9 @@ func (m *maker) do(u plan.Unit) {
 	view := m.in.View
 	for _, s := range u.Steps {
 		id := hnslb.NewID(fmt.Sprintf("step-%d", len(m.steps)+1))
-		switch s.Op {
+		switch s := s.(type) {
 		case plan.CreateEndpoint:
-			if view.Endpoint(s.Endpoint.IPs[0]) != nil {
+			if view.Endpoint(s.IP()) != nil {
 				continue // made for another frontend
 			}
 			e := s.Endpoint
@@ -170,20 +170,25 @@ func (m *maker) do(u plan.Unit) {
 			view.RemoveEndpoint(s.ID)
 		case plan.DeleteLoadBalancer:
 			view.RemoveLoadBalancer(s.ID, s.Key)
-		case plan.CreateLoadBalancer, plan.UpdateLoadBalancer:
-			lb := s.Frontend.LoadBalancer()
-			if lb.ID = s.ID; lb.ID == "" {
-				lb.ID = id
-			}
-			for _, ip := range s.Backends {
-				if e := view.Endpoint(ip); e != nil {
-					lb.Endpoints = append(lb.Endpoints, e.ID)
-				}
-			}
-			view.PutLoadBalancer(lb, lb)
+		case plan.CreateLoadBalancer:
+			m.put(s.Target, id)
+		case plan.UpdateLoadBalancer:
+			m.put(s.Target, s.LoadBalancer.ID)
 		}
 		m.steps = append(m.steps, s)
 	}
+}
+
+// put takes a load balancer for written, with the endpoints that were made for it.
+func (m *maker) put(t plan.Target, id hnslb.ID) {
+	lb := t.LoadBalancer
+	lb.ID, lb.Endpoints = id, nil
+	for _, ip := range t.IPs {
+		if e := m.in.View.Endpoint(ip); e != nil {
+			lb.Endpoints = append(lb.Endpoints, e.ID)
+		}
+	}
+	m.in.View.PutLoadBalancer(lb, lb)
 }
 
 // frontends says of each frontend what became of it.

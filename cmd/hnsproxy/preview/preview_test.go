@@ -89,7 +89,7 @@ func (h *host) carryOut(t tester, in preview.Input, p preview.Preview) {
 
 // do makes the call of one step.
 func (h *host) do(t tester, view *observed.View, s plan.Step) error {
-	switch s.Op {
+	switch s := s.(type) {
 	case plan.CreateEndpoint:
 		e, err := h.CreateEndpoint(t.Context(), s.Endpoint)
 		view.PutCreatedEndpoint(s.Endpoint, e)
@@ -100,15 +100,20 @@ func (h *host) do(t tester, view *observed.View, s plan.Step) error {
 	case plan.DeleteLoadBalancer:
 		view.RemoveLoadBalancer(s.ID, s.Key)
 		return h.DeleteLoadBalancer(t.Context(), s.ID)
+	case plan.CreateLoadBalancer:
+		return h.write(t, view, s.Target, h.CreateLoadBalancer)
+	case plan.UpdateLoadBalancer:
+		return h.write(t, view, s.Target, h.UpdateLoadBalancer)
 	}
-	lb := s.Frontend.LoadBalancer()
-	lb.ID = s.ID
-	for _, ip := range s.Backends {
+	return fmt.Errorf("unknown step %T", s)
+}
+
+// write writes a load balancer, with the endpoints that the steps before have made.
+func (h *host) write(t tester, view *observed.View, s plan.Target, write func(context.Context, hnslb.LoadBalancer) (hnslb.LoadBalancer, error)) error {
+	lb := s.LoadBalancer
+	lb.Endpoints = nil
+	for _, ip := range s.IPs {
 		lb.Endpoints = append(lb.Endpoints, view.Endpoint(ip).ID)
-	}
-	write := h.CreateLoadBalancer
-	if s.Op == plan.UpdateLoadBalancer {
-		write = h.UpdateLoadBalancer
 	}
 	held, err := write(t.Context(), lb)
 	view.PutLoadBalancer(lb, held)
@@ -379,17 +384,11 @@ func likeTheProxy(t *testing.T, rt *rapid.T, h *host, p emulator.Profile, c clus
 	}
 	writes := map[hnslb.Verb]int{}
 	for _, s := range made.Steps {
-		writes[verbs[s.Op]]++
+		writes[s.Verb()]++
 	}
 	for v, n := range h.Counts() {
 		if v.IsWrite() && writes[v] != n {
 			rt.Fatalf("the proxy made %d calls of %s, the preview has %d steps:\n%s", n, v, writes[v], strings.Join(steps(made), "\n"))
 		}
 	}
-}
-
-var verbs = map[plan.Op]hnslb.Verb{
-	plan.CreateEndpoint: hnslb.VerbCreateEndpoint, plan.DeleteEndpoint: hnslb.VerbDeleteEndpoint,
-	plan.CreateLoadBalancer: hnslb.VerbCreateLoadBalancer, plan.UpdateLoadBalancer: hnslb.VerbUpdateLoadBalancer,
-	plan.DeleteLoadBalancer: hnslb.VerbDeleteLoadBalancer,
 }
