@@ -4,7 +4,7 @@
 package proxier_test
 
 import (
-	"strings"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -31,30 +31,28 @@ func TestLastSyncCatchesUp(t *testing.T) {
 		w.hns.LoseAnswers(hnslb.VerbDeleteEndpoint, 1)
 		w.do(action{Kind: "slice", Backends: []backend{{Host: 11}}})
 		quiet()
-		times := map[string]float64{}
-		families, err := w.registry.Gather()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, f := range families {
-			if name, ok := strings.CutPrefix(f.GetName(), "kubeproxy_sync_proxy_rules_last_"); ok {
-				times[name] = valueOf(f, "IPv4")
-			}
-		}
-		asked, done := times["queued_timestamp_seconds"], times["timestamp_seconds"]
+		asked := w.metric("kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds", "IPv4")
+		done := w.metric("kubeproxy_sync_proxy_rules_last_timestamp_seconds", "IPv4")
 		if asked == 0 || done < asked {
 			t.Errorf("last sync at %f, asked for at %f", done, asked)
 		}
 	})
 }
 
-func valueOf(f *dto.MetricFamily, family string) float64 {
-	for _, m := range f.GetMetric() {
-		for _, l := range m.GetLabel() {
-			if l.GetValue() == family {
-				return m.GetGauge().GetValue()
+// metric returns a gauge or counter of the proxy that runs, by one of its labels.
+func (w *world) metric(name, label string) float64 {
+	w.t.Helper()
+	families, err := w.registry.Gather()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if f.GetName() == name && slices.ContainsFunc(m.GetLabel(), func(l *dto.LabelPair) bool { return l.GetValue() == label }) {
+				return m.GetGauge().GetValue() + m.GetCounter().GetValue()
 			}
 		}
 	}
+	w.t.Fatalf("no metric %s of %s", name, label)
 	return 0
 }

@@ -43,6 +43,8 @@ type world struct {
 	clock   pausingClock
 	// registry has the metrics of the proxy that runs.
 	registry *prometheus.Registry
+	// logger is that of the next proxy; the zero one is silent.
+	logger klog.Logger
 
 	services map[int]*corev1.Service
 	slices   map[string]*discoveryv1.EndpointSlice
@@ -120,7 +122,7 @@ func (w *world) start() {
 		Driver: w.keeper, Network: "pods", Options: options,
 		Node:        services.Node{Name: "this", IPs: []netip.Addr{netip.MustParseAddr("10.0.0.4")}},
 		AuditPeriod: w.audit, Gather: 50 * time.Millisecond,
-		Metrics: metrics.New(w.registry), Logger: klog.Logger{}, Clock: &w.clock,
+		Metrics: metrics.New(w.registry), Logger: w.logger, Clock: &w.clock,
 	})
 	if err != nil {
 		w.t.Fatal(err)

@@ -4,6 +4,7 @@
 package engine
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -57,6 +58,43 @@ func TestLooksForALocalEndpoint(t *testing.T) {
 				t.Errorf("lists %v, want up to %d; calls %v, want %v", b.looks, tc.looks, b.log, tc.calls)
 			}
 		})
+	}
+}
+
+// TestLooksFromTheEndOfAList: where lists take long, HNS rests as long between two of them as
+// if they took no time, and the others are written meanwhile.
+func TestLooksFromTheEndOfAList(t *testing.T) {
+	const takes = 5 * time.Second
+	b := atRest(t)
+	b.SetServices([]services.Input{service("a", "10.96.0.1", "10.244.1.1/pod")})
+	var rests []time.Duration
+	ended := b.clock
+	for i := range 8 {
+		r := b.ready()
+		for range 100 {
+			if r.Look != nil {
+				break
+			}
+			b.answer(r)
+			r = b.after(max(r.Wake.Sub(b.clock), time.Millisecond))
+		}
+		wantLook(t, r, &Look{EndpointsOnly: true})
+		rests = append(rests, b.clock.Sub(ended))
+		b.SetServices([]services.Input{service("b", fmt.Sprintf("10.96.1.%d", i), "10.244.2.1")})
+		before := len(b.log)
+		for range 10 {
+			b.answer(Ready{Calls: b.ready().Calls})
+		}
+		if len(b.log) == before {
+			t.Errorf("list %d: a change waits for it", i)
+		}
+		b.after(takes)
+		b.list(r.Look)
+		ended = b.clock
+	}
+	s := time.Second
+	if diff := cmp.Diff([]time.Duration{0, takes, takes, takes, takes, takes, 8 * s, 10 * s}, rests); diff != "" {
+		t.Errorf("rests between lists (-want +got):\n%s", diff)
 	}
 }
 
