@@ -5,10 +5,10 @@ package engine
 
 import (
 	"fmt"
-	"slices"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/proxier/services"
 )
@@ -49,23 +49,27 @@ func TestAuditInPieces(t *testing.T) {
 	b.Audit()
 	b.answer(b.ready())
 	b.list(b.ready().Look)
-	const least = count * (backends + 1) / piece
-	steps, pending := 0, 0
-	for more := true; more; steps++ {
-		changed := steps%10 == 0
-		if changed {
+	taking, checking, pending := 0, 0, 0
+	for step := 0; b.Engine.looks.merge != nil || len(b.Engine.looks.check) > 0; step++ {
+		if b.Engine.looks.merge != nil {
+			taking++
+		} else {
+			checking++
+		}
+		var want []string
+		if step%10 == 0 {
 			pending++
-			name, vip := fmt.Sprint("new", pending), fmt.Sprintf("10.97.0.%d", pending)
-			b.SetServices([]services.Input{service(name, vip, "11.0.0.1")})
+			vip := fmt.Sprintf("10.97.0.%d", pending)
+			b.SetServices([]services.Input{service(fmt.Sprint("new", pending), vip, "11.0.0.1")})
+			want = append(want, "CreateLoadBalancer "+vip+":80/TCP")
 		}
 		r := b.Ready(b.clock)
-		more = r.More
-		if begun := callTexts(r.Calls); changed && !slices.Equal(begun, []string{fmt.Sprintf("CreateLoadBalancer 10.97.0.%d:80/TCP", pending)}) {
-			t.Fatalf("step %d: a change came, and these were begun: %v", steps, begun)
+		if diff := cmp.Diff(want, callTexts(r.Calls)); diff != "" {
+			t.Fatalf("step %d: calls (-want +got):\n%s", step, diff)
 		}
 		b.answer(r)
 	}
-	if steps < least {
-		t.Errorf("%d objects were taken in in %d steps, want %d at least", len(b.eps)+len(b.lbs), steps, least)
+	if least := count * (backends + 1) / piece; taking < least || checking < count/pieceCheck {
+		t.Errorf("taken in in %d steps and checked in %d, want %d and %d at least", taking, checking, least, count/pieceCheck)
 	}
 }
