@@ -271,6 +271,15 @@ func TestUnexcused(t *testing.T) {
 		d.watch(s)
 	}
 	after := func(s time.Duration) { <-time.After(s * time.Second) }
+	// gap is dark from 10 s to 15 s.
+	gap := func(d *darkness) {
+		serve(d, "r1")
+		after(10)
+		serve(d)
+		after(5)
+		serve(d, "r2")
+		after(5)
+	}
 	for _, tc := range []struct {
 		name    string
 		shadow  span // seconds from the start, in the nanoseconds of its times
@@ -279,15 +288,7 @@ func TestUnexcused(t *testing.T) {
 		history func(*darkness)
 	}{
 		{name: "served", history: func(d *darkness) { serve(d, "r1"); after(20) }},
-		{name: "dark", want: "10.96.0.10:80/TCP was dark for 5s without need, first +10s to +15s",
-			history: func(d *darkness) {
-				serve(d, "r1")
-				after(10)
-				serve(d)
-				after(5)
-				serve(d, "r2")
-				after(5)
-			}},
+		{name: "dark", want: "10.96.0.10:80/TCP was dark for 5s without need, first +10s to +15s", history: gap},
 		{name: "dark to the end", want: "10.96.0.10:80/TCP was dark for 5s without need, first +15s to +20s",
 			history: func(d *darkness) { serve(d, "r1"); after(15); serve(d); after(5) }},
 		{name: "never served", want: "10.96.0.10:80/TCP was dark for 19s without need, first +1s to +20s",
@@ -300,44 +301,12 @@ func TestUnexcused(t *testing.T) {
 				serve(d)
 			}
 		}},
-		{name: "under a fault", shadow: span{from: time.Unix(0, 9), to: time.Unix(0, 16)},
-			history: func(d *darkness) {
-				serve(d, "r1")
-				after(10)
-				serve(d)
-				after(5)
-				serve(d, "r2")
-				after(5)
-			}},
+		{name: "under a fault", shadow: span{from: time.Unix(0, 9), to: time.Unix(0, 16)}, history: gap},
 		{name: "longer than a fault", shadow: span{from: time.Unix(0, 9), to: time.Unix(0, 12)},
-			want: "10.96.0.10:80/TCP was dark for 3s without need, first +12s to +15s",
-			history: func(d *darkness) {
-				serve(d, "r1")
-				after(10)
-				serve(d)
-				after(5)
-				serve(d, "r2")
-				after(5)
-			}},
-		{name: "under a fault of its own", shadow: span{from: time.Unix(0, 9), to: time.Unix(0, 16)}, of: []string{"10.96.0.10:80/TCP"},
-			history: func(d *darkness) {
-				serve(d, "r1")
-				after(10)
-				serve(d)
-				after(5)
-				serve(d, "r2")
-				after(5)
-			}},
+			want: "10.96.0.10:80/TCP was dark for 3s without need, first +12s to +15s", history: gap},
+		{name: "under a fault of its own", shadow: span{from: time.Unix(0, 9), to: time.Unix(0, 16)}, of: []string{"10.96.0.10:80/TCP"}, history: gap},
 		{name: "under a fault of another", shadow: span{from: time.Unix(0, 9), to: time.Unix(0, 16)}, of: []string{"10.96.0.11:80/TCP"},
-			want: "10.96.0.10:80/TCP was dark for 5s without need, first +10s to +15s",
-			history: func(d *darkness) {
-				serve(d, "r1")
-				after(10)
-				serve(d)
-				after(5)
-				serve(d, "r2")
-				after(5)
-			}},
+			want: "10.96.0.10:80/TCP was dark for 5s without need, first +10s to +15s", history: gap},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			boot, d := time.Now(), newDarkness()

@@ -45,6 +45,7 @@ func adopted(t *testing.T, count, backends int) *bench {
 // meanwhile does not wait for the rest.
 func TestAuditInPieces(t *testing.T) {
 	const count, backends = 1000, 15
+	const taken, checked = 512, 64 // objects in one step
 	b := adopted(t, count, backends)
 	b.Audit()
 	b.answer(b.ready())
@@ -69,7 +70,7 @@ func TestAuditInPieces(t *testing.T) {
 		}
 		b.answer(r)
 	}
-	if least := count * (backends + 1) / piece; taking < least || checking < count/pieceCheck {
-		t.Errorf("taken in in %d steps and checked in %d, want %d and %d at least", taking, checking, least, count/pieceCheck)
+	if least := count * (backends + 1) / taken; taking < least || checking < count/checked {
+		t.Errorf("taken in in %d steps and checked in %d, want %d and %d at least", taking, checking, least, count/checked)
 	}
 }
