@@ -18,6 +18,7 @@
 // and no VIP with a usable backend was dark for longer than the faults forced.
 //
 // What can happen stands in two tables, one entry for each: changes_test.go has what happens
-// to every cluster, faults_test.go what should not. An entry that is off names in one line
-// what the proxy does not survive yet; testdata/open has a short script for each.
+// to every cluster, faults_test.go what should not. An entry that is off says in one line why
+// no end of it can be judged. testdata has short scripts of what once went wrong; each must end
+// well.
 package chaos
