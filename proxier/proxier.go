@@ -70,6 +70,8 @@ type Proxier struct {
 	events  *events.Reporter
 	wakeup  chan struct{}
 	answers chan func(*engine.Engine)
+	// questions bounds what HNS does not answer.
+	questions *questions
 
 	mu       sync.Mutex
 	requests []func(*engine.Engine)
@@ -116,6 +118,8 @@ func New(cfg Config) (*Proxier, error) {
 		table:   newTable(),
 		wakeup:  make(chan struct{}, 1),
 		answers: make(chan func(*engine.Engine)),
+
+		questions: &questions{hns: cfg.Driver, network: cfg.Network},
 	}
 	p.events = events.New(events.Config{Send: cfg.Tell, Delayed: cfg.Metrics.EventsDelayed, Logger: cfg.Logger, Clock: cfg.Clock})
 	return p, nil
@@ -267,6 +271,7 @@ func (p *Proxier) HNSChanged(c hnslb.Change) {
 	if c == hnslb.NetworksChanged {
 		p.request((*engine.Engine).CheckNetwork)
 	} else {
+		p.questions.forget()
 		p.request((*engine.Engine).ServiceChanged)
 	}
 }
