@@ -38,7 +38,8 @@ type Config struct {
 	// CallTimeout is how long a call of HNS may take before its object counts as stuck; 0
 	// for 30 s.
 	CallTimeout time.Duration
-	// Share is the part of its time that HNS may be kept busy with writes; 0 for all of it.
+	// Share is the part of its time that HNS may be kept busy with writes (--hns-share); 0 for
+	// all of it.
 	Share float64
 	// Metrics may not be nil.
 	Metrics *metrics.Metrics

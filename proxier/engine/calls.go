@@ -80,8 +80,10 @@ type calls struct {
 	// pace is how long calls take of late; stuck counts those that hang since one returned.
 	pace  time.Duration
 	stuck int
-	// notBefore is when the next call may begin, by Config.Share.
-	notBefore time.Time
+	// rest is for how long HNS is owed to others for calls that ended, by Config.Share: the last
+	// one at ended. It begins when no call is under way, and notBefore is its end.
+	rest             time.Duration
+	ended, notBefore time.Time
 }
 
 func newCalls() calls {
@@ -153,11 +155,8 @@ func (c *calls) orphan() {
 func (e *Engine) issue() []Call {
 	var out []Call
 	c := &e.calls
-	if !c.notBefore.IsZero() {
-		if e.now.Before(c.notBefore) {
-			return nil
-		}
-		c.notBefore = time.Time{}
+	if c.rests(e.now) {
+		return nil
 	}
 	for e.trusted() && !e.recomputing && c.running() < width {
 		call := e.nextCall()
@@ -167,6 +166,24 @@ func (e *Engine) issue() []Call {
 		out = append(out, *call)
 	}
 	return out
+}
+
+// rests tells whether HNS is left to others. A VIP that is dark does not wait for that.
+func (c *calls) rests(now time.Time) bool {
+	if c.alone != nil && c.alone.dark {
+		return false
+	}
+	if c.rest > 0 {
+		if c.running() > 0 {
+			return true
+		}
+		c.notBefore, c.rest = c.ended.Add(c.rest), 0
+	}
+	if now.Before(c.notBefore) {
+		return true
+	}
+	c.notBefore = time.Time{}
+	return false
 }
 
 // nextCall returns the next call to begin, nil for none now.

@@ -64,12 +64,13 @@ func (e *Engine) Done(r Result) {
 func (e *Engine) paced(c *Call) {
 	took := e.now.Sub(c.began)
 	e.calls.stuck = 0
-	if !c.hanging {
-		e.calls.pace += (took - e.calls.pace) / 8
+	if c.hanging {
+		return // HNS did other things meanwhile
 	}
-	if e.cfg.Share < 1 {
-		e.calls.notBefore = e.now.Add(time.Duration(float64(took) * (1 - e.cfg.Share) / e.cfg.Share))
-	}
+	e.calls.pace += (took - e.calls.pace) / 8
+	busy := min(took, e.now.Sub(e.calls.ended)) // before, HNS was busy with the other call
+	e.calls.ended = e.now
+	e.calls.rest += time.Duration(float64(busy) * (1 - e.cfg.Share) / e.cfg.Share)
 }
 
 // verified returns the error of a call, after a look at what HNS says of it.

@@ -27,11 +27,11 @@ import (
 // told is a Reporter that runs, and what it told: "<time> <type> <Service> <reason>: <message>".
 type told struct {
 	*events.Reporter
-	t       *testing.T
-	start   time.Time
-	mu      sync.Mutex // guards all below; the test holds it but for the time that it lets pass
-	sent    []string
-	uids    []types.UID
+	t     *testing.T
+	start time.Time
+	mu    sync.Mutex // guards all below; the test holds it but for the time that it lets pass
+	sent  []string
+	uids  []types.UID
 	// logged are the Services of the lines logged, loggedAt the times of all lines, summaries
 	// the lines about what waits.
 	logged    []string
