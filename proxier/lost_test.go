@@ -4,6 +4,7 @@
 package proxier_test
 
 import (
+	"net/netip"
 	"runtime"
 	"strings"
 	"sync"
@@ -13,6 +14,10 @@ import (
 
 	"github.com/go-logr/logr/funcr"
 	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
@@ -206,4 +211,74 @@ func TestAskedAgainAfterRestart(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestEndpointTrouble: an endpoint whose call does not return, and one that HNS refuses, are told
+// in one Event on the Service that uses it.
+func TestEndpointTrouble(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		spoil func(*emulator.Emulator)
+		want  string
+	}{
+		{"creation hangs", func(e *emulator.Emulator) { e.HangOn("10.244.2.5") }, "CreateEndpoint endpoint 10.244.2.5: timeout: the call has not returned"},
+		{"creation refused", func(e *emulator.Emulator) { e.Refuse("10.244.2.5", hnslb.ResultInvalidIP) }, "CreateEndpoint 10.244.2.5: invalid"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				hns := emulator.New(emulator.Config{Profile: emulator.WS2022()})
+				if _, err := hns.AddNetwork(emulator.NetworkSpec{Name: "pods", ManagementIP: netip.MustParseAddr("10.0.0.4"),
+					Subnets: []netip.Prefix{netip.MustParsePrefix("10.244.1.0/24")}}); err != nil {
+					t.Fatal(err)
+				}
+				tc.spoil(hns)
+				p, w := watched(t, hns)
+				c := newService("web", "10.96.0.5")
+				if _, err := p.Store().SetService(c); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := p.Store().SetSlice(nil, newSlice("web", "10.244.2.4", "10.244.2.5")); err != nil {
+					t.Fatal(err)
+				}
+				stop := proxiertest.Start(p.Run)
+				pass(time.Hour)
+				synctest.Wait()
+				w.mu.Lock()
+				told := w.events
+				w.mu.Unlock()
+				if len(told) != 1 || !strings.Contains(told[0].Message, tc.want) || told[0].Service.Name != "web" || !told[0].Warning {
+					t.Errorf("told %+v, want one Event with %q", told, tc.want)
+				}
+				hns.ClearFaults()
+				hns.ReleaseHung()
+				pass(2 * time.Minute)
+				if counts := p.Table().Counts(); counts[proxier.Programmed] != 1 {
+					t.Errorf("after the trouble: %v", counts)
+				}
+				if err := stop(); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+func newService(name, vip string) *corev1.Service {
+	return &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name, UID: types.UID(name)},
+		Spec: corev1.ServiceSpec{
+			Type: corev1.ServiceTypeClusterIP, ClusterIP: vip, ClusterIPs: []string{vip}, IPFamilies: []corev1.IPFamily{corev1.IPv4Protocol},
+			Ports: []corev1.ServicePort{{Port: 80, Protocol: corev1.ProtocolTCP}},
+		},
+	}
+}
+
+func newSlice(service string, ips ...string) *discoveryv1.EndpointSlice {
+	port, protocol, name := int32(8080), corev1.ProtocolTCP, ""
+	return &discoveryv1.EndpointSlice{
+		ObjectMeta:  metav1.ObjectMeta{Namespace: "default", Name: service, Labels: map[string]string{discoveryv1.LabelServiceName: service}},
+		AddressType: discoveryv1.AddressTypeIPv4,
+		Ports:       []discoveryv1.EndpointPort{{Name: &name, Port: &port, Protocol: &protocol}},
+		Endpoints:   []discoveryv1.Endpoint{{Addresses: ips[:1]}, {Addresses: ips[1:]}},
+	}
 }

@@ -421,11 +421,19 @@ func (e *Engine) noticeHanging() {
 		case call.hanging && !call.told && e.cfg.CallTimeout > 0 && took >= e.cfg.CallTimeout:
 			call.told = true
 			e.tell(Hanging{call.task.String(), call.Step.Verb(), took})
-			e.reportFailure(call, &hnslb.Error{Verb: call.Step.Verb(), Object: call.task.String(), Class: hnslb.Timeout, Err: errNoAnswer})
+			e.reportFailure(call, call.unanswered())
+			if call.task.ip.IsValid() {
+				e.enqueueUsers(call.task.ip) // they say that they lack it
+			}
 		}
 	}
 	e.hns.noticeHanging(e)
 	e.noticeHangingLook()
+}
+
+// unanswered is the error of a call that has not returned for long.
+func (c *Call) unanswered() error {
+	return &hnslb.Error{Verb: c.Step.Verb(), Object: c.task.String(), Class: hnslb.Timeout, Err: errNoAnswer}
 }
 
 // hang gives the place of a call to others. Whether it takes effect is unknown; it may yet.

@@ -295,7 +295,9 @@ func (e *Engine) verdict(f *desired.Frontend, u plan.Unit) (FrontendState, desir
 func (e *Engine) heldVerdict(held []netip.Addr) (FrontendState, desired.Note) {
 	var why []string
 	for _, ip := range held {
-		if err := e.backoff.Err(endpointTask(ip)); err != nil {
+		if c := e.calls.busy[endpointTask(ip)]; c != nil && c.told {
+			why = append(why, sentence(c.unanswered()))
+		} else if err := e.backoff.Err(endpointTask(ip)); err != nil {
 			why = append(why, sentence(err))
 		}
 	}
