@@ -168,24 +168,6 @@ func (e *Engine) issue() []Call {
 	return out
 }
 
-// rests tells whether HNS is left to others. A VIP that is dark does not wait for that.
-func (c *calls) rests(now time.Time) bool {
-	if c.alone != nil && c.alone.dark {
-		return false
-	}
-	if c.rest > 0 {
-		if c.running() > 0 {
-			return true
-		}
-		c.notBefore, c.rest = c.ended.Add(c.rest), 0
-	}
-	if now.Before(c.notBefore) {
-		return true
-	}
-	c.notBefore = time.Time{}
-	return false
-}
-
 // nextCall returns the next call to begin, nil for none now.
 func (e *Engine) nextCall() *Call {
 	c := &e.calls

@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/proxier/desired"
@@ -58,19 +57,6 @@ func (e *Engine) Done(r Result) {
 	for _, ip := range c.Step.Backends() {
 		e.requeue(endpointTask(ip)) // it was pinned
 	}
-}
-
-// paced learns how long calls take, and gives others their share of HNS.
-func (e *Engine) paced(c *Call) {
-	took := e.now.Sub(c.began)
-	e.calls.stuck = 0
-	if c.hanging {
-		return // HNS did other things meanwhile
-	}
-	e.calls.pace += (took - e.calls.pace) / 8
-	busy := min(took, e.now.Sub(e.calls.ended)) // before, HNS was busy with the other call
-	e.calls.ended = e.now
-	e.calls.rest += time.Duration(float64(busy) * (1 - e.cfg.Share) / e.cfg.Share)
 }
 
 // verified returns the error of a call, after a look at what HNS says of it.
