@@ -147,3 +147,27 @@ func follow(hns *emulator.Emulator, proxy *proxier.Proxier) (stop func()) {
 		running.Wait()
 	}
 }
+
+// TestShareOfHNS: writes take the part of HNS's time that they may have, and no more.
+func TestShareOfHNS(t *testing.T) {
+	for _, share := range []float64{0.05, 0.25, 0.5, 1} {
+		synctest.Test(t, func(t *testing.T) {
+			hns := newHNS(t, emulator.WS2022(), emulator.WS2022Latency())
+			n := start(t, hns, newCluster(1000, 10), usual, func(cfg *proxier.Config) { cfg.Share = share })
+			n.run()
+			defer n.stop()
+			<-time.After(time.Second)
+			before := hns.WriteTime()
+			const d = 20 * time.Second
+			<-time.After(d)
+			busy := (hns.WriteTime() - before).Seconds() / d.Seconds()
+			t.Logf("share %v: busy for %.3f of the time", share, busy)
+			if n.proxy.Idle() {
+				t.Error("the cold start was over")
+			}
+			if busy > share*1.02 || busy < share*0.8 {
+				t.Errorf("busy for %.3f of the time, may be for %v", busy, share)
+			}
+		})
+	}
+}

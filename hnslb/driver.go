@@ -21,7 +21,8 @@ type Driver interface {
 	// Features says which HNS this is and what it can do. It is cheap after the first call.
 	Features(ctx context.Context) (Features, error)
 
-	// Network returns the network of that name, NotFound if there is none.
+	// Network returns the network of that name. If there is none the error is NotFound, its
+	// cause a *NetworkNotFound that names those that exist. Only then they are asked for.
 	Network(ctx context.Context, name string) (Network, error)
 
 	// Endpoints lists the endpoints of the whole host, not of one network only: a load

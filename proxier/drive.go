@@ -5,7 +5,6 @@ package proxier
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
@@ -42,9 +41,6 @@ func (p *Proxier) outlive(ctx context.Context) (longer context.Context, release 
 type driver struct {
 	*Proxier
 	ctx context.Context
-
-	mu       sync.Mutex
-	features *hnslb.Features
 }
 
 // begin begins what the engine asks for.
@@ -94,27 +90,8 @@ func (d *driver) call(c engine.Call) engine.Result {
 }
 
 func (d *driver) readNetwork() func(*engine.Engine) {
-	f, err := d.readFeatures()
-	var n hnslb.Network
-	if err == nil {
-		n, err = d.cfg.Driver.Network(d.ctx, d.cfg.Network)
-	}
+	f, n, err := d.questions.ask(d.ctx)
 	return func(e *engine.Engine) { e.NetworkRead(f, n, err) }
-}
-
-// readFeatures asks once: the version does not change under a running process. The network is
-// asked for by one goroutine at a time, unless one hangs.
-func (d *driver) readFeatures() (hnslb.Features, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.features == nil {
-		f, err := d.cfg.Driver.Features(d.ctx)
-		if err != nil {
-			return f, err
-		}
-		d.features = &f
-	}
-	return *d.features, nil
 }
 
 func (d *driver) list(look *engine.Look) func(*engine.Engine) {

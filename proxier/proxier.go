@@ -38,7 +38,8 @@ type Config struct {
 	// CallTimeout is how long a call of HNS may take before its object counts as stuck; 0
 	// for 30 s.
 	CallTimeout time.Duration
-	// Share is the part of its time that HNS may be kept busy with writes; 0 for all of it.
+	// Share is the part of its time that HNS may be kept busy with writes (--hns-share); 0 for
+	// all of it.
 	Share float64
 	// Metrics may not be nil.
 	Metrics *metrics.Metrics
@@ -70,6 +71,8 @@ type Proxier struct {
 	events  *events.Reporter
 	wakeup  chan struct{}
 	answers chan func(*engine.Engine)
+	// questions bounds what HNS does not answer.
+	questions *questions
 
 	mu       sync.Mutex
 	requests []func(*engine.Engine)
@@ -116,6 +119,8 @@ func New(cfg Config) (*Proxier, error) {
 		table:   newTable(),
 		wakeup:  make(chan struct{}, 1),
 		answers: make(chan func(*engine.Engine)),
+
+		questions: &questions{hns: cfg.Driver, network: cfg.Network},
 	}
 	p.events = events.New(events.Config{Send: cfg.Tell, Delayed: cfg.Metrics.EventsDelayed, Logger: cfg.Logger, Clock: cfg.Clock})
 	return p, nil
@@ -267,6 +272,7 @@ func (p *Proxier) HNSChanged(c hnslb.Change) {
 	if c == hnslb.NetworksChanged {
 		p.request((*engine.Engine).CheckNetwork)
 	} else {
+		p.questions.forget()
 		p.request((*engine.Engine).ServiceChanged)
 	}
 }

@@ -4,6 +4,7 @@
 package proxier
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -114,13 +115,13 @@ func (r *reporter) publishHNS(t engine.Transition) {
 // lost says that HNS or its network is not there.
 func (r *reporter) lost(t engine.HNSLost) {
 	r.endSync(true)
-	if hnslb.ErrorClass(t.Err) == hnslb.NotFound {
-		r.cfg.Logger.Error(t.Err, "HNS network not found; existing rules left in place", "network", r.cfg.Network, "since", t.Since,
-			"remedy", "waiting for the network plugin to create it; check --network-name")
-		return
+	what, remedy := "HNS cannot be used", "see what HNS says; restart the service hns if it goes on"
+	if _, missing := errors.AsType[*hnslb.NetworkNotFound](t.Err); missing {
+		what, remedy = "HNS network not found", "waiting for the network plugin to create it; check --network-name"
+	} else if hnslb.OutcomeUnknown(t.Err) {
+		what, remedy = "HNS unavailable", "check that the service hns is running"
 	}
-	r.cfg.Logger.Error(t.Err, "HNS unavailable; existing rules left in place", "network", r.cfg.Network, "since", t.Since,
-		"remedy", "check that the service hns is running")
+	r.cfg.Logger.Error(t.Err, what+"; existing rules left in place", "network", r.cfg.Network, "since", t.Since, "remedy", remedy)
 }
 
 // endSync reports the sync under way.

@@ -4,7 +4,9 @@
 package drivertest
 
 import (
+	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
@@ -41,8 +43,20 @@ func testNetwork(f *fixture) {
 }
 
 func testNetworkNotFound(f *fixture) {
+	n := f.network()
 	_, err := f.driver.Network(f.Context(), "no such network")
 	f.wantClass(err, hnslb.VerbNetwork, hnslb.NotFound)
+	missing, ok := errors.AsType[*hnslb.NetworkNotFound](err)
+	switch {
+	case !ok:
+		f.Fatalf("%v does not say which networks exist", err)
+	case missing.Name != "no such network" || missing.Unknown != nil:
+		f.Errorf("missing is %q, unknown %v", missing.Name, missing.Unknown)
+	case !slices.ContainsFunc(missing.Exist, func(e hnslb.NetworkName) bool {
+		return e.Name == n.Name && strings.EqualFold(e.Type, n.Type)
+	}):
+		f.Errorf("%v: the network %s (%s) exists", err, n.Name, n.Type)
+	}
 }
 
 func testEmptyLists(f *fixture) {

@@ -5,7 +5,6 @@ package emulator
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
 	"slices"
 
@@ -23,16 +22,18 @@ func (e *Emulator) Features(ctx context.Context) (hnslb.Features, error) {
 // Network returns the network of that name. See hnslb.Driver.
 func (e *Emulator) Network(ctx context.Context, name string) (hnslb.Network, error) {
 	c := call{verb: hnslb.VerbNetwork, object: func() string { return name }}
-	return run(ctx, e, c, func() (hnslb.Network, error) {
+	n, err := run(ctx, e, c, func() (hnslb.Network, error) {
 		if n := e.store.networkByName(name); n != nil {
 			return publicNetwork(n), nil
 		}
 		// HNS answers an enumeration without a hit with an empty list, not with a code.
-		return hnslb.Network{}, &hnslb.Error{
-			Verb: hnslb.VerbNetwork, Object: name, Class: hnslb.NotFound,
-			Err: fmt.Errorf("HNS has no network named %q", name),
+		missing := &hnslb.NetworkNotFound{Name: name}
+		for _, n := range e.store.networks {
+			missing.Exist = append(missing.Exist, hnslb.NetworkName{Name: n.Name, Type: n.Type})
 		}
+		return hnslb.Network{}, &hnslb.Error{Verb: hnslb.VerbNetwork, Object: name, Class: hnslb.NotFound, Err: missing}
 	})
+	return n, hnslb.WithNetworkNotFound(name, err)
 }
 
 // Endpoints lists the endpoints of the host. See hnslb.Driver.

@@ -138,9 +138,10 @@ func (d *Driver) Features(ctx context.Context) (hnslb.Features, error) {
 
 // Network is part of hnslb.Driver.
 func (d *Driver) Network(ctx context.Context, name string) (hnslb.Network, error) {
-	return through(ctx, d, Hit{Verb: hnslb.VerbNetwork, Object: name}, func() (hnslb.Network, error) {
+	n, err := through(ctx, d, Hit{Verb: hnslb.VerbNetwork, Object: name}, func() (hnslb.Network, error) {
 		return d.inner.Network(ctx, name)
 	})
+	return n, hnslb.WithNetworkNotFound(name, err)
 }
 
 // Endpoints is part of hnslb.Driver.

@@ -156,6 +156,12 @@ func TestScenarios(t *testing.T) {
 				if got := hnslb.ErrorClass(err); got != want {
 					t.Errorf("%s: %v, want class %q", v, err, want)
 				}
+				if _, named := errors.AsType[*hnslb.NetworkNotFound](err); named != (v == hnslb.VerbNetwork && want == hnslb.NotFound) {
+					t.Errorf("%s: %v names the networks: %v", v, err, named)
+				}
+				if err != nil && !errors.Is(err, faulty.ErrInjected) {
+					t.Errorf("%s: %v was not injected", v, err)
+				}
 				if _, err := call(t.Context(), d, v); err != nil {
 					t.Errorf("second %s: %v", v, err)
 				}

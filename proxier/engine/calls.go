@@ -80,8 +80,10 @@ type calls struct {
 	// pace is how long calls take of late; stuck counts those that hang since one returned.
 	pace  time.Duration
 	stuck int
-	// notBefore is when the next call may begin, by Config.Share.
-	notBefore time.Time
+	// rest is for how long HNS is owed to others for calls that ended, by Config.Share: the last
+	// one at ended. It begins when no call is under way, and notBefore is its end.
+	rest             time.Duration
+	ended, notBefore time.Time
 }
 
 func newCalls() calls {
@@ -153,11 +155,8 @@ func (c *calls) orphan() {
 func (e *Engine) issue() []Call {
 	var out []Call
 	c := &e.calls
-	if !c.notBefore.IsZero() {
-		if e.now.Before(c.notBefore) {
-			return nil
-		}
-		c.notBefore = time.Time{}
+	if c.rests(e.now) {
+		return nil
 	}
 	for e.trusted() && !e.recomputing && c.running() < width {
 		call := e.nextCall()
@@ -404,11 +403,19 @@ func (e *Engine) noticeHanging() {
 		case call.hanging && !call.told && e.cfg.CallTimeout > 0 && took >= e.cfg.CallTimeout:
 			call.told = true
 			e.tell(Hanging{call.task.String(), call.Step.Verb(), took})
-			e.reportFailure(call, &hnslb.Error{Verb: call.Step.Verb(), Object: call.task.String(), Class: hnslb.Timeout, Err: errNoAnswer})
+			e.reportFailure(call, call.unanswered())
+			if call.task.ip.IsValid() {
+				e.enqueueUsers(call.task.ip) // they say that they lack it
+			}
 		}
 	}
 	e.hns.noticeHanging(e)
 	e.noticeHangingLook()
+}
+
+// unanswered is the error of a call that has not returned for long.
+func (c *Call) unanswered() error {
+	return &hnslb.Error{Verb: c.Step.Verb(), Object: c.task.String(), Class: hnslb.Timeout, Err: errNoAnswer}
 }
 
 // hang gives the place of a call to others. Whether it takes effect is unknown; it may yet.

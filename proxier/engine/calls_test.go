@@ -51,6 +51,52 @@ func TestShare(t *testing.T) {
 	wantCalls(t, b.after(1).Calls, "CreateLoadBalancer 10.96.0.1:80/TCP")
 }
 
+// TestShareSparesTheDark: no rest prolongs the time between the deletion of a load balancer and
+// its creation (law 8). It follows then.
+func TestShareSparesTheDark(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.Share = 0.25 })
+	b.run(0)
+	b.modify.able = false
+	b.SetServices(several(1))
+	b.run(time.Minute)
+	b.SetServices([]services.Input{service("a", "10.96.0.1", "10.244.3.1")})
+	for range 20 {
+		r := b.ready()
+		if len(r.Calls) == 0 {
+			r = b.after(time.Second)
+		}
+		c := r.Calls[0]
+		b.after(100 * time.Millisecond)
+		b.succeed(c)
+		if c.Step.Verb() != hnslb.VerbDeleteLoadBalancer {
+			continue
+		}
+		b.succeed(b.one(b.ready(), "CreateLoadBalancer 10.96.0.1:80/TCP"))
+		if r := b.ready(); len(r.Calls) > 0 {
+			t.Error("no rest after it")
+		}
+		return
+	}
+	t.Error("nothing was deleted")
+}
+
+// TestShareAfterHang: a call that returns after an hour is no reason to rest for three.
+func TestShareAfterHang(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.Share = 0.25 })
+	b.run(0)
+	b.SetServices(several(1))
+	b.answer(b.ready())
+	hung := b.one(b.ready(), "CreateEndpoint 10.244.2.1")
+	b.after(time.Hour)
+	b.succeed(hung)
+	b.SetServices(several(2))
+	r := b.after(time.Second)
+	b.answer(r)
+	if r := b.after(time.Second); len(r.Calls) == 0 {
+		t.Errorf("rests until %s after", r.Wake.Sub(b.clock))
+	}
+}
+
 // TestDarkForOneCall: nothing comes between the deletion of a load balancer and its
 // creation (law 8), and its endpoints are made before.
 func TestDarkForOneCall(t *testing.T) {

@@ -281,7 +281,7 @@ func (e *Engine) retryDue() {
 // input is what plans are made from now.
 func (e *Engine) input() plan.Input {
 	in := plan.Input{State: e.state, View: e.view, Env: e.env, Modify: e.modify.on(e.now)}
-	if e.backoff.Len()+len(e.unknown) > 0 || e.calls.deletes > 0 {
+	if e.backoff.Len()+len(e.unknown) > 0 || e.calls.deletes > 0 || e.calls.hanging() > 0 {
 		in.Held, in.Unknown = e.held, e.isUnknown
 	}
 	return in

@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/proxier/desired"
@@ -57,18 +56,6 @@ func (e *Engine) Done(r Result) {
 	e.requeue(c.task)
 	for _, ip := range c.Step.Backends() {
 		e.requeue(endpointTask(ip)) // it was pinned
-	}
-}
-
-// paced learns how long calls take, and gives others their share of HNS.
-func (e *Engine) paced(c *Call) {
-	took := e.now.Sub(c.began)
-	e.calls.stuck = 0
-	if !c.hanging {
-		e.calls.pace += (took - e.calls.pace) / 8
-	}
-	if e.cfg.Share < 1 {
-		e.calls.notBefore = e.now.Add(time.Duration(float64(took) * (1 - e.cfg.Share) / e.cfg.Share))
 	}
 }
 
@@ -294,7 +281,9 @@ func (e *Engine) verdict(f *desired.Frontend, u plan.Unit) (FrontendState, desir
 func (e *Engine) heldVerdict(held []netip.Addr) (FrontendState, desired.Note) {
 	var why []string
 	for _, ip := range held {
-		if err := e.backoff.Err(endpointTask(ip)); err != nil {
+		if c := e.calls.busy[endpointTask(ip)]; c != nil && c.told {
+			why = append(why, sentence(c.unanswered()))
+		} else if err := e.backoff.Err(endpointTask(ip)); err != nil {
 			why = append(why, sentence(err))
 		}
 	}

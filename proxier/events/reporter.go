@@ -6,13 +6,17 @@ package events
 import (
 	"cmp"
 	"context"
+	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/proxier/desired"
 	"github.com/hnsproxy/hnsproxy/proxier/services"
+	"golang.org/x/time/rate"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/flowcontrol"
 	"k8s.io/klog/v2"
@@ -28,6 +32,14 @@ const (
 	// proxies start.
 	burst  = 25
 	refill = 5 * time.Second
+	// lineBurst lines are logged at once, then one per lineRefill, which makes 50 in the worst
+	// minute. What had to wait leaves newsLines of the burst to what is new, so that a Service
+	// that begins to fail is told at once though hundreds wait.
+	lineBurst  = 20
+	lineRefill = 2 * time.Second
+	newsLines  = 10
+	// summaryPause is the time between two lines about what waits to be logged.
+	summaryPause = time.Minute
 )
 
 // Event is what a user is told about a Service.
@@ -64,11 +76,14 @@ type Config struct {
 type Reporter struct {
 	cfg    Config
 	bucket flowcontrol.PassiveRateLimiter
-	wakeup chan struct{}
+	lines  *rate.Limiter
+	// summary is when it was said last how many causes wait to be logged. It belongs to Run.
+	summary time.Time
+	wakeup  chan struct{}
 
 	mu       sync.Mutex
 	subjects map[services.Name]*subject
-	// pending are the causes that are not told yet.
+	// pending are the causes that are not logged or not sent yet.
 	pending map[*cause]bool
 }
 
@@ -88,6 +103,9 @@ type cause struct {
 	messages map[hnslb.FrontendKey]string
 	due      time.Time
 	logged   bool
+	sent     bool
+	// waited: there was no room for its line when it was due.
+	waited bool
 }
 
 // New makes a Reporter. It tells nothing before Run.
@@ -95,6 +113,7 @@ func New(cfg Config) *Reporter {
 	return &Reporter{
 		cfg:      cfg,
 		bucket:   flowcontrol.NewTokenBucketPassiveRateLimiterWithClock(float32(1/refill.Seconds()), burst, cfg.Clock),
+		lines:    rate.NewLimiter(rate.Every(lineRefill), lineBurst),
 		wakeup:   make(chan struct{}, 1),
 		subjects: map[services.Name]*subject{},
 		pending:  map[*cause]bool{},
@@ -214,53 +233,131 @@ func (r *Reporter) wait(ctx context.Context, until time.Time) bool {
 // flush tells what is due, and returns when it is to be called again; the zero time when
 // nothing is pending.
 func (r *Reporter) flush() time.Time {
-	lines, sent, delayed, next := r.take(r.cfg.Clock.Now())
-	for _, e := range lines {
+	now := r.cfg.Clock.Now()
+	n := r.take(now)
+	for _, e := range n.lines {
 		r.cfg.Logger.Info("Service is not served as it asks for", "service", e.Service.String(), "type", e.Type(),
 			"reason", e.Reason, "message", e.Message)
 	}
-	for _, e := range sent {
+	if len(n.unlogged) > 0 && now.Sub(r.summary) >= summaryPause {
+		r.summary = now
+		r.cfg.Logger.Info("More Services are not served as they ask for; each gets a line of its own when there is room", "services", n.unloggedServices(),
+			"reasons", n.reasons(), "seeAll", "the Events of the Services, the metric hnsproxy_frontends_limited")
+	}
+	for _, e := range n.sent {
 		r.cfg.Send(e)
 	}
 	if r.cfg.Delayed != nil {
-		r.cfg.Delayed(delayed)
+		r.cfg.Delayed(n.delayed)
 	}
-	return next
+	return n.next
 }
 
-// take returns what to log and what to send now, how many Events the rate limit delays,
-// and when something is due again.
-func (r *Reporter) take(now time.Time) (lines, sent []Event, delayed int, next time.Time) {
+// news is what there is to tell at some time.
+type news struct {
+	// lines are to be logged, sent to be sent.
+	lines, sent []Event
+	// unlogged are causes whose line has no room; delayed counts those whose Event has none.
+	unlogged []*cause
+	delayed  int
+	// next is when something is due again, the zero time for never.
+	next time.Time
+}
+
+// take returns what to tell now.
+func (r *Reporter) take(now time.Time) news {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	var n news
 	var due []*cause
 	for c := range r.pending {
 		if !now.Before(c.due) {
 			due = append(due, c)
-		} else if next.IsZero() || c.due.Before(next) {
-			next = c.due
+		} else {
+			n.soon(c.due)
 		}
 	}
 	slices.SortFunc(due, compareCauses)
-	for i, c := range due {
-		if !c.logged {
+	r.log(due, now, &n)
+	r.send(due, &n)
+	for _, c := range due {
+		if c.logged && (c.sent || r.cfg.Send == nil) {
+			delete(r.pending, c)
+		}
+	}
+	if n.delayed > 0 {
+		n.soon(now.Add(refill))
+	}
+	if len(n.unlogged) > 0 {
+		n.soon(now.Add(lineRefill))
+	}
+	return n
+}
+
+// log finds room for lines: first for what is new.
+func (r *Reporter) log(due []*cause, now time.Time, n *news) {
+	for _, old := range []bool{false, true} {
+		for _, c := range due {
+			if c.logged || c.waited != old {
+				continue
+			}
+			if old && r.lines.TokensAt(now) < newsLines+1 || !r.lines.AllowN(now, 1) {
+				n.unlogged = append(n.unlogged, c)
+				continue
+			}
 			c.logged = true
-			lines = append(lines, c.event())
+			n.lines = append(n.lines, c.event())
 		}
+	}
+	for _, c := range n.unlogged {
+		c.waited = true
+	}
+}
+
+// send finds room for Events.
+func (r *Reporter) send(due []*cause, n *news) {
+	if r.cfg.Send == nil {
+		return
+	}
+	for _, c := range due {
 		switch {
-		case r.cfg.Send == nil:
-		case delayed == 0 && r.bucket.TryAccept():
-			sent = append(sent, c.event())
+		case c.sent:
+		case n.delayed == 0 && r.bucket.TryAccept():
+			c.sent = true
+			n.sent = append(n.sent, c.event())
 		default:
-			delayed = max(delayed, len(due)-i)
-			continue
+			n.delayed++
 		}
-		delete(r.pending, c)
 	}
-	if again := now.Add(refill); delayed > 0 && (next.IsZero() || again.Before(next)) {
-		next = again
+}
+
+// soon notes that something is due.
+func (n *news) soon(at time.Time) {
+	if n.next.IsZero() || at.Before(n.next) {
+		n.next = at
 	}
-	return lines, sent, delayed, next
+}
+
+// unloggedServices counts the Services of the causes that are not logged.
+func (n *news) unloggedServices() int {
+	names := map[services.Name]bool{}
+	for _, c := range n.unlogged {
+		names[c.service] = true
+	}
+	return len(names)
+}
+
+// reasons counts the causes that are not logged by reason: "HNSPortInUse=480 NoEndpoints=3".
+func (n *news) reasons() string {
+	counts := map[desired.Reason]int{}
+	for _, c := range n.unlogged {
+		counts[c.reason]++
+	}
+	words := make([]string, 0, len(counts))
+	for _, reason := range slices.Sorted(maps.Keys(counts)) {
+		words = append(words, fmt.Sprintf("%s=%d", reason, counts[reason]))
+	}
+	return strings.Join(words, " ")
 }
 
 // compareCauses puts warnings first, then what is due for longest.

@@ -27,13 +27,17 @@ import (
 // told is a Reporter that runs, and what it told: "<time> <type> <Service> <reason>: <message>".
 type told struct {
 	*events.Reporter
-	t       *testing.T
-	start   time.Time
-	mu      sync.Mutex // guards all below; the test holds it but for the time that it lets pass
-	sent    []string
-	uids    []types.UID
-	logged  int
-	delayed int
+	t     *testing.T
+	start time.Time
+	mu    sync.Mutex // guards all below; the test holds it but for the time that it lets pass
+	sent  []string
+	uids  []types.UID
+	// logged are the Services of the lines logged, loggedAt the times of all lines, summaries
+	// the lines about what waits.
+	logged    []string
+	loggedAt  []time.Duration
+	summaries []string
+	delayed   int
 	// looks counts how often it looked for what is due.
 	looks int
 }
@@ -46,7 +50,7 @@ func run(t *testing.T, silent bool, play func(*told)) {
 		cfg := events.Config{
 			Clock:   clock.RealClock{},
 			Delayed: func(n int) { w.locked(func() { w.delayed, w.looks = n, w.looks+1 }) },
-			Logger:  funcr.New(func(_, _ string) { w.locked(func() { w.logged++ }) }, funcr.Options{}),
+			Logger:  funcr.New(func(_, line string) { w.locked(func() { w.log(line) }) }, funcr.Options{}),
 		}
 		if !silent {
 			cfg.Send = func(e events.Event) {
@@ -81,6 +85,32 @@ func (w *told) pass(d time.Duration) {
 	defer w.mu.Lock()
 	<-time.After(d)
 	synctest.Wait()
+}
+
+// log takes a line in.
+func (w *told) log(line string) {
+	w.loggedAt = append(w.loggedAt, time.Since(w.start))
+	if _, rest, ok := strings.Cut(line, `"service"="default/`); ok {
+		service, _, _ := strings.Cut(rest, `"`)
+		w.logged = append(w.logged, service)
+	} else {
+		w.summaries = append(w.summaries, line)
+	}
+}
+
+// worstMinute returns how many lines were logged within a minute at most.
+func (w *told) worstMinute() int {
+	most := 0
+	for i, from := range w.loggedAt {
+		n := 0
+		for _, at := range w.loggedAt[i:] {
+			if at < from+time.Minute {
+				n++
+			}
+		}
+		most = max(most, n)
+	}
+	return most
 }
 
 // expect compares what was told since the last call.
@@ -151,8 +181,8 @@ func TestEachCause(t *testing.T) {
 			"1s Warning web SessionAffinityUnsupported: 10.96.0.5:80/TCP: no affinity",
 			"10s Warning web HNSPortInUse: 10.96.0.5:80/TCP: taken",
 		)
-		if w.logged != 3 || w.uids[0] != "uid-web" {
-			t.Errorf("%d lines logged, UIDs %v", w.logged, w.uids)
+		if len(w.logged) != 3 || w.uids[0] != "uid-web" {
+			t.Errorf("logged %q, UIDs %v", w.logged, w.uids)
 		}
 	})
 }
@@ -261,8 +291,8 @@ func TestRateLimit(t *testing.T) {
 		}
 		w.pass(31 * time.Second)
 		// The bucket holds 25, and what came into it in 30 s does not make it overflow.
-		if len(w.sent) != 25 || w.delayed != storm-25 || w.logged != storm {
-			t.Fatalf("%d sent, %d delayed, %d logged", len(w.sent), w.delayed, w.logged)
+		if len(w.sent) != 25 || w.delayed != storm-25 || len(w.logged) != 20 {
+			t.Fatalf("%d sent, %d delayed, %d logged", len(w.sent), w.delayed, len(w.logged))
 		}
 		w.sent = nil
 		w.Set(frontend("conflict", "10.96.0.6:80"), note(desired.Conflict, "taken"), true)
@@ -276,21 +306,72 @@ func TestRateLimit(t *testing.T) {
 			t.Errorf("next (-want +told):\n%s", diff)
 		}
 		w.pass(10 * time.Minute)
-		if len(w.sent) != storm-25-1+1 || w.delayed != 0 || w.logged != storm+1 {
-			t.Errorf("%d sent in the end, %d delayed, %d logged", len(w.sent), w.delayed, w.logged)
+		if len(w.sent) != storm-25-1+1 || w.delayed != 0 || len(w.logged) != storm-1+1 {
+			t.Errorf("%d sent in the end, %d delayed, %d logged", len(w.sent), w.delayed, len(w.logged))
 		}
 	})
 }
 
-// TestNobodyToSendTo: without an API server everything is logged, at any rate.
+// TestNobodyToSendTo: without an API server everything is logged, a few lines at a time.
 func TestNobodyToSendTo(t *testing.T) {
 	run(t, true, func(w *told) {
 		for i := range 100 {
 			w.Set(frontend(fmt.Sprintf("web-%d", i), "10.96.0.5:80"), note(desired.NoProtocol, "no SCTP"), true)
 		}
 		w.pass(time.Hour)
-		if w.logged != 100 || w.delayed != 0 {
-			t.Errorf("%d logged, %d delayed", w.logged, w.delayed)
+		slices.Sort(w.logged)
+		if n := len(slices.Compact(w.logged)); n != 100 || len(w.logged) != 100 || w.delayed != 0 {
+			t.Errorf("%d Services logged in %d lines, %d delayed", n, len(w.logged), w.delayed)
+		}
+		if n := w.worstMinute(); n > 52 {
+			t.Errorf("%d lines in a minute", n)
+		}
+	})
+}
+
+// TestLogLimit: hundreds of Services do not flood the log. What has no room is counted once a
+// minute and logged later if it is still true, and what is new comes first.
+func TestLogLimit(t *testing.T) {
+	run(t, false, func(w *told) {
+		const storm = 500
+		for i := range storm {
+			w.Set(frontend(fmt.Sprintf("web-%03d", i), "10.96.0.5:80"), note(desired.HNSPortInUse, "taken"), true)
+		}
+		w.Set(frontend("web-499", "10.96.0.5:81"), note(desired.NoAffinity, "no affinity"), true)
+		w.pass(10 * time.Second)
+		if len(w.logged) != 21 || len(w.summaries) != 1 ||
+			!strings.Contains(w.summaries[0], `"services"=480 "reasons"="HNSPortInUse=480"`) {
+			t.Errorf("logged %q and %q", w.logged, w.summaries)
+		}
+		for i := range 100 {
+			w.Set(frontend(fmt.Sprintf("web-%03d", 100+i), "10.96.0.5:80"), desired.Note{}, true)
+		}
+		for minute := range 10 {
+			w.pass(30 * time.Second)
+			name := fmt.Sprint("healthy-", minute)
+			before := len(w.logged)
+			w.Set(frontend(name, "10.96.0.6:80"), note(desired.HNSPortInUse, "taken"), true)
+			w.pass(11 * time.Second)
+			if !slices.Contains(w.logged[before:], name) {
+				t.Errorf("minute %d: a Service that begins to fail is not logged, but %q", minute, w.logged[before:])
+			}
+			w.pass(19 * time.Second)
+		}
+		if n := w.worstMinute(); n > 52 {
+			t.Errorf("%d lines in the worst minute", n)
+		}
+		if n := len(w.summaries); n < 8 || n > 11 {
+			t.Errorf("%d lines about what waits in 10 minutes: %q", n, w.summaries)
+		}
+		w.pass(10 * time.Minute)
+		slices.Sort(w.logged)
+		if n := len(slices.Compact(w.logged)); n != storm-100+10 || len(w.logged) != storm-100+10+1 {
+			t.Errorf("%d Services in %d lines in the end", n, len(w.logged))
+		}
+		last := w.summaries[len(w.summaries)-1]
+		w.pass(time.Hour)
+		if again := w.summaries[len(w.summaries)-1]; again != last {
+			t.Errorf("nothing waits, and yet %q", again)
 		}
 	})
 }

@@ -4,6 +4,7 @@
 package app
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
@@ -119,6 +120,10 @@ func (o *Options) addServerFlags(fs *pflag.FlagSet) {
 func (o *Options) addHNSFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.HNS, "hns", o.HNS, "`WHICH` HNS to program: hcn, that of this Windows machine, or emulator, one in memory that runs anywhere.")
 	fs.DurationVar(&o.HNSCallTimeout, "hns-call-timeout", o.HNSCallTimeout, "How long one call of HNS may take before it counts as lost.")
+	fs.Float64Var(&o.HNSShare, "hns-share", o.HNSShare, "`FRACTION` of HNS's time, from "+fmt.Sprint(leastShare)+" to 1, that writes of hnsproxy may take. "+
+		"HNS carries out one write at a time, and a pod cannot start before HNS has made its endpoint. With 1, the network plugin "+
+		"waits behind two writes at most; with 0.5, hnsproxy rests after each write for as long as it took, and its changes, "+
+		"those of a cold start too, take twice as long. Lower it where pods start slowly while many Services change.")
 }
 
 func (o *Options) addEmulatorFlags(fs *pflag.FlagSet) {

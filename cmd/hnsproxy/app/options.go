@@ -99,6 +99,8 @@ type Options struct {
 	HNS string
 	// HNSCallTimeout is how long one call of HNS may take.
 	HNSCallTimeout time.Duration
+	// HNSShare is the part of HNS's time that writes may take, from leastShare to 1.
+	HNSShare float64
 	// Emulated is used with HNS == Emulator.
 	Emulated EmulatorOptions
 
@@ -136,6 +138,7 @@ func NewOptions() *Options {
 		MetricsBindAddress:     "127.0.0.1:" + metricsPort,
 		HNS:                    HCN,
 		HNSCallTimeout:         30 * time.Second,
+		HNSShare:               1,
 		Emulated: EmulatorOptions{
 			Profile:     "ws2022",
 			NetworkType: "L2Bridge",
@@ -183,6 +186,10 @@ func withPort(addr, port string) string {
 	}
 	return addr
 }
+
+// leastShare is the least part of HNS's time with which hnsproxy gets its work done: 1,000
+// Services with ten endpoints each take half an hour.
+const leastShare = 0.05
 
 // maxGather is the longest time that a change waits for others.
 const maxGather = 50 * time.Millisecond

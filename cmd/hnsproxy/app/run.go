@@ -150,6 +150,7 @@ func (p *program) build(ctx context.Context) error {
 		Options:     options,
 		AuditPeriod: o.SyncPeriod,
 		Gather:      o.gather(),
+		Share:       o.HNSShare,
 		Metrics:     p.metrics,
 		Health:      p.health,
 		Tell:        p.announcer.tell(),

@@ -73,6 +73,7 @@ func (v *validation) all() {
 	v.node()
 	v.nodePorts()
 	v.periods()
+	v.share()
 	v.servers()
 	_, gates := v.o.featureGate()
 	v.problems = append(v.problems, gates...)
@@ -188,6 +189,14 @@ func (v *validation) periods() {
 	if o.MinSyncPeriod > o.SyncPeriod && o.SyncPeriod > 0 {
 		v.add("iptables-min-sync-period", o.MinSyncPeriod,
 			fmt.Sprintf("must not be longer than --iptables-sync-period (%v)", o.SyncPeriod), "shorten it or lengthen the other")
+	}
+}
+
+func (v *validation) share() {
+	share := v.o.HNSShare
+	if !(share >= leastShare && share <= 1) { // not a number is neither
+		v.add("hns-share", share, fmt.Sprintf("must be a fraction from %v to 1", leastShare),
+			"the default is 1; 0.5 leaves half of HNS's time to others")
 	}
 }
 
