@@ -123,7 +123,10 @@ func (e *Emulator) arrive(c *call) (*hungCalls, error) {
 		return nil, refuse(hnslb.ResultServerUnavailable, "")
 	}
 	c.epoch = e.epoch
-	return e.trouble.hang(*c), nil
+	if hung := e.trouble.hang(*c); hung != nil {
+		return hung, nil
+	}
+	return e.delay(*c), nil
 }
 
 // slowWrite waits for its turn and for the time a write takes. It works on a goroutine of

@@ -82,8 +82,11 @@ type trouble struct {
 	faults  Faults
 	planned map[hnslb.Verb][]planned
 	odds    map[hnslb.Verb]float64
-	// every n-th call of a verb fails; seen counts the calls until then.
-	every, seen map[hnslb.Verb]int
+	// failing are the verbs of which every n-th call fails, delayed those of which it is late.
+	failing, delayed map[hnslb.Verb]*rhythm
+	// late are the calls that are late now, lates all of them that were.
+	late  map[*hungCalls]bool
+	lates []DelayedCall
 	// refused are objects that HNS refuses, stuck those whose writes hang.
 	refused map[string]hnslb.HRESULT
 	stuck   map[string]bool
@@ -94,6 +97,7 @@ type trouble struct {
 // hungCalls are the calls that wait for one release.
 type hungCalls struct {
 	released chan struct{}
+	over     bool // they were released
 	// abandoned writes, whose callers have gone; they happen on release.
 	abandoned []func()
 }
@@ -102,8 +106,9 @@ func newTrouble() trouble {
 	return trouble{
 		planned: map[hnslb.Verb][]planned{},
 		odds:    map[hnslb.Verb]float64{},
-		every:   map[hnslb.Verb]int{},
-		seen:    map[hnslb.Verb]int{},
+		failing: map[hnslb.Verb]*rhythm{},
+		delayed: map[hnslb.Verb]*rhythm{},
+		late:    map[*hungCalls]bool{},
 		refused: map[string]hnslb.HRESULT{},
 		stuck:   map[string]bool{},
 		hanging: map[hnslb.Verb]int{},
@@ -125,7 +130,7 @@ func (e *Emulator) SetFaults(f Faults) {
 }
 
 // ClearFaults ends everything that SetFaults, FailNext, LoseAnswers, FailEach, FailEvery,
-// Refuse, Hang and HangOn set up. What went wrong already stays wrong.
+// LoseEvery, DelayEvery, Refuse, Hang and HangOn set up. What went wrong already stays wrong.
 func (e *Emulator) ClearFaults() {
 	e.ReleaseHung()
 	e.mu.Lock()
@@ -164,17 +169,6 @@ func (e *Emulator) FailEach(probability float64, verbs ...hnslb.Verb) {
 	}
 }
 
-// FailEvery makes every n-th call of each of the verbs, or of each write verb when none is
-// named, fail with 0x800706be: the first time before the work, the next time after it, and
-// so on in turn. It takes the n-th call from now; n 0 ends it.
-func (e *Emulator) FailEvery(n int, verbs ...hnslb.Verb) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for _, v := range orWrites(verbs) {
-		e.trouble.every[v], e.trouble.seen[v] = n, 0
-	}
-}
-
 func orWrites(verbs []hnslb.Verb) []hnslb.Verb {
 	if len(verbs) > 0 {
 		return verbs
@@ -208,24 +202,14 @@ func isDelete(v hnslb.Verb) bool {
 	return v == hnslb.VerbDeleteEndpoint || v == hnslb.VerbDeleteLoadBalancer
 }
 
-// turn tells whether it is a call's turn to fail, and whether its work is done all the same.
-func (t *trouble) turn(v hnslb.Verb) (fails, done bool) {
-	n := t.every[v]
-	if n <= 0 {
-		return false, false
-	}
-	t.seen[v]++
-	return t.seen[v]%n == 0, t.seen[v]%(2*n) == 0
-}
-
 // fate draws what becomes of a call.
 func (t *trouble) fate(c call, chance *rand.Rand) fate {
 	v := c.verb
 	if code := t.refusal(c); code != 0 {
 		return fate{code: code}
 	}
-	if fails, done := t.turn(v); fails {
-		return fate{code: hnslb.ResultCallFailed, done: done}
+	if strike := t.failing[v].strike(); strike > 0 {
+		return fate{code: hnslb.ResultCallFailed, done: t.failing[v].done(strike)}
 	}
 	if plans := t.planned[v]; len(plans) > 0 {
 		f := plans[0].fate
@@ -299,7 +283,7 @@ func (t *trouble) hang(c call) *hungCalls {
 	return t.hung
 }
 
-// ReleaseHung lets all hanging calls go on and ends the fault. It returns when the writes
+// ReleaseHung lets all calls that hang or are late go on and ends the faults. It returns when the writes
 // whose callers gave up have been carried out.
 func (e *Emulator) ReleaseHung() {
 	for _, write := range e.unhang() {
@@ -311,15 +295,30 @@ func (e *Emulator) ReleaseHung() {
 func (e *Emulator) unhang() []func() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	hung := e.trouble.hung
-	if hung == nil {
+	t := &e.trouble
+	var abandoned []func()
+	for late := range t.late {
+		abandoned = append(abandoned, late.end()...)
+	}
+	if t.hung != nil {
+		abandoned = append(abandoned, t.hung.end()...)
+	}
+	t.hung = nil
+	clear(t.late)
+	clear(t.delayed)
+	clear(t.hanging)
+	clear(t.stuck)
+	return abandoned
+}
+
+// end releases the calls, once, and returns the abandoned writes. The emulator's lock is held.
+func (h *hungCalls) end() []func() {
+	if h.over {
 		return nil
 	}
-	e.trouble.hung = nil
-	clear(e.trouble.hanging)
-	clear(e.trouble.stuck)
-	close(hung.released)
-	return hung.abandoned
+	h.over = true
+	close(h.released)
+	return h.abandoned
 }
 
 // outwait waits with a call that hangs until it is released. It returns why the caller need
@@ -347,7 +346,7 @@ func (e *Emulator) abandon(c call, hung *hungCalls, write func()) {
 		return
 	}
 	e.mu.Lock()
-	if e.trouble.hung == hung {
+	if !hung.over {
 		hung.abandoned = append(hung.abandoned, write)
 		e.mu.Unlock()
 		return
