@@ -83,3 +83,45 @@ func TestHNSRestarts(t *testing.T) {
 func missHNS(w *harness.World) {
 	w.Eventually("miss HNS", func() bool { return w.HNS.Errors()[hnslb.VerbNetwork] >= 2 })
 }
+
+// TestHealsWhileIdle takes load balancers away while nothing changes, each twice: HNS is away for five seconds and comes back
+// without them, and its network is made anew. hnsproxy notices by itself, long before it would compare: all is there again
+// five seconds after HNS. On a machine that other programs keep busy it may take three times as long as the start did.
+func TestHealsWhileIdle(t *testing.T) {
+	const count, endpoints, twice, slower = 100, 3, 2, 3
+	const away, bar = 5 * time.Second, 5 * time.Second
+	setup := asExe(harness.Setup{Profile: emulator.WS2022(), SyncPeriod: time.Hour})[0]
+	n := newTracked(t, setup)
+	_, services, _ := bulkServices(t, n.Namespace, count, endpoints)
+	start := n.start(services)
+	allowed := max(bar, slower*start)
+	losses := []struct {
+		name string
+		lose func() // returns when HNS is back
+	}{
+		{"HNS away", func() {
+			n.HNS.Stop()
+			<-time.After(away)
+			n.HNS.Start(emulator.RestartOptions{LoseLoadBalancers: true})
+		}},
+		{"network made anew", n.ReplaceNetwork},
+	}
+	for range twice {
+		for _, l := range losses {
+			n.HNS.ResetCounts()
+			l.lose()
+			back := time.Now()
+			n.programmed()
+			if made := n.HNS.Counts()[hnslb.VerbCreateLoadBalancer]; made < len(services) {
+				t.Errorf("%s: %d load balancers were made, want all %d", l.name, made, len(services))
+			}
+			last, _ := n.tracker.Since(services...)
+			healed := last.Sub(back)
+			t.Logf("%s: healed after %v, bar %v; the start took %v", l.name, healed, allowed, start)
+			if healed > allowed {
+				t.Errorf("%s: healed after %v, bar %v", l.name, healed, allowed)
+			}
+			n.Converge()
+		}
+	}
+}

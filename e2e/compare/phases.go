@@ -9,8 +9,6 @@ import (
 	"net/netip"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/hnsproxy/hnsproxy/e2e/bulk"
 )
 
@@ -99,31 +97,21 @@ func (u *run) churn(ctx context.Context) error {
 
 // change writes all changes, at their times.
 func (u *run) change(ctx context.Context) error {
-	services := u.services[1:]
-	addresses := make([][]netip.Addr, len(services))
-	for i, s := range services {
-		addresses[i] = s.Backends()
-	}
-	ticker := time.NewTicker(time.Duration(float64(time.Second) / u.options.rate))
-	defer ticker.Stop()
-	group, ctx := errgroup.WithContext(ctx)
-	for n := range u.options.changes() {
-		select {
-		case <-ctx.Done():
-			return group.Wait()
-		case <-u.running.Done():
-			return fmt.Errorf("%s has ended: %w; its log ends with:\n%s", u.program.Name, u.running.Err(), u.running.Tail(20))
-		case <-ticker.C:
-		}
-		// 7919 is prime to every number of Services that is not a multiple of it, so that all have their turn.
-		which, index := (n*7919)%len(services), n/len(services)%u.options.endpoints
-		old, ip := addresses[which][index], u.nextIP()
-		addresses[which][index] = ip
-		u.say.now(func() string { return fmt.Sprintf("change %d of %d", n+1, u.options.changes()) })
-		u.tracker.Expect(services[which], old, ip)
-		group.Go(func() error { return u.cluster.Replace(ctx, services[which], index, bulk.Endpoint{IP: ip}) })
-	}
-	return group.Wait()
+	return u.cluster.Churn(ctx, u.services[1:], bulk.Churn{
+		Changes:  u.options.changes(),
+		Interval: time.Duration(float64(time.Second) / u.options.rate),
+		NextIP:   u.nextIP,
+		Expect: func(n int, s *bulk.Service, old, ip netip.Addr) error {
+			select {
+			case <-u.running.Done():
+				return fmt.Errorf("%s has ended: %w; its log ends with:\n%s", u.program.Name, u.running.Err(), u.running.Tail(20))
+			default:
+			}
+			u.say.now(func() string { return fmt.Sprintf("change %d of %d", n+1, u.options.changes()) })
+			u.tracker.Expect(s, old, ip)
+			return nil
+		},
+	})
 }
 
 // restart kills the program and starts it again.

@@ -29,6 +29,8 @@ type Setup struct {
 	DSR bool
 	// Latency of HNS; the zero value answers at once.
 	Latency emulator.Latency
+	// Watch hears what each frontend sends to, see emulator.Config; nil for nobody.
+	Watch func(emulator.Serving)
 	// SyncPeriod is how often HNS is compared with what it must hold; the zero value is the default.
 	SyncPeriod time.Duration
 	// Options changes the options of a hnsproxy in this process; nil for none.
@@ -121,7 +123,7 @@ func New(tb testing.TB, plane *controlplane.ControlPlane, setup Setup) *World {
 	})
 	w := &World{
 		Plane: plane, Namespace: plane.Namespace(tb), Kubelet: kubelet.New(plane.Admin), tb: tb, setup: setup,
-		HNS: emulator.New(emulator.Config{Profile: setup.Profile, Latency: setup.Latency}),
+		HNS: emulator.New(emulator.Config{Profile: setup.Profile, Latency: setup.Latency, Watch: setup.Watch}),
 	}
 	w.Node, w.Peer, w.Linux = w.Namespace+"-win-1", w.Namespace+"-win-2", w.Namespace+"-linux"
 	w.network = newNetwork(w.HNS, w.Node)
