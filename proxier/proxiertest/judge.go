@@ -134,7 +134,7 @@ func (k *LawKeeper) judgeCreateBalancer(lb hnslb.LoadBalancer) {
 	if !ok {
 		return
 	}
-	if held := k.known.holder(key); held != nil {
+	if held := k.known.holder(key); held != nil && (k.known.answered[held.ID] > 0 || !onItsWay(k.known.seen[held.ID])) {
 		k.breach(7, verb, key.String(), "load balancer %s holds it", held.ID)
 	}
 	old := k.dropped[key]

@@ -24,6 +24,8 @@ type knowledge struct {
 	refused, vacated map[netip.Addr]int
 
 	endpointsListed, balancersListed bool
+	// takeBalancers takes in the load balancers that were listed; nil when that is done.
+	takeBalancers func()
 	// answers counts the answers to writes, answered says after which one an object was
 	// written or deleted last.
 	answers  int
@@ -32,7 +34,7 @@ type knowledge struct {
 	// endpoint any more.
 	networkSince time.Time
 	lost         map[hnslb.ID]time.Time
-	// seen is when an endpoint was first seen: a list that is on its way to the proxy may be
+	// seen is when an object was first seen: a list that is on its way to the proxy may be
 	// followed by another one before it counts.
 	seen map[hnslb.ID]time.Time
 	// deleted are endpoints that HNS reported as deleted, rightly or not.
@@ -74,13 +76,22 @@ func (k *knowledge) setEndpoints(eps []hnslb.Endpoint, begun, writes int) {
 	}
 	k.endpointsListed = true
 	k.settleDoubt(true)
+	if k.takeBalancers != nil {
+		k.takeBalancers()
+	}
 }
 
 func (k *knowledge) putEndpoint(e hnslb.Endpoint, writes int) {
 	k.endpoints[e.ID], k.named[e.ID] = e, true
 	if _, ok := k.born[e.ID]; !ok {
 		k.born[e.ID] = writes
-		k.seen[e.ID] = time.Now()
+	}
+	k.see(e.ID)
+}
+
+func (k *knowledge) see(id hnslb.ID) {
+	if k.seen[id].IsZero() {
+		k.seen[id] = time.Now()
 	}
 }
 
@@ -111,16 +122,28 @@ func (k *knowledge) available(id hnslb.ID, write int) bool {
 	return e.Remote && k.vacated[e.IPs[0]] <= write && (!ok || denied > write)
 }
 
+// setBalancers takes a list that was begun after so many answers. It counts from the next
+// list of endpoints on: the proxy lists both, one after the other, and takes both together.
 func (k *knowledge) setBalancers(lbs []hnslb.LoadBalancer, begun int) {
+	for _, lb := range lbs {
+		k.named[lb.ID] = true
+	}
+	k.takeBalancers = func() {
+		k.takeBalancers = nil
+		k.replaceBalancers(lbs, begun)
+	}
+}
+
+func (k *knowledge) replaceBalancers(lbs []hnslb.LoadBalancer, begun int) {
 	for id := range k.balancers {
 		if k.answered[id] <= begun {
 			delete(k.balancers, id)
 		}
 	}
 	for _, lb := range lbs {
-		k.named[lb.ID] = true
 		if k.answered[lb.ID] <= begun {
 			k.balancers[lb.ID] = lb
+			k.see(lb.ID)
 		}
 	}
 	k.balancersListed = true
@@ -131,6 +154,7 @@ func (k *knowledge) setBalancers(lbs []hnslb.LoadBalancer, begun int) {
 func (k *knowledge) answer(id hnslb.ID) {
 	k.answers++
 	k.answered[id], k.named[id] = k.answers, true
+	k.see(id)
 }
 
 // settleDoubt ends the doubts about endpoints, whose names are addresses, or about load

@@ -67,8 +67,8 @@ func newClient(t *testing.T, p emulator.Profile) *client {
 
 func (c *client) list() {
 	ctx := context.Background()
-	_, _ = c.Endpoints(ctx) // what fails does not count as listed
-	_, _ = c.LoadBalancers(ctx)
+	_, _ = c.LoadBalancers(ctx) // what fails does not count as listed
+	_, _ = c.Endpoints(ctx)
 }
 
 func (c *client) endpoint(ip netip.Addr) hnslb.ID {
@@ -315,6 +315,15 @@ func TestLawKeeper(t *testing.T) {
 			c.list()
 			c.drop(foreign.ID)
 		}, "law 7: DeleteLoadBalancer 10.96.0.5:80/TCP: it names endpoint 10.244.2.7 of another network"},
+		{"created where a list showed a foreign one", now, func(c *client) {
+			lb := balancer(c.other.ID)
+			if _, err := c.hns.AddForeignLoadBalancer(lb); err != nil {
+				c.t.Fatal(err)
+			}
+			c.list()
+			<-time.After(50 * time.Millisecond) // no call is on its way any more
+			_, _ = c.CreateLoadBalancer(context.Background(), balancer(c.pod.ID))
+		}, "law 7: CreateLoadBalancer 10.96.0.5:80/TCP: load balancer"},
 		{"half-made load balancer deleted", now, func(c *client) {
 			half, err := c.hns.AddForeignLoadBalancer(hnslb.LoadBalancer{VIPs: []netip.Addr{vip}, Endpoints: []hnslb.ID{c.pod.ID}})
 			if err != nil {
