@@ -47,8 +47,11 @@ type Config struct {
 	Health Health
 	// Tell hands Events to the API server and must not block; nil when there is none, so
 	// that what users should know is only logged.
-	Tell   func(events.Event)
-	Logger klog.Logger
+	Tell func(events.Event)
+	// TellNode hands a warning about this node to the API server and must not block; nil when
+	// there is none.
+	TellNode func(reason, message string)
+	Logger   klog.Logger
 	Clock  clock.Clock
 	// Seed decides the jitter of retries.
 	Seed uint64

@@ -95,7 +95,7 @@ func (r *reporter) publishHNS(t engine.Transition) {
 		r.cfg.Metrics.DriftFound(metrics.Endpoint, t.Endpoints)
 		log.Info("HNS was changed by something other than hnsproxy; repairing", "frontends", t.Frontends, "endpoints", t.Endpoints)
 	case engine.DeletionsUndone:
-		log.Error(nil, "HNS reported objects as deleted and still has them; they are tried again less and less often", "objects", t.Objects)
+		r.deletionsUndone(t)
 	case engine.HNSFound:
 		f := t.Features
 		log.Info("HNS found", "version", f.Version.String(), "dsr", f.DSR,
@@ -109,6 +109,19 @@ func (r *reporter) publishHNS(t engine.Transition) {
 		log.Error(t.Err, "HNS cannot be listed; trying again")
 	case engine.ModifyFailed:
 		log.Error(t.Err, "HNS cannot change load balancers in place; they are deleted and created for now", "until", t.Until)
+	}
+}
+
+// reasonNotDeleted is the reason of the Event on the Node when deletions are not carried out.
+const reasonNotDeleted = "HNSKeepsDeletedObjects"
+
+// deletionsUndone says that HNS does not delete what it reports as deleted. Nothing uses these
+// objects any more, so there is no Service to tell of them.
+func (r *reporter) deletionsUndone(t engine.DeletionsUndone) {
+	r.cfg.Logger.Error(nil, "HNS reported objects as deleted and still has them; they are tried again less and less often", "objects", t.Objects)
+	if r.cfg.TellNode != nil {
+		r.cfg.TellNode(reasonNotDeleted, "HNS reports endpoints or load balancers as deleted and still has them; "+
+			"hnsproxy goes on trying, less and less often; restart the service hns if they pile up")
 	}
 }
 

@@ -138,3 +138,32 @@ func TestFailingListIsTold(t *testing.T) {
 		})
 	}
 }
+
+// TestLyingDeletionsAreTold: endpoints that HNS reports as deleted and keeps are tried again
+// less and less often. No Service uses them, so the Node is told of.
+func TestLyingDeletionsAreTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "L2Bridge", emulator.WS2022(), 30*time.Second, 1)
+		for i := range 4 {
+			w.do(action{Kind: "service", Service: i})
+			w.do(action{Kind: "slice", Service: i, Backends: []backend{{Host: 11 + i}}})
+		}
+		pass(time.Minute)
+		if len(w.toldNode) > 0 {
+			t.Fatalf("told before anything went wrong: %q", w.toldNode)
+		}
+		w.hns.SetFaults(emulator.Faults{EndpointDeleteLies: true})
+		for i := range 4 {
+			w.do(action{Kind: "delete-service", Service: i})
+			w.do(action{Kind: "delete-slice", Service: i})
+		}
+		pass(time.Hour)
+		synctest.Wait()
+		if len(w.toldNode) == 0 || w.toldNode[0] != "HNSKeepsDeletedObjects" {
+			t.Errorf("the Node was told of %q", w.toldNode)
+		}
+		if n := w.hns.Counts()[hnslb.VerbDeleteEndpoint]; n > 4*70 {
+			t.Errorf("%d deletions in an hour, want fewer and fewer", n)
+		}
+	})
+}

@@ -31,6 +31,8 @@ import (
 
 // world is one node with its HNS, its proxy, and what the cluster says.
 type world struct {
+	// toldNode are the reasons of the Events on the Node; read them while the proxy waits.
+	toldNode []string
 	t       *testing.T
 	network string
 	profile emulator.Profile
@@ -123,6 +125,7 @@ func (w *world) start() {
 		Node:        services.Node{Name: "this", IPs: []netip.Addr{netip.MustParseAddr("10.0.0.4")}},
 		AuditPeriod: w.audit, Gather: 50 * time.Millisecond,
 		Metrics: metrics.New(w.registry), Logger: w.logger, Clock: &w.clock,
+		TellNode: func(reason, _ string) { w.toldNode = append(w.toldNode, reason) },
 	})
 	if err != nil {
 		w.t.Fatal(err)

@@ -38,6 +38,7 @@ const (
 
 	actionStart   = "StartHNSProxy"
 	actionProgram = "ProgramService"
+	actionClean   = "DeleteLeftovers"
 	actionListen  = "Listen"
 )
 
@@ -193,13 +194,13 @@ func (a *announcer) tell() func(events.Event) {
 }
 
 // tellNode sends an Event on the Node of this program.
-func (p *program) tellNode(kind, reason, message string) {
+func (p *program) tellNode(kind, reason, action, message string) {
 	about := &corev1.ObjectReference{APIVersion: "v1", Kind: "Node", Name: p.opts.Hostname, UID: types.UID(p.opts.Hostname)}
 	// Without its object the name stands for the UID, as in the kubelet's Events.
 	if n := p.source.node(p.opts.Hostname); n != nil && n.UID != "" {
 		about.UID = n.UID
 	}
-	p.announcer.send(about, kind, reason, actionStart, message)
+	p.announcer.send(about, kind, reason, action, message)
 }
 
 // tellPortFailed sends an Event on a Service whose health-check node port cannot be opened.

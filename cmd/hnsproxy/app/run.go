@@ -154,6 +154,7 @@ func (p *program) build(ctx context.Context) error {
 		Metrics:     p.metrics,
 		Health:      p.health,
 		Tell:        p.announcer.tell(),
+		TellNode:    func(reason, message string) { p.tellNode(corev1.EventTypeWarning, reason, actionClean, message) },
 		Logger:      p.logger,
 		Clock:       p.deps.Clock,
 		Seed:        seed,
@@ -249,7 +250,7 @@ func (p *program) proxy(ctx context.Context) error {
 		p.logger.Error(nil, "There is no Node of this name; all endpoints count as remote until there is",
 			"node", p.opts.Hostname, "remedy", "--hostname-override names the Node")
 	}
-	p.tellNode(corev1.EventTypeNormal, reasonStarting, fmt.Sprintf("hnsproxy %s programs HNS network %s", ownVersion(), p.opts.Network))
+	p.tellNode(corev1.EventTypeNormal, reasonStarting, actionStart, fmt.Sprintf("hnsproxy %s programs HNS network %s", ownVersion(), p.opts.Network))
 	if p.plugin != nil {
 		if err := p.plugin.start(p.source.node(p.opts.Hostname)); err != nil {
 			return err

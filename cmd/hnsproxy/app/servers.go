@@ -30,7 +30,7 @@ func (p *program) servers() []health.Server {
 			},
 			Failed: func(err error) {
 				if !failing {
-					p.tellNode(corev1.EventTypeWarning, reason, err.Error())
+					p.tellNode(corev1.EventTypeWarning, reason, actionStart, err.Error())
 				}
 				failing = true
 			},
