@@ -174,7 +174,6 @@ func (e *Engine) setService(in plan.Input, input services.Input) {
 	e.latency.start(input, changes.Frontends, after)
 	for _, f := range before {
 		if !slices.ContainsFunc(after, func(o *desired.Frontend) bool { return o.Key == f.Key }) {
-			e.locals.forgetTask(frontendTask(f.Key))
 			e.tell(FrontendGone{f.Service, f.Key})
 		}
 	}

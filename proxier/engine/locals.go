@@ -62,17 +62,10 @@ func (l *locals) note(f *desired.Frontend) {
 	}
 }
 
-// forget drops an address that nobody lists any more, forgetTask a frontend that is gone.
+// forget drops an address that nobody lists any more.
 func (l *locals) forget(ip netip.Addr) {
 	delete(l.pods, ip)
 	delete(l.fresh, ip)
-}
-
-func (l *locals) forgetTask(t task) {
-	delete(l.deferred, t)
-	if delete(l.tasks, t); len(l.tasks) == 0 {
-		l.next = time.Time{}
-	}
 }
 
 // defers tells whether a frontend waits for a list: a local pod is new to it, or has gone.
