@@ -52,7 +52,7 @@ type Config struct {
 	// there is none.
 	TellNode func(reason, message string)
 	Logger   klog.Logger
-	Clock  clock.Clock
+	Clock    clock.Clock
 	// Seed decides the jitter of retries.
 	Seed uint64
 }

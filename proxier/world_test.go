@@ -33,16 +33,16 @@ import (
 type world struct {
 	// toldNode are the reasons of the Events on the Node; read them while the proxy waits.
 	toldNode []string
-	t       *testing.T
-	network string
-	profile emulator.Profile
-	audit   time.Duration
-	hns     *emulator.Emulator
-	keeper  *proxiertest.LawKeeper
-	breach  []string
-	proxy   *proxier.Proxier
-	stop    func()
-	clock   pausingClock
+	t        *testing.T
+	network  string
+	profile  emulator.Profile
+	audit    time.Duration
+	hns      *emulator.Emulator
+	keeper   *proxiertest.LawKeeper
+	breach   []string
+	proxy    *proxier.Proxier
+	stop     func()
+	clock    pausingClock
 	// registry has the metrics of the proxy that runs.
 	registry *prometheus.Registry
 	// logger is that of the next proxy; the zero one is silent.
