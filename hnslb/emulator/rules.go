@@ -212,7 +212,13 @@ func ruleNetwork(n *network) error {
 			return refuse(hnslb.ResultInvalidArgument, "remote subnet %s on %s", r.Prefix, r.ProviderAddress)
 		}
 	}
-	if _, ok := foldMAC(n.HostMAC); !ok || n.Name == "" || n.Type == "" {
+	for _, a := range n.Adapters {
+		if _, ok := foldMAC(a.MAC); !ok || !usableAddress(a.IP) {
+			return refuse(hnslb.ResultInvalidArgument, "adapter %s with MAC %q", a.IP, a.MAC)
+		}
+	}
+	// Without a MAC the interface is not there yet.
+	if _, ok := foldMAC(n.HostMAC); !ok && n.HostMAC != "" || n.Name == "" || n.Type == "" {
 		return refuse(hnslb.ResultInvalidArgument, "name %q, type %q, MAC %q", n.Name, n.Type, n.HostMAC)
 	}
 	return nil
