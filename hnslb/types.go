@@ -109,6 +109,17 @@ type Network struct {
 // each remote endpoint and for a source VIP.
 func (n Network) IsOverlay() bool { return strings.EqualFold(n.Type, NetworkOverlay) }
 
+// CarriesServices tells whether HNS has load balancers on networks of this type. Those of type
+// NAT, ICS, Internal and Private are behind the host and have none.
+func (n Network) CarriesServices() bool {
+	for _, t := range []string{"NAT", "ICS", "Internal", "Private"} {
+		if strings.EqualFold(n.Type, t) {
+			return false
+		}
+	}
+	return true
+}
+
 // Adapter is an address of the host and the MAC of the interface that carries it, with dashes.
 type Adapter struct {
 	IP  netip.Addr

@@ -41,8 +41,8 @@ func ownHalf(lb hnslb.LoadBalancer, foreign map[hnslb.ID]bool) bool {
 }
 
 // ownEndpoint tells whether an endpoint of our network is ours: remote, with the made-up
-// MAC of its address, or with the host's MAC and no name (the endpoint of a cluster IP on
-// an overlay).
+// MAC of its address, or with the host's MAC, now or before, and no name (the endpoint of a
+// cluster IP on an overlay).
 func (v *View) ownEndpoint(e hnslb.Endpoint) bool {
 	if !e.Remote || len(e.IPs) != 1 {
 		return false
@@ -50,7 +50,12 @@ func (v *View) ownEndpoint(e hnslb.Endpoint) bool {
 	if sameMAC(e.MAC, hnslb.RemoteMAC(e.IPs[0])) {
 		return true
 	}
-	return v.network.IsOverlay() && e.Unnamed() && sameMAC(e.MAC, v.network.HostMAC)
+	return v.network.IsOverlay() && e.Unnamed() && (sameMAC(e.MAC, v.network.HostMAC) || v.former(e))
+}
+
+// former tells whether an endpoint carries a MAC that the host had before.
+func (v *View) former(e hnslb.Endpoint) bool {
+	return len(v.formerMACs) > 0 && v.formerMACs[strings.ToUpper(e.MAC)]
 }
 
 // ownSourceVIP tells whether an endpoint is the one that hnsproxy or kube-proxy.exe made for
