@@ -93,9 +93,12 @@ type Network struct {
 	// ManagementIP is the host's address on the network. HNS fills it in some time
 	// after the network was made and may change it later; it is the zero Addr until then.
 	ManagementIP netip.Addr
-	// HostMAC is the MAC of the host interface that carries ManagementIP, with dashes.
-	// Overlay needs it for the endpoints of cluster IPs.
+	// HostMAC is the MAC of the host interface that carries ManagementIP, with dashes, and
+	// empty while no interface does. Overlay needs it for the endpoints of cluster IPs.
 	HostMAC string
+	// Adapters are all addresses of the host, each with the MAC of its interface: a node may
+	// have several interfaces, and its own address need not be ManagementIP.
+	Adapters []Adapter
 	// Subnets are the pod subnets of this node.
 	Subnets []netip.Prefix
 	// Remotes are the RemoteSubnetRoute policies: which host carries which pod subnet.
@@ -105,6 +108,23 @@ type Network struct {
 // IsOverlay tells whether the network encapsulates, which asks for a provider address on
 // each remote endpoint and for a source VIP.
 func (n Network) IsOverlay() bool { return strings.EqualFold(n.Type, NetworkOverlay) }
+
+// CarriesServices tells whether HNS has load balancers on networks of this type. Those of type
+// NAT, ICS, Internal and Private are behind the host and have none.
+func (n Network) CarriesServices() bool {
+	for _, t := range []string{"NAT", "ICS", "Internal", "Private"} {
+		if strings.EqualFold(n.Type, t) {
+			return false
+		}
+	}
+	return true
+}
+
+// Adapter is an address of the host and the MAC of the interface that carries it, with dashes.
+type Adapter struct {
+	IP  netip.Addr
+	MAC string
+}
 
 // RemoteSubnet is one RemoteSubnetRoute policy of an overlay network.
 type RemoteSubnet struct {
@@ -127,6 +147,13 @@ type Endpoint struct {
 	// ProviderAddress is the host that carries a remote endpoint on an overlay.
 	ProviderAddress netip.Addr
 }
+
+// DefaultEndpointName is the name that some HNS builds give an endpoint that was made without
+// one (microsoft/SDN issue 227).
+const DefaultEndpointName = "Ethernet"
+
+// Unnamed tells whether the endpoint was made without a name, as far as can be told.
+func (e Endpoint) Unnamed() bool { return e.Name == "" || e.Name == DefaultEndpointName }
 
 // LoadBalancerFlags are the flags of an HNS load balancer.
 type LoadBalancerFlags uint32

@@ -259,9 +259,7 @@ func (p *Proxier) request(do func(*engine.Engine)) {
 
 // SetNode says what the Node object is now.
 func (p *Proxier) SetNode(n services.Node) {
-	if len(p.cfg.Node.IPs) > 0 {
-		n.IPs = p.cfg.Node.IPs
-	}
+	n = n.WithGiven(p.cfg.Node.IPs)
 	n.Name = p.cfg.Node.Name
 	p.request(func(e *engine.Engine) { e.SetNode(n) })
 }

@@ -6,6 +6,9 @@ package proxier
 import (
 	"errors"
 	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
@@ -100,15 +103,14 @@ func (r *reporter) publishHNS(t engine.Transition) {
 		f := t.Features
 		log.Info("HNS found", "version", f.Version.String(), "dsr", f.DSR,
 			"sessionAffinity", f.SessionAffinity, "ipv6", f.IPv6, "modify", f.Modify)
-	case engine.NetworkFound:
-		n := t.Network
-		log.Info("HNS network found", "network", n.Name, "id", n.ID, "type", n.Type, "managementIP", n.ManagementIP)
 	case engine.HNSLost:
 		r.lost(t)
 	case engine.ListFailed:
 		log.Error(t.Err, "HNS cannot be listed; trying again")
 	case engine.ModifyFailed:
 		log.Error(t.Err, "HNS cannot change load balancers in place; they are deleted and created for now", "until", t.Until)
+	default:
+		r.publishNetwork(t)
 	}
 }
 
@@ -125,13 +127,65 @@ func (r *reporter) deletionsUndone(t engine.DeletionsUndone) {
 	}
 }
 
+// publishNetwork logs what is about the node and its network.
+func (r *reporter) publishNetwork(t engine.Transition) {
+	log := r.cfg.Logger
+	switch t := t.(type) {
+	case engine.NetworkFound:
+		n := t.Network
+		log.Info("HNS network found", "network", n.Name, "id", n.ID, "type", n.Type, "managementIP", shown(n.ManagementIP))
+		if strings.EqualFold(n.Type, "Transparent") {
+			log.Error(nil, "HNS network is of type Transparent; it is treated as L2Bridge, as by kube-proxy, which few people have tried",
+				"network", n.Name, "remedy", "use a network plugin that makes an L2Bridge or Overlay network")
+		}
+	case engine.NetworkIncomplete:
+		log.Error(nil, "HNS network is not complete; nothing new is written, existing rules left in place", "network", t.Network.Name,
+			"why", t.Lack, "since", t.Since, "remedy", "waiting for the network plugin and Windows; check the host's adapters")
+	case engine.NetworkComplete:
+		log.Info("HNS network is complete", "network", t.Network.Name, "address", shown(t.Host.IP), "mac", t.Host.MAC)
+	case engine.HostFound:
+		r.hostFound(t)
+	case engine.NodeChanged:
+		log.Info("Node changed", "node", t.To.Name, "addresses", t.To.IPs, "before", t.From.IPs, "zone", t.To.Zone, "zoneBefore", t.From.Zone)
+	case engine.RoutesMissing:
+		log.Error(nil, "HNS network has no route to endpoints on other nodes; they are reached through this node's own address until one comes",
+			"network", r.cfg.Network, "endpoints", len(t.IPs), "first", t.IPs[0],
+			"remedy", "the network plugin adds a RemoteSubnetRoute for each node; host-network pods of nodes outside the overlay need none")
+	}
+}
+
+// hostFound says which address of the node counts, and warns when the Node and the network do
+// not agree on it: then something outside of hnsproxy is set up for one of them only.
+func (r *reporter) hostFound(t engine.HostFound) {
+	log, management := r.cfg.Logger, t.Network.ManagementIP
+	log.Info("Address of this node", "address", t.Host.IP, "mac", t.Host.MAC, "node", t.Node, "managementIP", shown(management))
+	if !management.IsValid() || len(t.Node) == 0 || slices.Contains(t.Node, management) {
+		return
+	}
+	log.Error(nil, "The Node's address is not the management IP of the HNS network; node ports answer on the latter only",
+		"node", t.Node, "managementIP", management, "used", t.Host.IP,
+		"remedy", "--bind-address and kubelet's --node-ip choose the address of the adapter that the network is on")
+}
+
+// shown is an address that may be missing.
+func shown(ip netip.Addr) string {
+	if !ip.IsValid() {
+		return "none"
+	}
+	return ip.String()
+}
+
 // lost says that HNS or its network is not there.
 func (r *reporter) lost(t engine.HNSLost) {
 	r.endSync(true)
 	what, remedy := "HNS cannot be used", "see what HNS says; restart the service hns if it goes on"
-	if _, missing := errors.AsType[*hnslb.NetworkNotFound](t.Err); missing {
+	_, missing := errors.AsType[*hnslb.NetworkNotFound](t.Err)
+	switch {
+	case missing:
 		what, remedy = "HNS network not found", "waiting for the network plugin to create it; check --network-name"
-	} else if hnslb.OutcomeUnknown(t.Err) {
+	case hnslb.ErrorClass(t.Err) == hnslb.Unsupported:
+		what, remedy = "HNS network carries no Services", "--network-name names the L2Bridge or Overlay network of the pods"
+	case hnslb.OutcomeUnknown(t.Err):
 		what, remedy = "HNS unavailable", "check that the service hns is running"
 	}
 	r.cfg.Logger.Error(t.Err, what+"; existing rules left in place", "network", r.cfg.Network, "since", t.Since, "remedy", remedy)

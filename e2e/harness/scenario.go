@@ -121,6 +121,7 @@ func (r *scenarioRun) option(arg string) error {
 		"dsr":                func(o *app.Options) { o.EnableDSR = value == "on" },
 		"source-vip":         func(o *app.Options) { o.SourceVIP = strings.TrimPrefix(value, "none") },
 		"source-ranges":      func(o *app.Options) { o.UnenforcedSourceRanges = value },
+		"bind-address":       func(o *app.Options) { o.BindAddress = value },
 		"deny-endpoints":     func(o *app.Options) { o.DenyEndpoints = strings.Split(value, ",") },
 		"nodeport-addresses": func(o *app.Options) { o.NodePortAddresses = strings.Split(value, ",") },
 	}[name]

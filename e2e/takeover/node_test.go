@@ -94,6 +94,9 @@ func (n *node) must(err error) {
 	}
 }
 
+// otherNode has the Pods that do not run on the node.
+const otherNode = "win-node-2"
+
 // localPod is the address of the one Pod that runs on the node.
 const localPod = "10.244.1.5"
 
@@ -104,7 +107,7 @@ func (n *node) populate(ctx context.Context) {
 	far := func(count int) (all []bulk.Endpoint) {
 		for range count {
 			remote = remote.Next()
-			all = append(all, bulk.Endpoint{IP: remote})
+			all = append(all, bulk.Endpoint{IP: remote, Node: otherNode})
 		}
 		return all
 	}
@@ -182,17 +185,26 @@ func (n *node) start(p program.Program) *program.Running {
 	r, err := p.Start(n.tb.Context(), n.host)
 	n.must(err)
 	n.tb.Cleanup(r.Kill)
-	var last string
-	err = wait.PollUntilContextTimeout(n.tb.Context(), pollInterval, patience, true, func(ctx context.Context) (bool, error) {
-		syncs, err := r.Syncs(ctx)
-		last = fmt.Sprintf("%d frontends missing after %d syncs", n.tracker.Missing(), syncs)
-		return n.tracker.Missing() == 0 && syncs > 0, err
+	n.poll(r, func() (bool, string) {
+		syncs, err := r.Syncs(n.tb.Context())
+		n.must(err)
+		return n.tracker.Missing() == 0 && syncs > 0, fmt.Sprintf("%d frontends missing after %d syncs", n.tracker.Missing(), syncs)
 	})
-	if err != nil {
-		n.tb.Fatalf("start %s: %v: %s\n%s\nits log ends with:\n%s", p.Name, err, last, n.Dump(), r.Tail(30))
-	}
 	n.quiet(2 * time.Second)
 	return r
+}
+
+// poll waits until a program has come so far; how far it is else is said when it does not.
+func (n *node) poll(r *program.Running, done func() (ok bool, far string)) {
+	n.tb.Helper()
+	var last string
+	err := wait.PollUntilContextTimeout(n.tb.Context(), pollInterval, patience, true, func(context.Context) (ok bool, err error) {
+		ok, last = done()
+		return ok, nil
+	})
+	if err != nil {
+		n.tb.Fatalf("%v: %s\n%s\nits log ends with:\n%s", err, last, n.Dump(), r.Tail(30))
+	}
 }
 
 // quiet returns when HNS has not been called for a while.

@@ -24,7 +24,7 @@ func (e *Emulator) Network(ctx context.Context, name string) (hnslb.Network, err
 	c := call{verb: hnslb.VerbNetwork, object: func() string { return name }}
 	n, err := run(ctx, e, c, func() (hnslb.Network, error) {
 		if n := e.store.networkByName(name); n != nil {
-			return publicNetwork(n), nil
+			return shownNetwork(n), nil
 		}
 		// HNS answers an enumeration without a hit with an empty list, not with a code.
 		missing := &hnslb.NetworkNotFound{Name: name}
@@ -43,7 +43,11 @@ func (e *Emulator) Endpoints(ctx context.Context) ([]hnslb.Endpoint, error) {
 		for range e.trouble.vanishing(len(e.store.endpointOrder.items)) {
 			e.store.removeEndpoint(e.store.endpointOrder.items[0])
 		}
-		return publicEndpoints(e.store.endpointOrder.items), nil
+		eps := publicEndpoints(e.store.endpointOrder.items)
+		for i := range eps {
+			eps[i].Name = e.profile.Quirks.ShownName(eps[i].Name, true)
+		}
+		return eps, nil
 	})
 }
 
@@ -91,7 +95,9 @@ func (e *Emulator) placeEndpoint(ctx context.Context, ep hnslb.Endpoint, ruleID 
 		if err != nil {
 			return hnslb.Endpoint{}, err
 		}
-		return publicEndpoint(made, slices.Clone(made.addrs())), nil
+		shown := publicEndpoint(made, slices.Clone(made.addrs()))
+		shown.Name = e.profile.Quirks.ShownName(shown.Name, false)
+		return shown, nil
 	})
 }
 
@@ -188,9 +194,19 @@ func (e *Emulator) createBalancer(lb hnslb.LoadBalancer) (*balancer, error) {
 	}
 	lb.ID = e.freshID(lb.ID)
 	b := newBalancer(lb, e.store.networkOf(lb))
-	b.noRules = e.trouble.faults.NoDataPath
+	b.noRules = e.trouble.faults.NoDataPath || e.lacksSourceVIP(lb)
 	e.store.insertBalancer(b)
 	return b, nil
+}
+
+// lacksSourceVIP tells whether a load balancer comes before the endpoint of its source VIP; see
+// Quirks.SourceVIPFirst. The host's own address needs none.
+func (e *Emulator) lacksSourceVIP(lb hnslb.LoadBalancer) bool {
+	n := e.store.networkOf(lb)
+	if !e.profile.Quirks.SourceVIPFirst || n == nil || !n.IsOverlay() || !lb.SourceVIP.IsValid() {
+		return false
+	}
+	return lb.SourceVIP != n.ManagementIP && e.store.endpointAt(n, lb.SourceVIP, false) == nil
 }
 
 // leaveHalfMade leaves what a failed create can leave: an object without port mappings.

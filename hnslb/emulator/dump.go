@@ -132,8 +132,17 @@ func networkLine(n *network) string {
 	slices.Sort(remotes)
 	l.field("subnets", strings.Join(subnets, ","))
 	l.field("remotes", strings.Join(remotes, ","))
+	l.field("adapters", joinAdapters(n.Adapters))
 	l.mark("loopback-dsr", n.loopbackDSR)
 	return l.String()
+}
+
+func joinAdapters(all []hnslb.Adapter) string {
+	texts := make([]string, 0, len(all))
+	for _, a := range all {
+		texts = append(texts, a.IP.String()+"@"+a.MAC)
+	}
+	return strings.Join(texts, ",")
 }
 
 func endpointLine(ep *endpoint) string {

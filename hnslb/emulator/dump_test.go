@@ -203,11 +203,12 @@ func TestBadStates(t *testing.T) {
 	n := newNode(t, emulator.WS2022(), "L2Bridge")
 	n.balance([]hnslb.ID{n.local("10.244.1.5")})
 	for name, spoil := range map[string]func(*emulator.State){
-		"network twice":       func(st *emulator.State) { st.Networks = append(st.Networks, st.Networks[0]) },
-		"network without ID":  func(st *emulator.State) { st.Networks[0].ID = "" },
-		"network without MAC": func(st *emulator.State) { st.Networks[0].HostMAC = "" },
-		"endpoint twice":      func(st *emulator.State) { st.Endpoints = append(st.Endpoints, st.Endpoints[0]) },
-		"endpoint nowhere":    func(st *emulator.State) { st.Endpoints[0].Network = unknownID },
+		"network twice":        func(st *emulator.State) { st.Networks = append(st.Networks, st.Networks[0]) },
+		"network without ID":   func(st *emulator.State) { st.Networks[0].ID = "" },
+		"network with bad MAC": func(st *emulator.State) { st.Networks[0].HostMAC = "nonsense" },
+		"adapter with bad MAC": func(st *emulator.State) { st.Networks[0].Adapters = []hnslb.Adapter{{IP: ip("10.0.1.5")}} },
+		"endpoint twice":       func(st *emulator.State) { st.Endpoints = append(st.Endpoints, st.Endpoints[0]) },
+		"endpoint nowhere":     func(st *emulator.State) { st.Endpoints[0].Network = unknownID },
 		"address twice": func(st *emulator.State) {
 			st.Endpoints = append(st.Endpoints, st.Endpoints[0])
 			st.Endpoints[1].ID = unknownID

@@ -125,6 +125,35 @@ func (e *Emulator) SetManagementIP(name string, ip netip.Addr) error {
 	})
 }
 
+// SetHost gives the network's host address together with the MAC of the interface that carries
+// it, in one step. An empty MAC stands for an interface that is not there yet, or cannot be
+// told [A: winkernel re-reads the network after 10 s and gives up without one]. Without an
+// address HNS has lost it [A: Calico reports that].
+func (e *Emulator) SetHost(name string, ip netip.Addr, mac string) error {
+	return e.onNetwork("set host address of network", name, func(n *network) error {
+		with := *n
+		with.ManagementIP, with.HostMAC = ip, mac
+		if err := ruleNetwork(&with); err != nil {
+			return err
+		}
+		n.ManagementIP, n.HostMAC = ip, mac
+		return nil
+	})
+}
+
+// SetAdapters says which other addresses the host has, on which interfaces: a second NIC.
+func (e *Emulator) SetAdapters(name string, adapters []hnslb.Adapter) error {
+	return e.onNetwork("set adapters of network", name, func(n *network) error {
+		with := *n
+		with.Adapters = slices.Clone(adapters)
+		if err := ruleNetwork(&with); err != nil {
+			return err
+		}
+		n.Adapters = with.Adapters
+		return nil
+	})
+}
+
 // SetRemotes replaces the RemoteSubnetRoute policies, as an overlay's network plugin does
 // when nodes come and go.
 func (e *Emulator) SetRemotes(name string, remotes []hnslb.RemoteSubnet) error {

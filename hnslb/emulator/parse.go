@@ -115,6 +115,10 @@ func (p *parser) network(words []string, f *fields) error {
 			Prefix: f.prefix(prefix), ProviderAddress: f.parseAddr(pa),
 		})
 	}
+	for _, s := range f.list("adapters") {
+		ip, mac, _ := strings.Cut(s, "@")
+		n.Adapters = append(n.Adapters, hnslb.Adapter{IP: f.parseAddr(ip), MAC: mac})
+	}
 	if f.err != nil {
 		return f.err
 	}

@@ -37,6 +37,7 @@ func WS2019() Profile {
 		MaxEndpoints: 64,
 		Quirks: Quirks{
 			PortBlocks:          256,
+			DefaultNameV1:       true,
 			ListenerTakesVIP:    true,
 			UnknownEndpointCode: hnslb.ResultInvalidJSONReference,
 		},
@@ -44,8 +45,13 @@ func WS2019() Profile {
 }
 
 // WS2022 is Windows Server 2022. Its number is not confirmed; it has session affinity
-// and SetPolicy, so it is at least 13.0 [C].
-func WS2022() Profile { return modern("ws2022", 13, 2) }
+// and SetPolicy, so it is at least 13.0 [C]. It names endpoints like Server 2019 does, also
+// through V2, so that each way of naming them has a profile [C].
+func WS2022() Profile {
+	p := modern("ws2022", 13, 2)
+	p.Quirks.DefaultNameV1, p.Quirks.DefaultNameV2 = true, true
+	return p
+}
 
 // WS2025RTM is Windows Server 2025 as it came out: HNS 15.4, whose modify call says yes
 // and changes nothing (k8s issue 131466).

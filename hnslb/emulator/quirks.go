@@ -35,6 +35,18 @@ type Quirks struct {
 	// on L2Bridge of Server 2019 and 2022 both can exist [A: k8s PR 138000].
 	LocalRefusedByRemote bool
 
+	// DefaultNameV1 and DefaultNameV2: an endpoint that was made without a name is shown with
+	// the name "Ethernet", through the V1 or the V2 interface [B: microsoft/SDN issue 227,
+	// sig-windows-tools issue 84, acs-engine issue 4227; that V2 does so too is C, since the
+	// logs come from V1 and hnsdiag]. hnslb.Driver lists as V1 does, and returns what it
+	// made as V2 does.
+	DefaultNameV1, DefaultNameV2 bool
+
+	// SourceVIPFirst: a load balancer on an overlay gets no rules in VFP when the endpoint of
+	// its source VIP comes after it. winkernel makes that endpoint first and stops when it
+	// cannot [A]; what happens otherwise is unknown [?].
+	SourceVIPFirst bool
+
 	// OrphanDeleteFails: a load balancer whose network is gone cannot be deleted any
 	// more, 0x803b0001. Server 2019 from 17763.1554 on, seen through V1 only [B:
 	// aks-engine PR 3956], so off by default.
@@ -79,6 +91,14 @@ type Quirks struct {
 	// forgotten who registered. Nobody has shown that the end is told when the service
 	// crashes [?].
 	StopUntold bool
+}
+
+// ShownName is the name of an endpoint as the V1 or the V2 interface shows it.
+func (q Quirks) ShownName(name string, v1 bool) string {
+	if name == "" && (v1 && q.DefaultNameV1 || !v1 && q.DefaultNameV2) {
+		return hnslb.DefaultEndpointName
+	}
+	return name
 }
 
 func (q Quirks) unknownEndpoint() hnslb.HRESULT {

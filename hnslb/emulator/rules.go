@@ -194,6 +194,20 @@ func ruleBalancerAddresses(lb hnslb.LoadBalancer) error {
 	return nil
 }
 
+// ruleAdapters: an adapter has an address and a MAC. While the network has no MAC its own is not
+// there yet.
+func ruleAdapters(n *network) error {
+	if _, ok := foldMAC(n.HostMAC); !ok && n.HostMAC != "" {
+		return refuse(hnslb.ResultInvalidArgument, "MAC %q", n.HostMAC)
+	}
+	for _, a := range n.Adapters {
+		if _, ok := foldMAC(a.MAC); !ok || !usableAddress(a.IP) {
+			return refuse(hnslb.ResultInvalidArgument, "adapter %s with MAC %q", a.IP, a.MAC)
+		}
+	}
+	return nil
+}
+
 // ruleNetwork: a network is made of values that mean something. 0x80070057 is what bad
 // parameters gave [A: sig-windows-tools issue 249].
 func ruleNetwork(n *network) error {
@@ -212,10 +226,10 @@ func ruleNetwork(n *network) error {
 			return refuse(hnslb.ResultInvalidArgument, "remote subnet %s on %s", r.Prefix, r.ProviderAddress)
 		}
 	}
-	if _, ok := foldMAC(n.HostMAC); !ok || n.Name == "" || n.Type == "" {
-		return refuse(hnslb.ResultInvalidArgument, "name %q, type %q, MAC %q", n.Name, n.Type, n.HostMAC)
+	if n.Name == "" || n.Type == "" {
+		return refuse(hnslb.ResultInvalidArgument, "name %q, type %q", n.Name, n.Type)
 	}
-	return nil
+	return ruleAdapters(n)
 }
 
 // ruleEndpoints: every endpoint exists (code not sighted, Quirks.UnknownEndpointCode),

@@ -137,7 +137,7 @@ func storeOf(st State, s *store) (*store, error) {
 		if n.ID = hnslb.NewID(string(n.ID)); n.ID == "" || s.has(n.ID) || s.networkByName(n.Name) != nil {
 			return nil, fmt.Errorf("network %q: name or ID %q is missing or used twice", n.Name, n.ID)
 		}
-		n.Subnets, n.Remotes = slices.Clone(n.Subnets), slices.Clone(n.Remotes)
+		n.Subnets, n.Remotes, n.Adapters = slices.Clone(n.Subnets), slices.Clone(n.Remotes), slices.Clone(n.Adapters)
 		own := &network{Network: n.Network, hostIPv6: n.ManagementIPv6, loopbackDSR: n.LoopbackDSR}
 		if err := ruleNetwork(own); err != nil {
 			return nil, fmt.Errorf("network %q: %w", n.Name, err)

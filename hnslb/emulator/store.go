@@ -379,6 +379,20 @@ func publicNetwork(n *network) hnslb.Network {
 	c := n.Network
 	c.Subnets = append([]netip.Prefix(nil), c.Subnets...)
 	c.Remotes = append([]hnslb.RemoteSubnet(nil), c.Remotes...)
+	c.Adapters = append([]hnslb.Adapter(nil), c.Adapters...)
+	return c
+}
+
+// shownNetwork is a network as a driver shows it: the MAC is that of the interface which
+// carries the management IP, so without the one there is no other.
+func shownNetwork(n *network) hnslb.Network {
+	c := publicNetwork(n)
+	switch {
+	case !c.ManagementIP.IsValid():
+		c.HostMAC = ""
+	case c.HostMAC != "":
+		c.Adapters = append(c.Adapters, hnslb.Adapter{IP: c.ManagementIP, MAC: c.HostMAC})
+	}
 	return c
 }
 

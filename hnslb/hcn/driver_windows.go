@@ -100,7 +100,9 @@ func (d *Driver) Network(ctx context.Context, name string) (hnslb.Network, error
 			network.ManagementIP = parseManagementIP(v1.ManagementIP)
 		}
 	}
-	if network.HostMAC, err = hostMAC(network.ManagementIP); err != nil {
+	network.Adapters, err = hostAdapters()
+	network.HostMAC = macOf(network.ManagementIP, network.Adapters)
+	if err != nil && network.ManagementIP.IsValid() && network.HostMAC == "" {
 		return hnslb.Network{}, n.fail(hnslb.Other, err)
 	}
 	return network, nil

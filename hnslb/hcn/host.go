@@ -8,24 +8,24 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+
+	"github.com/hnsproxy/hnsproxy/hnslb"
 )
 
-// hostMAC returns the MAC of the host interface that carries ip, in the form of HNS, and ""
-// when none does.
-func hostMAC(ip netip.Addr) (string, error) {
-	if !ip.IsValid() {
-		return "", nil
-	}
+// hostAdapters returns the addresses of the host, each with the MAC of its interface.
+func hostAdapters() ([]hnslb.Adapter, error) {
 	all, err := net.Interfaces()
 	if err != nil {
-		return "", fmt.Errorf("list the host's interfaces: %w", err)
+		return nil, fmt.Errorf("list the host's interfaces: %w", err)
 	}
-	return macOf(ip, all, func(i net.Interface) ([]net.Addr, error) { return i.Addrs() })
+	return adaptersOf(all, func(i net.Interface) ([]net.Addr, error) { return i.Addrs() })
 }
 
-// macOf looks for the interface that carries ip. One that cannot be read may have gone
-// meanwhile, as pods' do, and matters only if ip is not found elsewhere.
-func macOf(ip netip.Addr, all []net.Interface, addrs func(net.Interface) ([]net.Addr, error)) (string, error) {
+// adaptersOf reads the addresses of interfaces, IPv4 and IPv6 alike, without those of a link.
+// An interface that cannot be read may have gone meanwhile, as pods' do: the others come with
+// the error.
+func adaptersOf(all []net.Interface, addrs func(net.Interface) ([]net.Addr, error)) ([]hnslb.Adapter, error) {
+	var out []hnslb.Adapter
 	var unread error
 	for _, i := range all {
 		if len(i.HardwareAddr) == 0 {
@@ -36,11 +36,24 @@ func macOf(ip netip.Addr, all []net.Interface, addrs func(net.Interface) ([]net.
 			unread = fmt.Errorf("addresses of interface %s: %w", i.Name, err)
 			continue
 		}
+		mac := strings.ToUpper(strings.ReplaceAll(i.HardwareAddr.String(), ":", "-"))
 		for _, a := range list {
-			if prefix, ok := a.(*net.IPNet); ok && addrOf(prefix.IP) == ip {
-				return strings.ToUpper(strings.ReplaceAll(i.HardwareAddr.String(), ":", "-")), nil
+			if prefix, ok := a.(*net.IPNet); ok {
+				if ip := addrOf(prefix.IP); ip.IsValid() && !ip.IsLinkLocalUnicast() {
+					out = append(out, hnslb.Adapter{IP: ip, MAC: mac})
+				}
 			}
 		}
 	}
-	return "", unread
+	return out, unread
+}
+
+// macOf returns the MAC of the interface that carries ip, "" when none does.
+func macOf(ip netip.Addr, all []hnslb.Adapter) string {
+	for _, a := range all {
+		if a.IP == ip && ip.IsValid() {
+			return a.MAC
+		}
+	}
+	return ""
 }

@@ -146,9 +146,10 @@ func sameBalancer(v1 v1LoadBalancer, v2 hnslb.LoadBalancer) bool {
 		sameSet(v1.VIPs, v2.VIPs, netip.Addr.Compare)
 }
 
-// sameEndpoint tells whether V1 and V2 agree about one endpoint.
+// sameEndpoint tells whether V1 and V2 agree about one endpoint. Only one of them may show a
+// name that HNS gave it by itself.
 func sameEndpoint(v1, v2 hnslb.Endpoint) bool {
-	return v1.ID == v2.ID && v1.Network == v2.Network && v1.Name == v2.Name &&
+	return v1.ID == v2.ID && v1.Network == v2.Network && (v1.Name == v2.Name || v1.Unnamed() && v2.Unnamed()) &&
 		strings.EqualFold(v1.MAC, v2.MAC) && v1.Remote == v2.Remote &&
 		v1.ProviderAddress == v2.ProviderAddress &&
 		sameSet(v1.IPs, v2.IPs, netip.Addr.Compare)

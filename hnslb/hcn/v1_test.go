@@ -160,7 +160,7 @@ func TestCodes(t *testing.T) {
 	}
 }
 
-func TestMacOf(t *testing.T) {
+func TestAdapters(t *testing.T) {
 	mac := func(last byte) net.HardwareAddr { return net.HardwareAddr{0, 0x15, 0x5d, 0, 0xab, last} }
 	all := []net.Interface{{Name: "lo"}, {Name: "gone", HardwareAddr: mac(1)}, {Name: "pods", HardwareAddr: mac(2)}, {Name: "host", HardwareAddr: mac(3)}}
 	addrs := func(i net.Interface) ([]net.Addr, error) {
@@ -172,21 +172,36 @@ func TestMacOf(t *testing.T) {
 		}
 		return []net.Addr{&net.IPNet{IP: net.ParseIP("10.0.0.1")}}, nil
 	}
-	for ip, want := range map[string]string{"192.168.0.4": "00-15-5D-00-AB-03", "fd00::4": "00-15-5D-00-AB-03", "10.0.0.1": "00-15-5D-00-AB-02"} {
-		if got, err := macOf(netip.MustParseAddr(ip), all, addrs); err != nil || got != want {
-			t.Errorf("%s: %q, %v; want %q", ip, got, err, want)
+	got, err := adaptersOf(all, addrs)
+	if err == nil {
+		t.Error("an interface could not be read: want an error beside the others")
+	}
+	for ip, want := range map[string]string{"192.168.0.4": "00-15-5D-00-AB-03", "fd00::4": "00-15-5D-00-AB-03",
+		"10.0.0.1": "00-15-5D-00-AB-02", "192.168.0.9": ""} {
+		if mac := macOf(netip.MustParseAddr(ip), got); mac != want {
+			t.Errorf("%s: %q, want %q", ip, mac, want)
 		}
 	}
-	if got, err := macOf(netip.MustParseAddr("192.168.0.9"), all, addrs); err == nil || got != "" {
-		t.Errorf("an interface could not be read and the address is not on the others: %q, %v; want an error", got, err)
+	if mac := macOf(netip.Addr{}, got); mac != "" {
+		t.Errorf("no address: %q, want none", mac)
 	}
-	if got, err := macOf(netip.MustParseAddr("192.168.0.9"), all[2:], addrs); err != nil || got != "" {
-		t.Errorf("on no interface: %q, %v; want none", got, err)
+	if _, err := adaptersOf(all[2:], addrs); err != nil {
+		t.Errorf("all interfaces can be read: %v", err)
 	}
-	if got, err := hostMAC(netip.Addr{}); err != nil || got != "" {
-		t.Errorf("no address: %q, %v; want none", got, err)
-	}
-	if _, err := hostMAC(netip.MustParseAddr("203.0.113.77")); err != nil {
+	if _, err := hostAdapters(); err != nil {
 		t.Errorf("real interfaces: %v", err)
+	}
+}
+
+// TestSameEndpointNames: V1 and V2 agree about an endpoint also when one of them shows the name
+// that HNS gave it.
+func TestSameEndpointNames(t *testing.T) {
+	for _, tc := range []struct {
+		v1, v2 string
+		same   bool
+	}{{"", "", true}, {"Ethernet", "", true}, {"", "Ethernet", true}, {"a", "a", true}, {"a", "", false}, {"a", "Ethernet", false}} {
+		if got := sameEndpoint(hnslb.Endpoint{Name: tc.v1}, hnslb.Endpoint{Name: tc.v2}); got != tc.same {
+			t.Errorf("%q through V1, %q through V2: same %v, want %v", tc.v1, tc.v2, got, tc.same)
+		}
 	}
 }

@@ -166,8 +166,11 @@ func newSlice(a action, pods map[string]string) *object {
 		t := parseTarget(word)
 		o.targets = append(o.targets, t)
 		e := discoveryv1.Endpoint{Addresses: []string{addressOf(t.word).String()}, NodeName: new("other")}
-		if t.here() {
+		switch {
+		case t.here():
 			e.NodeName = new(nodeName)
+		case strings.HasPrefix(t.word, "x"):
+			e.NodeName = nil // outside of the cluster
 		}
 		if uid := pods[t.word]; uid != "" && t.here() {
 			e.TargetRef = &corev1.ObjectReference{Kind: "Pod", Namespace: "ns", Name: uid, UID: types.UID(uid)}

@@ -5,6 +5,7 @@ package desired
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -21,6 +22,10 @@ type Env struct {
 	options  Options
 	routes   routes
 	root     Root
+	// host is this node on an overlay. awaited are addresses of pods of other nodes to which
+	// the network has no route yet.
+	host    Host
+	awaited map[netip.Addr]bool
 	// denied are the ranges of options.DenyEndpoints.
 	denied []netip.Prefix
 }
@@ -53,19 +58,55 @@ type Options struct {
 func NewEnv(node services.Node, network hnslb.Network, features hnslb.Features, o Options) *Env {
 	o.NodePortAddresses = o.NodePortAddresses.For(node)
 	return &Env{node: node, network: network, features: features, options: o, routes: newRoutes(network),
-		denied: o.DenyEndpoints.prefixes()}
+		host: HostOf(node, network), denied: o.DenyEndpoints.prefixes()}
+}
+
+// WithHost returns the Env with another address and MAC of this node: the last ones that were
+// known, while the network shows none.
+func (e *Env) WithHost(h Host) *Env {
+	with := *e
+	with.host = h
+	return &with
+}
+
+// WithAwaited returns the Env of a network whose routes to some addresses are awaited. The set
+// must not be changed afterwards.
+func (e *Env) WithAwaited(ips map[netip.Addr]bool) *Env {
+	with := *e
+	with.awaited = ips
+	return &with
+}
+
+// Awaited returns to how many addresses a route is awaited.
+func (e *Env) Awaited() int { return len(e.awaited) }
+
+// AwaitsRoute tells whether a route to an address is awaited: nothing is made for it now.
+func (e *Env) AwaitsRoute(ip netip.Addr) bool { return e.awaited[ip] }
+
+// LacksRoute tells whether the network of an overlay has no route to a pod of another node.
+// Without one its provider address is not known, and this node's own would lead nowhere.
+func (e *Env) LacksRoute(ip netip.Addr) bool {
+	if !e.network.IsOverlay() || hnslb.FamilyOf(ip) != hnslb.IPv4 || e.OwnAddress(ip) || e.inSubnets(ip) {
+		return false
+	}
+	_, routed := e.routes.host(ip)
+	return !routed
 }
 
 // Same tells whether both give every frontend and endpoint the same value.
 func (e *Env) Same(o *Env) bool {
 	return e.node.SameTopology(o.node) && e.features == o.features && e.options == o.options && e.root == o.root &&
+		e.host == o.host && maps.Equal(e.awaited, o.awaited) &&
 		e.network.ID == o.network.ID && e.network.Type == o.network.Type &&
-		e.network.ManagementIP == o.network.ManagementIP && e.network.HostMAC == o.network.HostMAC &&
+		e.network.ManagementIP == o.network.ManagementIP &&
 		slices.Equal(e.network.Subnets, o.network.Subnets) && slices.Equal(e.network.Remotes, o.network.Remotes)
 }
 
 // Network returns the HNS network of the node's pods.
 func (e *Env) Network() hnslb.Network { return e.network }
+
+// Host returns the address and the MAC of this node on an overlay.
+func (e *Env) Host() Host { return e.host }
 
 // Features returns what this HNS can do.
 func (e *Env) Features() hnslb.Features { return e.features }
@@ -75,7 +116,13 @@ func (e *Env) SourceVIP() netip.Addr { return e.options.SourceVIP }
 
 // OwnAddress tells whether an address is one of this node's.
 func (e *Env) OwnAddress(ip netip.Addr) bool {
-	return ip.IsValid() && (ip == e.network.ManagementIP || slices.Contains(e.node.IPs, ip))
+	return ip.IsValid() && (ip == e.network.ManagementIP || ip == e.host.IP || slices.Contains(e.node.IPs, ip))
+}
+
+// NeedsSourceVIP tells whether a source address needs an endpoint of its own: that of the
+// source VIP on an overlay.
+func (e *Env) NeedsSourceVIP(source netip.Addr) bool {
+	return source.IsValid() && e.HoldsSourceVIP(source)
 }
 
 // HoldsSourceVIP tells whether an address is the source VIP, which has an endpoint of its own
@@ -143,7 +190,7 @@ func (e *Env) providerAddress(ip netip.Addr) netip.Addr {
 	if host, ok := e.routes.host(ip); ok {
 		return host
 	}
-	return e.nodeIP(hnslb.IPv4)
+	return e.host.IP
 }
 
 // Provider returns the provider address that an endpoint of ours has in a role; the zero Addr
@@ -151,7 +198,7 @@ func (e *Env) providerAddress(ip netip.Addr) netip.Addr {
 // endpoint.
 func (e *Env) Provider(role Role, ip netip.Addr) netip.Addr {
 	if role == AsVIP && e.network.IsOverlay() {
-		return e.nodeIP(hnslb.IPv4)
+		return e.host.IP
 	}
 	return e.providerAddress(ip)
 }
@@ -162,9 +209,9 @@ func (e *Env) VIPEndpoint(vip netip.Addr) hnslb.Endpoint {
 	return hnslb.Endpoint{
 		Network:         e.network.ID,
 		IPs:             []netip.Addr{vip},
-		MAC:             e.network.HostMAC,
+		MAC:             e.host.MAC,
 		Remote:          true,
-		ProviderAddress: e.nodeIP(hnslb.IPv4),
+		ProviderAddress: e.host.IP,
 	}
 }
 
@@ -178,15 +225,16 @@ func (e *Env) SourceVIPEndpoint() (hnslb.Endpoint, bool) {
 	return hnslb.Endpoint{
 		Network:         e.network.ID,
 		IPs:             []netip.Addr{e.options.SourceVIP},
-		MAC:             e.network.HostMAC,
-		ProviderAddress: e.nodeIP(hnslb.IPv4),
+		MAC:             e.host.MAC,
+		ProviderAddress: e.host.IP,
 	}, true
 }
 
 // sourceVIP chooses the source address of traffic to these backends.
 //
 // Overlay (KEP-5100): the configured source VIP reaches pods; a backend outside the
-// cluster, or the address of a remote node, can only answer the node IP. L2Bridge: what
+// cluster, or the address of a remote node, can only answer the node IP. A pod whose route is
+// awaited is in the cluster. L2Bridge: what
 // the operator says; without that nothing, except on HNS 9.x, whose newer builds then use
 // the VIP itself as NAT pool, so that a pod never gets the answer of its own Service
 // (pains row 12).
@@ -202,8 +250,8 @@ func (e *Env) sourceVIP(f hnslb.Family, backends []Backend) netip.Addr {
 		return configured
 	}
 	for _, b := range backends {
-		if !b.Local && e.outside(b.IP) {
-			return e.nodeIP(f)
+		if !b.Local && !e.awaited[b.IP] && e.outside(b.IP) {
+			return e.host.IP
 		}
 	}
 	return configured

@@ -61,6 +61,12 @@ const (
 	AddressTaken Reason = "EndpointAddressTaken"
 	// EndpointReplaced: in force, but for an address at which another kind of endpoint is.
 	EndpointReplaced Reason = "EndpointReplaced"
+	// RouteAwaited: in force, but for pods of other nodes to which the overlay has no route yet.
+	RouteAwaited Reason = "RouteAwaited"
+	// SourceVIPAwaited: the endpoint of the source VIP comes before the load balancer.
+	SourceVIPAwaited Reason = "SourceVIPAwaited"
+	// NetworkIncomplete: the network does not have yet what everything on it rests on.
+	NetworkIncomplete Reason = "NetworkIncomplete"
 	// EndpointFailing: HNS refuses the endpoints of some backends.
 	EndpointFailing Reason = "EndpointFailing"
 )
@@ -149,6 +155,10 @@ func Tellings() map[Reason]Telling {
 		LocalAwaited:     {normal, arriving, "the network plugin makes the HNS endpoints of pods"},
 		EndpointReplaced: {normal, arriving, ""},
 		EndpointFailing:  {warning, retried, ""},
+
+		RouteAwaited:      {normal, arriving, "the network plugin adds the routes to other nodes"},
+		SourceVIPAwaited:  {warning, retried, ""},
+		NetworkIncomplete: {warning, arriving, "the network plugin and Windows bring up the network"},
 
 		HNSNotFound:      {warning, retried, ""},
 		HNSPortInUse:     {warning, retried, ""},

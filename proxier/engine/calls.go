@@ -248,7 +248,7 @@ func (e *Engine) pinned(ip netip.Addr) bool {
 
 // step plans a unit anew and returns its next call, nil when it waits or is done.
 func (e *Engine) step(u *unit) *Call {
-	p := e.plan(u.task)
+	p := e.planUnit(u)
 	if u.task.isFrontend() {
 		creates := leadingCreates(p.Steps)
 		if u.dark && anyPresent(p.Steps[len(creates):]) {

@@ -4,6 +4,8 @@
 package engine
 
 import (
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
@@ -18,6 +20,9 @@ const (
 	// doubtPause is the shortest time between two questions for the network that failed
 	// calls give rise to.
 	doubtPause = time.Second
+	// networkPatience is how long an L2Bridge network may lack its management IP before what can
+	// do without is written all the same.
+	networkPatience = 10 * time.Second
 	// reminder is how often a failure that lasts is told.
 	reminder = time.Minute
 )
@@ -25,7 +30,20 @@ const (
 // connection is what the engine knows of HNS as a service.
 type connection struct {
 	features hnslb.Features
-	network  hnslb.Network
+	// network is as it was read last, but for the management IP and the MAC of the host: while
+	// it shows none, and in host, they are the last ones that were known.
+	network hnslb.Network
+	host    desired.Host
+	// found is what was told of host last.
+	found HostFound
+	// lacks says what the network does not have yet, and since when.
+	lacks   string
+	lacking time.Time
+	// whole is since when it lacks nothing; settled tells that its routes have come, or do not.
+	whole   time.Time
+	settled bool
+	// reminded is when that was told last.
+	reminded time.Time
 	// known tells that both were read once.
 	known bool
 	// root is the node's own endpoint, if health checks are forwarded to it.
@@ -106,6 +124,10 @@ func (e *Engine) ServiceChanged() {
 func (e *Engine) NetworkRead(f hnslb.Features, n hnslb.Network, err error) {
 	c := &e.hns
 	c.asking = false
+	if err == nil && !n.CarriesServices() {
+		err = &hnslb.Error{Verb: hnslb.VerbNetwork, Object: n.Name, Class: hnslb.Unsupported,
+			Err: fmt.Errorf("it is of type %s, on which HNS has no load balancers", n.Type)}
+	}
 	if err != nil {
 		e.hnsLost(err)
 		return
@@ -116,16 +138,107 @@ func (e *Engine) NetworkRead(f hnslb.Features, n hnslb.Network, err error) {
 	}
 	if c.network.ID != n.ID {
 		e.tell(NetworkFound{n})
+		c.host, c.lacks, c.lacking, c.whole, c.settled = desired.Host{}, "", time.Time{}, time.Time{}, false
+	} else if !n.ManagementIP.IsValid() {
+		n.ManagementIP = c.network.ManagementIP
 	}
-	returned := c.away()
+	returned, before := c.away(), c.network
+	if returned {
+		e.routes.restart(e.now)
+	}
 	c.features, c.network, c.known, c.read = f, n, true, c.asked
 	c.lost, c.told, c.why = time.Time{}, time.Time{}, ""
 	c.next = e.now.Add(doubtPause)
 	c.backoff.Succeeded("hns")
-	if e.view.SetNetwork(n) || returned {
+	if e.settleHost() || returned {
 		e.looks.forget(e.now)
 	}
 	e.refreshEnv()
+	e.noteLack(before)
+}
+
+// settleHost chooses which address and MAC of this node count, and tells whether HNS has to be
+// listed again for it.
+func (e *Engine) settleHost() (unknown bool) {
+	c := &e.hns
+	if h := desired.HostOf(e.node, c.network); h.Complete() || !c.host.Complete() {
+		c.host = h
+	}
+	if found := (HostFound{c.host, e.node.IPs, c.network}); c.host.IP.IsValid() && !found.same(c.found) {
+		e.tell(found)
+		c.found = found
+	}
+	shown := c.network
+	shown.HostMAC = c.host.MAC
+	return e.view.SetNetwork(shown)
+}
+
+// lack says what a network still lacks of what everything on it rests on, "" for nothing
+// (law 15). The endpoints of cluster IPs and of the source VIP carry the host's address and MAC
+// on an overlay, the rules of node ports the management IP everywhere.
+func (c *connection) lack() string {
+	switch {
+	case !c.network.ManagementIP.IsValid():
+		return "it has no management IP yet"
+	case c.network.IsOverlay() && c.host.MAC == "":
+		return "no network adapter of this host has the address " + c.host.IP.String() + " yet, so that its MAC is not known"
+	}
+	return ""
+}
+
+// noteLack takes note of what the network lacks since it was read before, asks for it again after
+// a while, and tells of it.
+func (e *Engine) noteLack(before hnslb.Network) {
+	c := &e.hns
+	lack := c.lack()
+	if lack == "" {
+		if c.lacks != "" {
+			e.tell(NetworkComplete{c.network, c.host})
+			e.routes.restart(e.now)
+		}
+		c.lacks, c.lacking = "", time.Time{}
+		e.noteSettled(before)
+		return
+	}
+	c.whole, c.settled = time.Time{}, false
+	if c.lacking.IsZero() {
+		c.lacking = e.now
+	}
+	if lack != c.lacks || !e.now.Before(c.reminded.Add(reminder)) {
+		e.tell(NetworkIncomplete{c.network, lack, c.lacking})
+		changed := lack != c.lacks
+		if c.lacks, c.reminded = lack, e.now; changed {
+			e.reportAll()
+		}
+	}
+	c.wanted = true
+	if !e.now.Before(c.lacking.Add(reminder)) {
+		c.next = e.now.Add(slowestRetry)
+	}
+}
+
+// noteSettled tells whether the routes of a network that lacks nothing else have settled. A
+// network plugin adds them one after another when it starts: they have when there are some at
+// the first look, or the same as a second before, or after routePatience.
+func (e *Engine) noteSettled(before hnslb.Network) {
+	c := &e.hns
+	first := c.whole.IsZero()
+	if first {
+		c.whole = e.now
+	}
+	some := len(c.network.Remotes) > 0
+	settled := c.settled || some && (first || slices.Equal(before.Remotes, c.network.Remotes)) || !e.now.Before(c.whole.Add(routePatience))
+	if settled && !c.settled && !first {
+		e.enqueueAll() // some waited
+	}
+	c.settled = settled
+}
+
+// complete tells whether writes may rest on the network. L2Bridge goes on without a management
+// IP after a while: only node ports need it, and they are made anew when it comes.
+func (e *Engine) complete() bool {
+	c := &e.hns
+	return c.lacks == "" || !c.network.IsOverlay() && !e.now.Before(c.lacking.Add(networkPatience))
 }
 
 // hnsLost notes that HNS did not answer or has no such network. What HNS holds is unknown

@@ -4,6 +4,7 @@
 package engine
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -57,11 +58,14 @@ type Engine struct {
 	// that a load balancer among them may name. Each waits for the next list (law 6).
 	unknown map[task][]netip.Addr
 	// again are objects that were asked for while they could not be worked on.
-	again    map[task]bool
-	modify   modify
-	latency  latencies
-	locals   locals
-	reserved map[services.Name]reservation
+	again   map[task]bool
+	modify  modify
+	latency latencies
+	locals  locals
+	routes  routes
+	// noSourceVIP are frontends that wait for the endpoint of the source VIP.
+	noSourceVIP map[task]bool
+	reserved    map[services.Name]reservation
 
 	stopping bool
 	// progress is when a call succeeded last; settled tells that all work was done once.
@@ -82,16 +86,19 @@ func New(cfg Config) *Engine {
 	}
 	e := &Engine{
 		cfg: cfg, now: cfg.Start, node: cfg.Node,
-		state:    desired.NewState(),
-		view:     observed.New(cfg.Options.SourceVIP),
-		queue:    newQueue(),
-		backoff:  backoff.New[task](cfg.Seed),
-		calls:    newCalls(),
-		unknown:  map[task][]netip.Addr{},
-		again:    map[task]bool{},
-		latency:  latencies{},
-		locals:   newLocals(),
-		reserved: map[services.Name]reservation{},
+		state:   desired.NewState(),
+		view:    observed.New(cfg.Options.SourceVIP),
+		queue:   newQueue(),
+		backoff: backoff.New[task](cfg.Seed),
+		calls:   newCalls(),
+		unknown: map[task][]netip.Addr{},
+		again:   map[task]bool{},
+		latency: latencies{},
+		locals:  newLocals(),
+		routes:  newRoutes(),
+
+		noSourceVIP: map[task]bool{},
+		reserved:    map[services.Name]reservation{},
 	}
 	e.hns = newConnection(cfg)
 	e.looks = newLooks(cfg)
@@ -126,6 +133,7 @@ func (e *Engine) Ready(now time.Time) Ready {
 	r.More = e.mergeSome()
 	e.releaseReserved()
 	e.noticeHanging()
+	e.expireRoutes()
 	e.retryDue()
 	r.Look = e.nextLook()
 	r.Network = e.hns.ask(now)
@@ -139,7 +147,7 @@ func (e *Engine) Ready(now time.Time) Ready {
 
 // wake returns when something is due.
 func (e *Engine) wake() time.Time {
-	return earliest(e.hns.due(), e.nextLookDue(), e.backoff.Next(), e.nextRelease(), e.calls.due(e.cfg.CallTimeout), e.lookGivenUp(), e.hns.givenUp(e.cfg.CallTimeout))
+	return earliest(e.hns.due(), e.nextLookDue(), e.backoff.Next(), e.nextRelease(), e.calls.due(e.cfg.CallTimeout), e.lookGivenUp(), e.hns.givenUp(e.cfg.CallTimeout), e.routesDue())
 }
 
 // earliest returns the earliest of the times that are not zero, the zero time for none.
@@ -160,10 +168,12 @@ func (e *Engine) Accepts() bool { return e.env != nil }
 // Ready.Recompute it must be called with all of them before anything is written.
 func (e *Engine) SetServices(inputs []services.Input) {
 	e.recomputing = false
+	noted := e.noteRoutes(inputs)
 	in := e.input()
 	for _, input := range inputs {
 		e.setService(in, input)
 	}
+	e.forgetUnusedRoutes(noted)
 }
 
 func (e *Engine) setService(in plan.Input, input services.Input) {
@@ -174,6 +184,7 @@ func (e *Engine) setService(in plan.Input, input services.Input) {
 	e.latency.start(input, changes.Frontends, after)
 	for _, f := range before {
 		if !slices.ContainsFunc(after, func(o *desired.Frontend) bool { return o.Key == f.Key }) {
+			delete(e.noSourceVIP, frontendTask(f.Key))
 			e.tell(FrontendGone{f.Service, f.Key})
 		}
 	}
@@ -192,6 +203,7 @@ func (e *Engine) setService(in plan.Input, input services.Input) {
 	}
 	for _, ip := range changes.Unused {
 		e.locals.forget(ip)
+		e.routes.forget(ip)
 		e.enqueueEndpoint(ip)
 	}
 	for _, ip := range changes.Reassigned {
@@ -241,6 +253,7 @@ func (e *Engine) enqueue(t task, c plan.Class) {
 // enqueueAll queues everything that is desired and everything of ours that HNS holds: what
 // all of it depends on has changed.
 func (e *Engine) enqueueAll() {
+	e.enqueueSourceVIP() // load balancers wait for it
 	in := e.input()
 	for _, key := range slices.SortedFunc(e.state.Keys, hnslb.FrontendKey.Compare) {
 		e.enqueueFrontend(in, key)
@@ -253,12 +266,19 @@ func (e *Engine) enqueueAll() {
 	for _, ip := range ips {
 		e.enqueue(endpointTask(ip), plan.ClassOfEndpoint(in, ip))
 	}
-	e.enqueueSourceVIP()
 }
 
+// enqueueSourceVIP queues the endpoint of the source VIP, if there is something to do about it,
+// else the frontends that waited for it.
 func (e *Engine) enqueueSourceVIP() {
 	if len(plan.SourceVIP(e.input()).Steps) > 0 {
 		e.enqueue(endpointTask(e.env.SourceVIP()), plan.Critical)
+		return
+	}
+	waited := slices.SortedFunc(maps.Keys(e.noSourceVIP), task.compare)
+	clear(e.noSourceVIP)
+	for _, t := range waited {
+		e.requeueNow(t)
 	}
 }
 
@@ -279,7 +299,7 @@ func (e *Engine) retryDue() {
 
 // input is what plans are made from now.
 func (e *Engine) input() plan.Input {
-	in := plan.Input{State: e.state, View: e.view, Env: e.env, Modify: e.modify.on(e.now)}
+	in := plan.Input{State: e.state, View: e.view, Env: e.env, Modify: e.modify.on(e.now), Settling: !e.hns.settled}
 	if e.backoff.Len()+len(e.unknown) > 0 || e.calls.deletes > 0 || e.calls.hanging() > 0 {
 		in.Held, in.Unknown = e.held, e.isUnknown
 	}
@@ -313,6 +333,16 @@ func (e *Engine) plan(t task) plan.Unit {
 	return plan.Endpoint(e.input(), t.ip)
 }
 
+// planUnit plans the task of a unit as far as the unit has come.
+func (e *Engine) planUnit(u *unit) plan.Unit {
+	if !u.dark {
+		return e.plan(u.task)
+	}
+	in := e.input()
+	in.Remake = true
+	return plan.Frontend(in, u.task.key)
+}
+
 func (e *Engine) tell(t Transition) { e.transitions = append(e.transitions, t) }
 
 // SetNode says what the Node object is now.
@@ -320,8 +350,15 @@ func (e *Engine) SetNode(n services.Node) {
 	if e.node.SameTopology(n) {
 		return
 	}
+	e.tell(NodeChanged{e.node, n})
 	e.node = n
+	if e.hns.known && e.settleHost() {
+		e.looks.forget(e.now)
+	}
 	e.refreshEnv()
+	if e.hns.known {
+		e.noteLack(e.hns.network)
+	}
 }
 
 // refreshEnv asks for every Service again when what they depend on has changed.
@@ -329,7 +366,9 @@ func (e *Engine) refreshEnv() {
 	if !e.hns.known {
 		return
 	}
-	env := desired.NewEnv(e.node, e.hns.network, e.hns.features, e.cfg.Options).WithRoot(e.hns.root)
+	env := desired.NewEnv(e.node, e.hns.network, e.hns.features, e.cfg.Options).WithRoot(e.hns.root).WithHost(e.hns.host)
+	e.settleRoutes(env)
+	env = env.WithAwaited(e.routes.set())
 	if e.env != nil && e.env.Same(env) {
 		return
 	}
@@ -354,6 +393,8 @@ func (e *Engine) Lag() (since time.Time, why string) {
 	switch {
 	case !e.hns.lost.IsZero():
 		return e.hns.lost, e.hns.why
+	case !e.complete():
+		return e.hns.lacking, "HNS network " + e.hns.network.Name + ": " + e.hns.lacks
 	case !e.looks.listed:
 		return e.looks.wantedSince, "HNS was not listed yet"
 	case !e.looks.told.IsZero():
@@ -378,7 +419,7 @@ func (e *Engine) Idle() bool {
 	if e.hns.asking || len(e.calls.open) > e.calls.hanging() {
 		return false
 	}
-	return e.env == nil || e.hns.away() || e.AtRest()
+	return e.env == nil || e.hns.away() || !e.complete() || e.AtRest()
 }
 
 // AtRest tells whether all that can be done is done.

@@ -103,12 +103,14 @@ func (l *looks) busy() bool {
 func (e *Engine) Audit() { e.looks.audit, e.looks.allAfter = e.now, time.Time{} }
 
 // trusted tells whether writes may rest on the view.
-func (e *Engine) trusted() bool { return e.env != nil && !e.hns.away() && e.looks.listed }
+func (e *Engine) trusted() bool {
+	return e.env != nil && !e.hns.away() && e.complete() && e.looks.listed
+}
 
 // canLook tells whether a list may be begun: none is under way, and the Services for which it
 // is of use are known.
 func (e *Engine) canLook() bool {
-	return e.looks.asked == nil && e.looks.merge == nil && e.env != nil && !e.hns.away() && !e.recomputing
+	return e.looks.asked == nil && e.looks.merge == nil && e.env != nil && !e.hns.away() && e.complete() && !e.recomputing
 }
 
 // nextLook returns the list to make now, nil for none.
@@ -153,7 +155,7 @@ func (e *Engine) auditDue() bool {
 // nextLookDue returns when a list is due, the zero time for never.
 func (e *Engine) nextLookDue() time.Time {
 	l := &e.looks
-	if l.asked != nil || l.merge != nil || e.env == nil || e.hns.away() {
+	if l.asked != nil || l.merge != nil || e.env == nil || e.hns.away() || !e.complete() {
 		return time.Time{}
 	}
 	all, endpoints := l.audit, e.locals.next

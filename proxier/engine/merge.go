@@ -57,6 +57,7 @@ func (e *Engine) merged() {
 	}
 	e.undefer()
 	e.noteRoot(list.Endpoints)
+	e.adoptRoutes()
 	e.resolve(list.EndpointsOnly)
 	e.enqueueDrift(drift)
 	l.touched = observed.NewTouched()

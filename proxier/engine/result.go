@@ -99,6 +99,9 @@ func (e *Engine) succeeded(c *Call, r Result) {
 		if len(e.plan(c.task).Steps) > 0 {
 			e.enqueueEndpoint(c.task.ip) // something else has changed meanwhile
 		}
+		if c.task.ip == e.env.SourceVIP() {
+			e.enqueueSourceVIP()
+		}
 	case plan.DeleteEndpoint:
 		e.view.DeleteEndpoint(s.ID)
 		// The address is free: who wants it as a backend may bring its own endpoint now.
@@ -221,6 +224,9 @@ func (e *Engine) settleFrontend(t task, u plan.Unit) {
 	if _, unknown := e.unknown[t]; !unknown {
 		e.backoff.Succeeded(t)
 	}
+	if delete(e.noSourceVIP, t); u.NoSourceVIP {
+		e.noSourceVIP[t] = true
+	}
 	f := e.state.Frontend(t.key)
 	e.locals.waiting(t, e.announced(u.Waiting), e.now)
 	if f == nil || f.Reserved {
@@ -253,12 +259,14 @@ func (e *Engine) announced(ips []netip.Addr) []netip.Addr {
 
 // verdict says how far a frontend is after all was done for it.
 func (e *Engine) verdict(f *desired.Frontend, u plan.Unit) (FrontendState, desired.Note) {
-	missing := len(u.Waiting) + len(u.Held) + len(u.Evict) + len(u.Taken)
+	missing := len(u.Waiting) + len(u.Held) + len(u.Evict) + len(u.Unrouted) + len(u.Taken)
 	switch {
 	case f.Blocked.Reason != "":
 		return Blocked, f.Blocked
 	case u.Blocked.Reason != "":
 		return Blocked, u.Blocked
+	case u.NoSourceVIP:
+		return e.sourceVIPVerdict()
 	case len(u.Held) > 0:
 		return e.heldVerdict(u.Held)
 	case len(u.Taken) >= len(f.Backends):
@@ -268,12 +276,27 @@ func (e *Engine) verdict(f *desired.Frontend, u plan.Unit) (FrontendState, desir
 	case len(u.Waiting) > 0:
 		return Pending, desired.Note{Reason: desired.LocalAwaited, Message: "in force but for " + addresses(u.Waiting) +
 			", for which HNS has no endpoint yet"}
+	case len(u.Unrouted) > 0:
+		message := "in force without " + addresses(u.Unrouted) + ", to which the network has no route yet"
+		if e.view.LoadBalancer(f.Key) == nil {
+			message = "the network has no route yet to " + addresses(u.Unrouted)
+		}
+		return Pending, desired.Note{Reason: desired.RouteAwaited, Message: message}
 	case len(u.Evict) > 0:
 		return Pending, desired.Note{Reason: desired.EndpointReplaced, Message: "an endpoint of another kind makes room at " + addresses(u.Evict)}
 	case len(u.Taken) > 0:
 		return Programmed, e.taken(u)
 	}
 	return Programmed, desired.Note{}
+}
+
+// sourceVIPVerdict is that of a frontend that waits for the endpoint of its source VIP.
+func (e *Engine) sourceVIPVerdict() (FrontendState, desired.Note) {
+	ip := e.env.SourceVIP()
+	if err := e.backoff.Err(endpointTask(ip)); err != nil {
+		return Failing, desired.Note{Reason: desired.SourceVIPAwaited, Message: "the endpoint of the source VIP cannot be made: " + sentence(err)}
+	}
+	return Pending, desired.Note{Reason: desired.SourceVIPAwaited, Message: "the endpoint of the source VIP " + ip.String() + " comes first"}
 }
 
 // heldVerdict is that of a frontend some of whose endpoints HNS refused, or of which it is
@@ -317,9 +340,19 @@ func (e *Engine) report(fs ...*desired.Frontend) {
 			e.setStatus(f, Blocked, note)
 		} else if f.Blocked.Reason != "" {
 			e.setStatus(f, Blocked, f.Blocked)
+		} else if !e.complete() {
+			e.setStatus(f, Pending, desired.Note{Reason: desired.NetworkIncomplete, Message: "nothing is written before the HNS network " +
+				e.hns.network.Name + " is complete: " + e.hns.lacks})
 		} else {
 			e.setStatus(f, Pending, desired.Note{})
 		}
+	}
+}
+
+// reportAll says anew what follows for all frontends.
+func (e *Engine) reportAll() {
+	for _, key := range slices.SortedFunc(e.state.Keys, hnslb.FrontendKey.Compare) {
+		e.report(e.state.Claims(key)...)
 	}
 }
 

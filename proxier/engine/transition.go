@@ -4,6 +4,8 @@
 package engine
 
 import (
+	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
@@ -80,6 +82,29 @@ type (
 	HNSFound struct{ Features hnslb.Features }
 	// NetworkFound says which network carries the pods.
 	NetworkFound struct{ Network hnslb.Network }
+	// NetworkIncomplete says what the network lacks of what writes rest on, and again every
+	// minute.
+	NetworkIncomplete struct {
+		Network hnslb.Network
+		Lack    string
+		Since   time.Time
+	}
+	// NetworkComplete says that it has come.
+	NetworkComplete struct {
+		Network hnslb.Network
+		Host    desired.Host
+	}
+	// HostFound says which address and MAC of this node count on the network, and what the Node
+	// and the network say of it.
+	HostFound struct {
+		Host    desired.Host
+		Node    []netip.Addr
+		Network hnslb.Network
+	}
+	// NodeChanged says that the Node has another zone or other addresses.
+	NodeChanged struct{ From, To services.Node }
+	// RoutesMissing are pods of other nodes to which no route has come.
+	RoutesMissing struct{ IPs []netip.Addr }
 	// HNSLost says that HNS does not answer, or has no such network, and again every minute.
 	HNSLost struct {
 		Err   error
@@ -94,6 +119,11 @@ type (
 	}
 )
 
+// same tells whether there is nothing new to tell.
+func (h HostFound) same(o HostFound) bool {
+	return h.Host == o.Host && slices.Equal(h.Node, o.Node) && h.Network.ManagementIP == o.Network.ManagementIP
+}
+
 func (FrontendStatus) transition()     {}
 func (FrontendChanged) transition()    {}
 func (FrontendGone) transition()       {}
@@ -107,6 +137,11 @@ func (Drifted) transition()            {}
 func (DeletionsUndone) transition()    {}
 func (HNSFound) transition()           {}
 func (NetworkFound) transition()       {}
+func (NetworkIncomplete) transition()  {}
+func (NetworkComplete) transition()    {}
+func (HostFound) transition()          {}
+func (NodeChanged) transition()        {}
+func (RoutesMissing) transition()      {}
 func (HNSLost) transition()            {}
 func (ListFailed) transition()         {}
 func (ModifyFailed) transition()       {}

@@ -147,7 +147,7 @@ func (m *Merge) takeEndpoint(in hnslb.Endpoint) {
 func (v *View) same(e *Endpoint, in hnslb.Endpoint) bool {
 	return slices.Equal(v.addresses(e), in.IPs) && e.ProviderAddress == in.ProviderAddress && e.Remote == in.Remote &&
 		e.Ours == v.ownEndpoint(in) && e.SourceVIP == v.ownSourceVIP(in) &&
-		e.VIP == (in.Remote && sameMAC(in.MAC, v.network.HostMAC))
+		e.VIP == (in.Remote && sameMAC(in.MAC, v.network.HostMAC)) && e.Former == v.former(in)
 }
 
 func (m *Merge) note(e *Endpoint) {

@@ -41,8 +41,8 @@ func ownHalf(lb hnslb.LoadBalancer, foreign map[hnslb.ID]bool) bool {
 }
 
 // ownEndpoint tells whether an endpoint of our network is ours: remote, with the made-up
-// MAC of its address, or with the host's MAC and no name (the endpoint of a cluster IP on
-// an overlay).
+// MAC of its address, or with the host's MAC, now or before, and no name (the endpoint of a
+// cluster IP on an overlay).
 func (v *View) ownEndpoint(e hnslb.Endpoint) bool {
 	if !e.Remote || len(e.IPs) != 1 {
 		return false
@@ -50,17 +50,18 @@ func (v *View) ownEndpoint(e hnslb.Endpoint) bool {
 	if sameMAC(e.MAC, hnslb.RemoteMAC(e.IPs[0])) {
 		return true
 	}
-	return v.network.IsOverlay() && unnamed(e) && sameMAC(e.MAC, v.network.HostMAC)
+	return v.network.IsOverlay() && e.Unnamed() && (sameMAC(e.MAC, v.network.HostMAC) || v.former(e))
+}
+
+// former tells whether an endpoint carries a MAC that the host had before.
+func (v *View) former(e hnslb.Endpoint) bool {
+	return len(v.formerMACs) > 0 && v.formerMACs[strings.ToUpper(e.MAC)]
 }
 
 // ownSourceVIP tells whether an endpoint is the one that hnsproxy or kube-proxy.exe made for
 // the source VIP, the only local endpoint that they may touch: network plugins name theirs.
 func (v *View) ownSourceVIP(e hnslb.Endpoint) bool {
-	return v.network.IsOverlay() && !e.Remote && len(e.IPs) == 1 && e.IPs[0] == v.sourceVIP && unnamed(e)
+	return v.network.IsOverlay() && !e.Remote && len(e.IPs) == 1 && e.IPs[0] == v.sourceVIP && e.Unnamed()
 }
-
-// unnamed tells whether an endpoint was made without a name. Some HNS builds then show the
-// name of the adapter (microsoft/SDN issue 227).
-func unnamed(e hnslb.Endpoint) bool { return e.Name == "" || e.Name == "Ethernet" }
 
 func sameMAC(a, b string) bool { return a != "" && strings.EqualFold(a, b) }

@@ -6,6 +6,7 @@ package observed
 import (
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/proxier/multimap"
@@ -17,8 +18,9 @@ import (
 // What a call of unknown outcome left behind is its caller's to know (law 6).
 type View struct {
 	network hnslb.Network
-	// managementIP is the last valid one.
+	// managementIP is the last valid one. formerMACs are those that the host had before.
 	managementIP netip.Addr
+	formerMACs   map[string]bool
 	sourceVIP    netip.Addr
 	endpoints    map[hnslb.ID]*Endpoint
 	byIP         multimap.Map[netip.Addr, *Endpoint]
@@ -48,8 +50,9 @@ type Endpoint struct {
 	Ours            bool
 	// VIP tells that it carries the host's MAC, as the endpoint of a cluster IP does.
 	VIP bool
-	// SourceVIP tells that it is the local endpoint that was made for the source VIP.
-	SourceVIP bool
+	// SourceVIP tells that it is the local endpoint that was made for the source VIP, Former
+	// that it was made when the host had another MAC.
+	SourceVIP, Former bool
 	// seen is the generation of the last list that named it.
 	seen uint32
 	// listed are the load balancers that name it, as HNS holds them.
@@ -61,7 +64,7 @@ func (e *Endpoint) InUse() bool { return len(e.listed) > 0 }
 
 // New makes an empty view: nothing is known yet. sourceVIP may be the zero Addr.
 func New(sourceVIP netip.Addr) *View {
-	v := &View{sourceVIP: sourceVIP, shapes: shapes{}, providers: map[netip.Addr]netip.Addr{}}
+	v := &View{sourceVIP: sourceVIP, shapes: shapes{}, providers: map[netip.Addr]netip.Addr{}, formerMACs: map[string]bool{}}
 	v.clear()
 	return v
 }
@@ -81,17 +84,20 @@ func (v *View) Network() hnslb.Network { return v.network }
 // SetNetwork says which network the view is of, and tells whether everything has to be listed
 // again: another ID means that the endpoints of the old network are gone, another MAC that
 // others are ours. With another management IP, which can change at any time (k8s issue
-// 75561), node ports have to be made anew: their rules in VFP keep the old one.
+// 75561), node ports have to be made anew: their rules in VFP keep the old one, or none if
+// there was none yet. It is compared with the last valid one, whatever the MAC does.
 func (v *View) SetNetwork(n hnslb.Network) (unknown bool) {
-	if n.ManagementIP.IsValid() && v.managementIP.IsValid() && n.ManagementIP != v.managementIP {
+	if n.ManagementIP.IsValid() && n.ManagementIP != v.managementIP {
 		for _, lb := range v.held.lbs {
 			lb.outdated = lb.outdated || lb.Key.NodePort()
 		}
-	}
-	if n.ManagementIP.IsValid() {
 		v.managementIP = n.ManagementIP
 	}
-	unknown = v.network.ID != n.ID || v.network.HostMAC != n.HostMAC
+	if was := strings.ToUpper(v.network.HostMAC); was != "" && !sameMAC(was, n.HostMAC) {
+		v.formerMACs[was] = true
+	}
+	delete(v.formerMACs, strings.ToUpper(n.HostMAC))
+	unknown = v.network.ID != n.ID || !strings.EqualFold(v.network.HostMAC, n.HostMAC)
 	v.network = n
 	return unknown
 }
@@ -149,6 +155,7 @@ func (v *View) PutEndpoint(in hnslb.Endpoint) {
 		ProviderAddress: in.ProviderAddress,
 		Remote:          in.Remote,
 		VIP:             in.Remote && sameMAC(in.MAC, v.network.HostMAC),
+		Former:          v.former(in),
 		Ours:            v.ownEndpoint(in),
 		SourceVIP:       v.ownSourceVIP(in),
 	}

@@ -95,7 +95,6 @@ func TestLearnedShape(t *testing.T) {
 // TestOwnEndpoint: ours are remote endpoints of our network with the made-up MAC, and on
 // an overlay unnamed ones with the host's.
 func TestOwnEndpoint(t *testing.T) {
-	const hostMAC = "00-15-5D-00-00-04"
 	change := func(f func(*hnslb.Endpoint)) hnslb.Endpoint {
 		e := remote(pod)
 		f(&e)

@@ -25,6 +25,10 @@ type Unit struct {
 	// Evict are addresses whose endpoint must make room: for a local one, or for one
 	// with another provider address.
 	Evict []netip.Addr
+	// Unrouted are backends left out since the network has no route to them yet.
+	Unrouted []netip.Addr
+	// NoSourceVIP tells that the load balancer waits for the endpoint of its source VIP.
+	NoSourceVIP bool
 	// Taken are backends left out since their address has a role of a higher rank (law 12).
 	Taken []netip.Addr
 }
@@ -49,6 +53,12 @@ type Input struct {
 	State *desired.State
 	View  *observed.View
 	Env   *desired.Env
+	// Remake tells that the load balancer was deleted a moment ago to be made anew: its creation
+	// waits for nothing.
+	Remake bool
+	// Settling tells that routes of the network are just coming: what HNS does not have yet waits
+	// for those of all its backends, rather than being written twice.
+	Settling bool
 	// Modify tells whether HNS changes load balancers in place.
 	Modify bool
 	// Held tells whether nothing may rest on the endpoint of an address for now: HNS refused
@@ -112,8 +122,11 @@ func (u *Unit) program(in Input, f *desired.Frontend, lb *observed.LoadBalancer)
 // are those of its endpoints that HNS has.
 func (u *Unit) write(in Input, lb *observed.LoadBalancer, present []*observed.Endpoint, t Target) {
 	f, match := t.Frontend, observed.Different
-	if lb != nil {
+	switch {
+	case lb != nil:
 		match = in.View.Match(lb, t.LoadBalancer, present)
+	case u.mustWait(in, f):
+		return
 	}
 	if match == observed.Equal && len(present) == len(t.IPs) {
 		return
@@ -130,6 +143,23 @@ func (u *Unit) write(in Input, lb *observed.LoadBalancer, present []*observed.En
 	default:
 		u.Steps = append(u.Steps, DeleteLoadBalancer{lb.ID, f.Key}, CreateLoadBalancer{t})
 	}
+}
+
+// mustWait tells whether a load balancer that HNS does not have must not be made yet: routes are
+// just coming, or the endpoint of its source VIP.
+func (u *Unit) mustWait(in Input, f *desired.Frontend) bool {
+	if in.Remake {
+		return false
+	}
+	u.NoSourceVIP = in.Env.NeedsSourceVIP(f.SourceVIP) && !hasSourceVIP(in)
+	return u.NoSourceVIP || in.Settling && len(u.Unrouted) > 0
+}
+
+// hasSourceVIP tells whether HNS has the endpoint of the source VIP, which comes before the load
+// balancers that use it.
+func hasSourceVIP(in Input) bool {
+	e := in.View.Endpoint(in.Env.SourceVIP())
+	return e != nil && !e.Remote
 }
 
 // strands tells whether a change in place would leave UDP flows on an endpoint or a port that
@@ -159,6 +189,10 @@ func (u *Unit) backend(in Input, b desired.Backend) (e *observed.Endpoint, comin
 		return nil, false
 	}
 	if !b.Local {
+		if in.Env.AwaitsRoute(b.IP) && e == nil {
+			u.Unrouted = append(u.Unrouted, b.IP)
+			return nil, false
+		}
 		return u.need(in, b.IP, desired.AsRemote)
 	}
 	if e != nil && !e.Ours {
@@ -225,7 +259,11 @@ func fits(in Input, e *observed.Endpoint, role desired.Role) bool {
 	if !in.Env.Network().IsOverlay() {
 		return true
 	}
-	return e.VIP == (role == desired.AsVIP) && in.View.ShowsProvider(e, in.Env.Provider(role, e.IP))
+	if e.VIP != (role == desired.AsVIP) || e.Former {
+		return false
+	}
+	// What has a provider address keeps it while the route is awaited.
+	return in.Env.AwaitsRoute(e.IP) || in.View.ShowsProvider(e, in.Env.Provider(role, e.IP))
 }
 
 // role returns the one role in which an address is wanted on this node.
@@ -275,7 +313,7 @@ func SourceVIP(in Input) Unit {
 	e := in.View.Endpoint(want.IPs[0])
 	switch {
 	case e == nil:
-	case e.SourceVIP && e.ProviderAddress.IsValid() && !in.View.ShowsProvider(e, want.ProviderAddress) && !e.InUse():
+	case e.SourceVIP && !e.InUse() && (e.Former || e.ProviderAddress.IsValid() && !in.View.ShowsProvider(e, want.ProviderAddress)):
 		u.Steps = append(u.Steps, DeleteEndpoint{e.ID, e.IP})
 	case !e.Ours || len(u.Steps) < len(in.View.At(e.IP)):
 		return u
@@ -294,7 +332,8 @@ func HalfMade(in Input, id hnslb.ID) Unit {
 
 // Settled tells whether a unit has nothing to do, and nothing to say but what was said.
 func (u Unit) Settled() bool {
-	return len(u.Steps)+len(u.Waiting)+len(u.Held)+len(u.Evict)+len(u.Taken) == 0 && u.Blocked.Reason == ""
+	return len(u.Steps)+len(u.Waiting)+len(u.Held)+len(u.Evict)+len(u.Unrouted)+len(u.Taken) == 0 &&
+		!u.NoSourceVIP && u.Blocked.Reason == ""
 }
 
 // Class orders units of one batch: what a node cannot live without first, then what is

@@ -37,6 +37,7 @@ func (k *LawKeeper) judgeCreateEndpoint(e hnslb.Endpoint) {
 	case e.Remote && e.IPs[0] == k.opts.SourceVIP && k.known.network.IsOverlay():
 		k.breach(12, verb, name, "a remote endpoint has the source VIP")
 	}
+	k.judgeWhole(verb, e)
 	for _, o := range k.known.endpoints {
 		if o.Network == e.Network && slices.Contains(o.IPs, e.IPs[0]) && k.counts(o) {
 			k.breach(10, verb, name, "endpoint %s has that address", o.ID)
@@ -50,6 +51,19 @@ func (k *LawKeeper) counts(e hnslb.Endpoint) bool {
 	seen := k.known.seen[e.ID]
 	late := onItsWay(seen) || e.Remote && time.Since(seen) <= time.Second
 	return !late && !k.known.deleted[e.ID]
+}
+
+// judgeWhole judges whether an endpoint on an overlay has what its place there rests on, a MAC
+// and a provider address: nothing is written from half a picture.
+func (k *LawKeeper) judgeWhole(verb hnslb.Verb, e hnslb.Endpoint) {
+	n := k.known.network
+	switch {
+	case !n.IsOverlay():
+	case e.MAC == "":
+		k.breach(15, verb, e.ObjectName(), "it has no MAC")
+	case !e.ProviderAddress.IsValid():
+		k.breach(15, verb, e.ObjectName(), "it has no provider address")
+	}
 }
 
 func (k *LawKeeper) judgeDeleteEndpoint(id hnslb.ID, name string) {
@@ -66,7 +80,7 @@ func (k *LawKeeper) judgeDeleteEndpoint(id hnslb.ID, name string) {
 		k.breach(10, verb, name, "it is local")
 	case e.Network != n.ID:
 		k.breach(7, verb, name, "it is on another network")
-	case e.Remote && !strings.EqualFold(e.MAC, hnslb.RemoteMAC(e.IPs[0])) && (!n.IsOverlay() || !strings.EqualFold(e.MAC, n.HostMAC)):
+	case e.Remote && !strings.EqualFold(e.MAC, hnslb.RemoteMAC(e.IPs[0])) && (!n.IsOverlay() || !k.known.hostMACs[strings.ToUpper(e.MAC)]):
 		k.breach(7, verb, name, "its MAC %s is not one that we give", e.MAC)
 	}
 	if lb := k.known.namedBy(id); lb != nil {
@@ -77,7 +91,7 @@ func (k *LawKeeper) judgeDeleteEndpoint(id hnslb.ID, name string) {
 // madeForSourceVIP tells whether a local endpoint is the one that a proxy makes for the source
 // VIP, and makes anew when the node's address changes: it has no name.
 func (k *LawKeeper) madeForSourceVIP(e hnslb.Endpoint) bool {
-	return k.known.network.IsOverlay() && e.Name == "" && len(e.IPs) == 1 && e.IPs[0] == k.opts.SourceVIP
+	return k.known.network.IsOverlay() && e.Unnamed() && len(e.IPs) == 1 && e.IPs[0] == k.opts.SourceVIP
 }
 
 // judgeBalancer judges what holds for a load balancer on create and on update.
@@ -139,6 +153,9 @@ func (k *LawKeeper) judgeCreateBalancer(lb hnslb.LoadBalancer) {
 	}
 	old := k.dropped[key]
 	delete(k.dropped, key)
+	if old == nil {
+		k.judgeSourceVIP(lb, key)
+	}
 	if old == nil || k.mixed || k.moved && key.NodePort() || k.hadToGo(old, lb) {
 		return
 	}
@@ -150,6 +167,15 @@ func (k *LawKeeper) judgeCreateBalancer(lb hnslb.LoadBalancer) {
 		k.breach(1, verb, key.String(), "it was deleted and made again as it was")
 	case k.known.modify && modifiable(old.lb, lb) && !strands(old.lb, lb):
 		k.breach(8, verb, key.String(), "it was deleted and made again, where a change in place would do")
+	}
+}
+
+// judgeSourceVIP judges whether a new load balancer on an overlay comes after the endpoint of its
+// source VIP.
+func (k *LawKeeper) judgeSourceVIP(lb hnslb.LoadBalancer, key hnslb.FrontendKey) {
+	needed := k.known.network.IsOverlay() && lb.SourceVIP.IsValid() && lb.SourceVIP == k.opts.SourceVIP
+	if needed && !k.mixed && !k.known.hasLocal(lb.SourceVIP) {
+		k.breach(15, hnslb.VerbCreateLoadBalancer, key.String(), "the endpoint of its source VIP comes after it")
 	}
 }
 

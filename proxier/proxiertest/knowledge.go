@@ -6,6 +6,7 @@ package proxiertest
 import (
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
@@ -46,12 +47,50 @@ type knowledge struct {
 	doubts map[string]bool
 
 	modify, modifyFailed bool
+	// hostMACs are those that the host ever had.
+	hostMACs map[string]bool
+	// lostLocals say when a local endpoint at an address was known last.
+	lostLocals map[netip.Addr]time.Time
+}
+
+// setNetwork takes what the network is now.
+func (k *knowledge) setNetwork(n hnslb.Network) {
+	if k.network.ID != "" && k.network.ID != n.ID {
+		k.networkSince = time.Now()
+	}
+	k.network = n
+	k.hostMACs[strings.ToUpper(n.HostMAC)] = true
+	for _, a := range n.Adapters {
+		k.hostMACs[strings.ToUpper(a.MAC)] = true
+	}
+}
+
+// lostLocal notes when a local endpoint was known last.
+func (k *knowledge) lostLocal(e hnslb.Endpoint) {
+	for _, ip := range e.IPs {
+		if !e.Remote {
+			k.lostLocals[ip] = time.Now()
+		}
+	}
+}
+
+// hasLocal tells whether a local endpoint with an address is known, or went a moment ago.
+func (k *knowledge) hasLocal(ip netip.Addr) bool {
+	if onItsWay(k.lostLocals[ip]) {
+		return true
+	}
+	for _, e := range k.endpoints {
+		if !e.Remote && slices.Contains(e.IPs, ip) {
+			return true
+		}
+	}
+	return false
 }
 
 func newKnowledge() knowledge {
 	return knowledge{
 		endpoints: map[hnslb.ID]hnslb.Endpoint{}, balancers: map[hnslb.ID]hnslb.LoadBalancer{},
-		answered: map[hnslb.ID]int{}, seen: map[hnslb.ID]time.Time{}, deleted: map[hnslb.ID]bool{}, named: map[hnslb.ID]bool{}, doubts: map[string]bool{}, lost: map[hnslb.ID]time.Time{}, born: map[hnslb.ID]int{}, refused: map[netip.Addr]int{}, vacated: map[netip.Addr]int{},
+		answered: map[hnslb.ID]int{}, seen: map[hnslb.ID]time.Time{}, deleted: map[hnslb.ID]bool{}, named: map[hnslb.ID]bool{}, hostMACs: map[string]bool{}, lostLocals: map[netip.Addr]time.Time{}, doubts: map[string]bool{}, lost: map[hnslb.ID]time.Time{}, born: map[hnslb.ID]int{}, refused: map[netip.Addr]int{}, vacated: map[netip.Addr]int{},
 	}
 }
 
@@ -63,10 +102,11 @@ func (k *knowledge) listed() bool {
 // setEndpoints takes a list that was begun after so many answers and came after so many
 // writes. It says nothing of what was answered in between.
 func (k *knowledge) setEndpoints(eps []hnslb.Endpoint, begun, writes int) {
-	for id := range k.endpoints {
+	for id, e := range k.endpoints {
 		if k.answered[id] <= begun {
 			delete(k.endpoints, id)
 			k.lost[id] = time.Now()
+			k.lostLocal(e)
 		}
 	}
 	for _, e := range eps {
@@ -103,6 +143,7 @@ func (k *knowledge) refuse(ip netip.Addr, write int) {
 
 // dropEndpoint forgets an endpoint that is gone since some write.
 func (k *knowledge) dropEndpoint(id hnslb.ID, write int) {
+	k.lostLocal(k.endpoints[id])
 	for _, ip := range k.endpoints[id].IPs {
 		delete(k.refused, ip)
 		k.vacated[ip] = write

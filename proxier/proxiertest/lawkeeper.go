@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/netip"
 	"sync"
-	"time"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 )
@@ -129,10 +128,7 @@ func (k *LawKeeper) Network(ctx context.Context, name string) (hnslb.Network, er
 	defer k.mu.Unlock()
 	if err == nil && name == k.opts.Network {
 		k.moved = k.moved || n.ID == k.known.network.ID && n.ManagementIP != k.known.network.ManagementIP
-		if was := k.known.network.ID; was != "" && was != n.ID {
-			k.known.networkSince = time.Now()
-		}
-		k.known.network = n
+		k.known.setNetwork(n)
 	}
 	return n, err
 }

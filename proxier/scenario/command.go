@@ -106,7 +106,7 @@ func (h *HNS) addLocal(arg string) error {
 // changeNetwork is what the network plugin does to the network of the pods.
 func changeNetwork(h *HNS, args []string) error {
 	if len(args) != 1 {
-		return fmt.Errorf("want delete, create, replace, management=IP or remotes=PREFIX@IP")
+		return fmt.Errorf("want delete, create, replace, management=IP, host=IP@MAC, adapters=IP@MAC or remotes=PREFIX@IP")
 	}
 	name, value, _ := strings.Cut(args[0], "=")
 	switch name {
@@ -123,13 +123,48 @@ func changeNetwork(h *HNS, args []string) error {
 			return err
 		}
 		return h.SetManagementIP(PodNetwork, ip)
+	case "host":
+		return h.setHost(value)
+	case "adapters":
+		return h.setAdapters(value)
 	case "remotes":
 		return h.setRemotes(value)
 	}
 	return fmt.Errorf("unknown change %q", name)
 }
 
+// setHost gives the network its host address and the MAC of that; "none" takes both away, and an
+// address alone has no MAC.
+func (h *HNS) setHost(value string) error {
+	if value == "none" {
+		return h.SetHost(PodNetwork, netip.Addr{}, "")
+	}
+	address, mac, _ := strings.Cut(value, "@")
+	ip, err := netip.ParseAddr(address)
+	if err != nil {
+		return err
+	}
+	return h.SetHost(PodNetwork, ip, mac)
+}
+
+// setAdapters says which further addresses the host has.
+func (h *HNS) setAdapters(list string) error {
+	var adapters []hnslb.Adapter
+	for text := range strings.SplitSeq(list, ",") {
+		address, mac, _ := strings.Cut(text, "@")
+		ip, err := netip.ParseAddr(address)
+		if err != nil {
+			return err
+		}
+		adapters = append(adapters, hnslb.Adapter{IP: ip, MAC: mac})
+	}
+	return h.SetAdapters(PodNetwork, adapters)
+}
+
 func (h *HNS) setRemotes(list string) error {
+	if list == "none" {
+		return h.SetRemotes(PodNetwork, nil)
+	}
 	var remotes []hnslb.RemoteSubnet
 	for text := range strings.SplitSeq(list, ",") {
 		prefix, host, _ := strings.Cut(text, "@")

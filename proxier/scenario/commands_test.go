@@ -103,6 +103,8 @@ func option(w *world, args []string) error {
 			w.options.NodePortAddresses, err = desired.ParseNodePortAddresses(strings.Split(value, ","))
 		case "deny-endpoints":
 			w.options.DenyEndpoints, err = desired.ParseAddressRanges(strings.Split(value, ","))
+		case "bind-address":
+			w.bind, err = parseAddrs(value)
 		case "timeout":
 			w.timeout, err = time.ParseDuration(value)
 		default:

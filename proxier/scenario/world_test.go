@@ -52,6 +52,8 @@ type world struct {
 	hns     *HNS
 	node    services.Node
 	options desired.Options
+	// bind are the addresses of --bind-address.
+	bind []netip.Addr
 	// timeout of a driver call, 0 for none.
 	timeout time.Duration
 	// objects are what the API server holds, in the order in which they came.
@@ -170,7 +172,7 @@ func (w *world) start() {
 		Health:      healthy,
 		Driver:      w.driver(),
 		Network:     PodNetwork,
-		Node:        services.Node{Name: w.node.Name},
+		Node:        services.Node{Name: w.node.Name, IPs: w.bind},
 		Options:     w.options,
 		AuditPeriod: 30 * time.Second,
 		Gather:      gather,

@@ -147,6 +147,22 @@ func (n Node) IP(f hnslb.Family) netip.Addr {
 	return netip.Addr{}
 }
 
+// WithGiven returns the node with addresses that outrank its own, each in its family: the other
+// family of a dual-stack node keeps what the Node object says.
+func (n Node) WithGiven(given []netip.Addr) Node {
+	if len(given) == 0 {
+		return n
+	}
+	ips := slices.Clone(given)
+	for _, ip := range n.IPs {
+		if !slices.ContainsFunc(given, func(o netip.Addr) bool { return hnslb.FamilyOf(o) == hnslb.FamilyOf(ip) }) {
+			ips = append(ips, ip)
+		}
+	}
+	n.IPs = ips
+	return n
+}
+
 // SameTopology tells whether endpoint choice and addresses come out the same for both.
 func (n Node) SameTopology(o Node) bool {
 	return n.Name == o.Name && n.Zone == o.Zone && slices.Equal(n.IPs, o.IPs)

@@ -126,6 +126,8 @@ type feeder struct {
 	// given are the node's addresses by --bind-address, which outrank those of its object.
 	given  []netip.Addr
 	logger klog.Logger
+	// gone tells that the Node was deleted.
+	gone bool
 }
 
 // attach makes the proxy follow the informers.
@@ -185,8 +187,10 @@ func kindOf(obj any) string {
 func (f *feeder) setNode(obj *corev1.Node) {
 	n, err := services.NodeOf(obj)
 	f.note(nil, obj, false, err)
-	if len(f.given) > 0 {
-		n.IPs = f.given
+	n = n.WithGiven(f.given)
+	if f.gone {
+		f.gone = false
+		f.logger.Info("The Node was made anew; load balancers may send here again", "node", klog.KObj(obj), "addresses", n.IPs)
 	}
 	f.proxier.SetNode(n)
 	f.ports.SetNode(n)
@@ -196,6 +200,7 @@ func (f *feeder) setNode(obj *corev1.Node) {
 // removeNode stops load balancers from sending here. What is programmed stays: pods of
 // this node may live on, and their zone and addresses with them.
 func (f *feeder) removeNode(obj *corev1.Node) {
-	f.logger.Info("The Node was deleted; load balancers are told not to send here", "node", klog.KObj(obj))
+	f.gone = true
+	f.logger.Info("The Node was deleted; load balancers are told not to send here, and what is programmed stays", "node", klog.KObj(obj))
 	f.health.SetNodeEligible(false)
 }

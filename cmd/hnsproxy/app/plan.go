@@ -165,10 +165,7 @@ func (p *planned) node(all []*corev1.Node) (services.Node, *corev1.Node) {
 		if err != nil {
 			p.problem(fmt.Errorf("in Node %s: %w", obj.Name, err), false)
 		}
-		if len(given.IPs) > 0 {
-			n.IPs = given.IPs // --bind-address outranks
-		}
-		return n, obj
+		return n.WithGiven(given.IPs), obj
 	}
 	text := fmt.Sprintf("there is no Node %q, so all endpoints count as remote", given.Name)
 	if len(names) > 0 {

@@ -61,6 +61,12 @@ type running struct {
 // start runs the program with the example's node until the test ends or stop is called.
 func start(t *testing.T, change func(*Options, *Deps)) *running {
 	t.Helper()
+	return startWith(t, ktesting.NewLogger(t, ktesting.NewConfig(ktesting.BufferLogs(true))), change)
+}
+
+// startWith is start with a logger of the caller's.
+func startWith(t *testing.T, logger klog.Logger, change func(*Options, *Deps)) *running {
+	t.Helper()
 	o := NewOptions()
 	o.HNS, o.Hostname = Emulator, "win-node-1"
 	o.HealthzBindAddress, o.MetricsBindAddress = "127.0.0.1:0", "127.0.0.1:0"
@@ -79,7 +85,6 @@ func start(t *testing.T, change func(*Options, *Deps)) *running {
 	if err := o.Complete(Host{Getenv: func(string) string { return "" }}); err != nil {
 		t.Fatal(err)
 	}
-	logger := ktesting.NewLogger(t, ktesting.NewConfig(ktesting.BufferLogs(true)))
 	ctx, cancel := context.WithCancel(klog.NewContext(t.Context(), logger))
 	go func() { ended <- Run(ctx, *o, d) }()
 	r.stop = sync.OnceFunc(func() {

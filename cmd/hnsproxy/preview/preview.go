@@ -81,7 +81,9 @@ func Make(in Input) Preview {
 	for _, s := range in.Services {
 		m.in.State.Set(s.Name, desired.Compute(s, in.Env))
 	}
-	m.in.View.SetNetwork(in.Env.Network())
+	network := in.Env.Network()
+	network.HostMAC = in.Env.Host().MAC
+	m.in.View.SetNetwork(network)
 	m.in.View.Replace(in.Endpoints, in.LoadBalancers)
 	if in.AssumeLocal {
 		m.assumeLocal()

@@ -303,7 +303,10 @@ func TestLikeTheProxy(t *testing.T) {
 	}
 }
 
-var pool = []string{"10.244.1.1", "10.244.1.2", "10.244.2.1", "10.244.2.2", "10.244.2.3", "192.0.2.9"}
+// outside is the address in pool that is not a pod's.
+const outside = "192.0.2.9"
+
+var pool = []string{"10.244.1.1", "10.244.1.2", "10.244.2.1", "10.244.2.2", "10.244.2.3", outside}
 
 // aCluster draws Services with one EndpointSlice each.
 func aCluster(t *rapid.T) cluster {
@@ -326,7 +329,11 @@ func aCluster(t *rapid.T) cluster {
 		for _, ip := range rapid.SliceOfDistinct(rapid.SampledFrom(pool), rapid.ID).Draw(t, "endpoints") {
 			// A node's name says where a pod is, not its address: those wander.
 			on := rapid.SampledFrom([]string{node.Name, "other"}).Draw(t, "node")
-			slice.Endpoints = append(slice.Endpoints, discoveryv1.Endpoint{Addresses: []string{ip}, NodeName: &on})
+			e := discoveryv1.Endpoint{Addresses: []string{ip}, NodeName: &on}
+			if ip == outside && on != node.Name {
+				e.NodeName = nil // the proxy would wait for the route to another node's pod
+			}
+			slice.Endpoints = append(slice.Endpoints, e)
 		}
 		out.services, out.slices = append(out.services, svc), append(out.slices, slice)
 	}

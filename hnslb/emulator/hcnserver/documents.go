@@ -109,7 +109,9 @@ func writeNetwork(n emulator.NetworkState) networkDocument {
 	if n.ManagementIP.IsValid() {
 		doc.Policies = append(doc.Policies, policyOf(policyProviderAddress, providerSettings{n.ManagementIP.String()}))
 	}
-	doc.Policies = append(doc.Policies, policyOf(policyDRMAC, struct{ Address string }{n.HostMAC}))
+	if n.HostMAC != "" {
+		doc.Policies = append(doc.Policies, policyOf(policyDRMAC, struct{ Address string }{n.HostMAC}))
+	}
 	for _, r := range n.Remotes {
 		doc.Policies = append(doc.Policies, policyOf(policyRemoteSubnet, remoteSubnetSettings{
 			DestinationPrefix: r.Prefix.String(), IsolationID: isolation,
@@ -212,9 +214,9 @@ type ipConfigDocument struct {
 const flagRemoteEndpoint = 1
 
 // writeEndpoint makes the document of an endpoint on a network.
-func writeEndpoint(ep hnslb.Endpoint, n hnslb.Network) endpointDocument {
+func writeEndpoint(ep hnslb.Endpoint, n hnslb.Network, q emulator.Quirks) endpointDocument {
 	doc := endpointDocument{
-		ID: string(ep.ID), Name: ep.Name, HostComputeNetwork: string(ep.Network),
+		ID: string(ep.ID), Name: q.ShownName(ep.Name, false), HostComputeNetwork: string(ep.Network),
 		HostComputeNamespace: zeroNamespace, MacAddress: ep.MAC, SchemaVersion: schema(),
 	}
 	if ep.Remote {

@@ -171,7 +171,7 @@ func (s *Server) endpointObject(ep emulator.EndpointState, n hnslb.Network) obje
 	return object{
 		id: ep.ID, name: ep.Name, network: ep.Network,
 		v1: func() any { return writeV1Endpoint(ep, n, s.hns.Profile()) },
-		v2: func() any { return writeEndpoint(ep.Endpoint, n) },
+		v2: func() any { return writeEndpoint(ep.Endpoint, n, s.hns.Profile().Quirks) },
 	}
 }
 

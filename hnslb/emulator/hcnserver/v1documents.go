@@ -134,7 +134,7 @@ const (
 
 func writeV1Endpoint(ep emulator.EndpointState, n hnslb.Network, p emulator.Profile) v1Endpoint {
 	doc := v1Endpoint{
-		ID: printID(ep.ID, true), Name: ep.Name,
+		ID: printID(ep.ID, true), Name: p.Quirks.ShownName(ep.Name, true),
 		VirtualNetwork: printID(ep.Network, true), VirtualNetworkName: n.Name,
 		MacAddress: ep.MAC, IsRemoteEndpoint: ep.Remote, State: v1EndpointCreated, Version: version(p),
 	}

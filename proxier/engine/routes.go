@@ -1,0 +1,210 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/hnsproxy/hnsproxy/proxier/desired"
+	"github.com/hnsproxy/hnsproxy/proxier/services"
+)
+
+// routePatience is how long the route to a pod of another node is awaited: the network plugin
+// adds it when it hears of the node, which may be after the pod is an endpoint. An address
+// without a route after that is reached through this node, as one outside the cluster is.
+const routePatience = 10 * time.Second
+
+// routes follow the pods of other nodes to which an overlay has no route.
+type routes struct {
+	// awaited are their addresses, with the time at which the wait ends. given up are those for
+	// which it has ended.
+	awaited map[netip.Addr]time.Time
+	givenUp map[netip.Addr]bool
+	// first is when the wait for some address ends, or did.
+	first time.Time
+}
+
+func newRoutes() routes {
+	return routes{awaited: map[netip.Addr]time.Time{}, givenUp: map[netip.Addr]bool{}}
+}
+
+// due returns when the wait for some route ends, the zero time for never.
+func (r *routes) due() time.Time {
+	if len(r.awaited) == 0 {
+		return time.Time{}
+	}
+	return r.first
+}
+
+// await begins to wait for the route to an address.
+func (r *routes) await(ip netip.Addr, end time.Time) {
+	if len(r.awaited) == 0 {
+		r.first = end
+	}
+	r.awaited[ip] = end
+}
+
+// restart begins all waits anew: routes could not come before.
+func (r *routes) restart(now time.Time) {
+	r.first = now.Add(routePatience)
+	for ip := range r.awaited {
+		r.awaited[ip] = r.first
+	}
+}
+
+// expired returns the addresses for which the wait has ended, in order.
+func (r *routes) expired(now time.Time) []netip.Addr {
+	var out []netip.Addr
+	r.first = time.Time{}
+	for ip, end := range r.awaited {
+		if now.Before(end) {
+			r.first = earliest(r.first, end)
+		} else {
+			out = append(out, ip)
+		}
+	}
+	slices.SortFunc(out, netip.Addr.Compare)
+	return out
+}
+
+// set returns the addresses that are awaited, for an Env.
+func (r *routes) set() map[netip.Addr]bool {
+	if len(r.awaited) == 0 {
+		return nil
+	}
+	out := make(map[netip.Addr]bool, len(r.awaited))
+	for ip := range r.awaited {
+		out[ip] = true
+	}
+	return out
+}
+
+// forget drops an address that nobody lists any more.
+func (r *routes) forget(ip netip.Addr) {
+	delete(r.awaited, ip)
+	delete(r.givenUp, ip)
+}
+
+// noteRoutes looks for pods of other nodes to which the network has no route, before the
+// frontends that list them are computed. The network is read again for them, once for all and
+// not more often than once in doubtPause.
+func (e *Engine) noteRoutes(inputs []services.Input) (noted []netip.Addr) {
+	if !e.env.Network().IsOverlay() {
+		return nil
+	}
+	vips := map[netip.Addr]bool{}
+	for _, in := range inputs {
+		if in.Service != nil {
+			for _, vip := range in.Service.ClusterIPs {
+				vips[vip] = true
+			}
+		}
+	}
+	for _, in := range inputs {
+		for _, slice := range in.Slices {
+			for _, ep := range slice.Endpoints {
+				if !vips[ep.IP] && e.awaits(ep) {
+					e.routes.await(ep.IP, e.now.Add(routePatience))
+					noted = append(noted, ep.IP)
+				}
+			}
+		}
+	}
+	if len(noted) > 0 {
+		e.hns.wanted = true
+		e.env = e.env.WithAwaited(e.routes.set())
+	}
+	return noted
+}
+
+// awaits tells whether the route to an endpoint has to be awaited, and is not yet. What has no
+// node is outside the cluster.
+func (e *Engine) awaits(ep services.Endpoint) bool {
+	if ep.Node == "" || ep.Node == e.node.Name || e.routes.givenUp[ep.IP] || e.routeIdle(e.env, ep.IP) {
+		return false
+	}
+	_, known := e.routes.awaited[ep.IP]
+	return !known
+}
+
+// routeIdle tells whether there is no route to await: there is one, or the address is a cluster IP
+// and gets no endpoint as a backend.
+func (e *Engine) routeIdle(env *desired.Env, ip netip.Addr) bool {
+	_, owned := e.state.Owner(ip)
+	return owned || !env.LacksRoute(ip)
+}
+
+// settleRoutes drops from the awaited addresses those that have a route now.
+func (e *Engine) settleRoutes(env *desired.Env) {
+	maps.DeleteFunc(e.routes.awaited, func(ip netip.Addr, _ time.Time) bool { return e.routeIdle(env, ip) })
+	maps.DeleteFunc(e.routes.givenUp, func(ip netip.Addr, _ bool) bool { return !env.LacksRoute(ip) })
+	if len(e.routes.awaited) > 0 {
+		e.hns.wanted = true
+	}
+}
+
+// forgetUnusedRoutes ends the wait for those of some addresses that no frontend lists, so that
+// nothing else follows.
+func (e *Engine) forgetUnusedRoutes(ips []netip.Addr) {
+	for _, ip := range ips {
+		if !e.state.Wanted(ip) {
+			delete(e.routes.awaited, ip)
+		}
+	}
+	if e.env.Awaited() != len(e.routes.awaited) {
+		e.env = e.env.WithAwaited(e.routes.set())
+	}
+}
+
+// expireRoutes ends the wait for routes that did not come. While HNS is away, or the network is
+// not complete, they cannot come.
+func (e *Engine) expireRoutes() {
+	if due := e.routes.due(); due.IsZero() || e.now.Before(due) || e.hns.away() || !e.complete() {
+		return
+	}
+	expired := e.routes.expired(e.now)
+	e.forgetUnusedRoutes(expired)
+	given := slices.DeleteFunc(expired, func(ip netip.Addr) bool { return !e.state.Wanted(ip) })
+	if len(given) == 0 {
+		return
+	}
+	e.giveUpRoutes(given)
+	if missing := slices.DeleteFunc(given, func(ip netip.Addr) bool { return e.routeIdle(e.env, ip) }); len(missing) > 0 {
+		e.tell(RoutesMissing{missing})
+	}
+}
+
+// routesDue returns when the wait for some route ends, the zero time for never.
+func (e *Engine) routesDue() time.Time {
+	if e.hns.away() || !e.complete() {
+		return time.Time{}
+	}
+	return e.routes.due()
+}
+
+// giveUpRoutes goes on without the routes to some addresses: their frontends are computed anew.
+func (e *Engine) giveUpRoutes(ips []netip.Addr) {
+	for _, ip := range ips {
+		delete(e.routes.awaited, ip)
+		e.routes.givenUp[ip] = true
+	}
+	e.refreshEnv()
+}
+
+// adoptRoutes ends the wait for addresses whose endpoint shows that it was in vain before: it
+// was made with this node's own provider address.
+func (e *Engine) adoptRoutes() {
+	var ips []netip.Addr
+	for ip := range e.routes.awaited {
+		if ep := e.view.Endpoint(ip); ep != nil && ep.Ours && ep.Remote && e.view.ShowsProvider(ep, e.hns.host.IP) {
+			ips = append(ips, ip)
+		}
+	}
+	if len(ips) > 0 {
+		e.giveUpRoutes(ips)
+	}
+}
