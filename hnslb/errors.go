@@ -41,6 +41,7 @@ const (
 	ResultInvalidArgument      HRESULT = 0x80070057
 	ResultWin32AlreadyExists   HRESULT = 0x800700b7
 	ResultElementNotFound      HRESULT = 0x80070490
+	ResultUnknownInterface     HRESULT = 0x800706b5
 	ResultServerUnavailable    HRESULT = 0x800706ba
 	ResultCallFailed           HRESULT = 0x800706be
 	ResultCallFailedNotRun     HRESULT = 0x800706bf
@@ -72,7 +73,7 @@ func ClassOf(r HRESULT) Class {
 		return PortInUse
 	case ResultWin32AlreadyExists, ResultObjectExists:
 		return AlreadyExists
-	case ResultServerUnavailable, ResultCallFailed, ResultCallFailedNotRun,
+	case ResultUnknownInterface, ResultServerUnavailable, ResultCallFailed, ResultCallFailedNotRun,
 		ResultNoMoreMapperEntries, ResultManagerStopped:
 		return Unavailable
 	case ResultNotImplemented, ResultRequestUnsupported:

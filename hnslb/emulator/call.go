@@ -120,7 +120,7 @@ func (e *Emulator) arrive(c *call) (*hungCalls, error) {
 		e.counts.calls[c.verb]++
 	}
 	if e.stopped {
-		return nil, refuse(hnslb.ResultServerUnavailable, "")
+		return nil, refuse(e.trouble.faults.stoppedCode(), "")
 	}
 	c.epoch = e.epoch
 	if hung := e.trouble.hang(*c); hung != nil {

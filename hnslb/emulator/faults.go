@@ -4,6 +4,7 @@
 package emulator
 
 import (
+	"cmp"
 	"context"
 	"math/rand/v2"
 	"slices"
@@ -55,6 +56,11 @@ type Faults struct {
 	// in front has to leave it behind, as hnslb.WithTimeout does.
 	DeafHangs bool
 
+	// StoppedCode is what calls get while HNS is stopped; 0 means 0x800706ba. 0x800706b5 comes
+	// where the RPC runtime is there and HNS has not registered its interface with it
+	// [A: k8s PR 139503].
+	StoppedCode hnslb.HRESULT
+
 	// ListsTake is how much longer than Latency.Read the two lists take: 500 endpoints took
 	// 0.7 s through V2, and a busy HNS answers later still [C].
 	ListsTake time.Duration
@@ -62,6 +68,11 @@ type Faults struct {
 	// ListsShowStart: a slow list shows what there was when it began, not when it ended. V1
 	// takes one picture, V2 opens one object after the other: either can be [?].
 	ListsShowStart bool
+}
+
+// stoppedCode is the code of a call that meets a stopped HNS.
+func (f Faults) stoppedCode() hnslb.HRESULT {
+	return cmp.Or(f.StoppedCode, hnslb.ResultServerUnavailable)
 }
 
 // planned is a failure that waits for its call.

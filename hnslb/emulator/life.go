@@ -14,8 +14,8 @@ type RestartOptions struct {
 }
 
 // Stop ends the HNS service and all registrations for notifications. Every call fails with
-// 0x800706ba, calls on their way with 0x800706be [C: the codes of an RPC server that is
-// gone; no log of HNS shows which]; hung calls too. VFP keeps carrying traffic, so nothing
+// 0x800706ba or Faults.StoppedCode, calls on their way with 0x800706be [C: the codes of an
+// RPC server that is gone; logs of HNS show 0x800706b5 alone]; hung calls too. VFP keeps carrying traffic, so nothing
 // goes dark. Stopping twice is harmless.
 func (e *Emulator) Stop() {
 	e.mu.Lock()

@@ -27,6 +27,9 @@ func TestStopAndStart(t *testing.T) {
 	if v := n.Trace(packet); !v.Reached() {
 		t.Errorf("VFP carries nothing while HNS is stopped: %s", v)
 	}
+	n.SetFaults(emulator.Faults{StoppedCode: hnslb.ResultUnknownInterface})
+	_, err = n.Network(t.Context(), "Calico")
+	wantCode(t, err, hnslb.ResultUnknownInterface)
 	n.Start(emulator.RestartOptions{})
 	if n.Dump() != had {
 		t.Errorf("after a restart HNS holds\n%s", n.Dump())

@@ -46,7 +46,8 @@ func (e *Emulator) OnNotification(hear func(Notification)) (cancel func(), err e
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.stopped {
-		return nil, hnslb.NewError(hnslb.VerbWatch, "HNS", hnslb.ResultServerUnavailable, ErrorText(hnslb.ResultServerUnavailable, ""))
+		code := e.trouble.faults.stoppedCode()
+		return nil, hnslb.NewError(hnslb.VerbWatch, "HNS", code, ErrorText(code, ""))
 	}
 	r := &registration{hear}
 	e.registrations = append(e.registrations, r)

@@ -50,6 +50,8 @@ func textOf(code hnslb.HRESULT) string {
 		return "Cannot create a file when that file already exists"
 	case hnslb.ResultElementNotFound:
 		return "Element not found"
+	case hnslb.ResultUnknownInterface:
+		return "The interface is unknown"
 	case hnslb.ResultServerUnavailable:
 		return "The RPC server is unavailable"
 	case hnslb.ResultCallFailed:

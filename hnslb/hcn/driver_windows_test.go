@@ -38,6 +38,7 @@ func TestErrors(t *testing.T) {
 		{"V2, another facility", v2Error(0x803b0013), hnslb.PortInUse, hnslb.ResultPortAlreadyExists},
 		{"V2, already there after a restart", v2Error(0xb7), hnslb.AlreadyExists, hnslb.ResultWin32AlreadyExists},
 		{"V2, service away", v2Error(0x6ba), hnslb.Unavailable, hnslb.ResultServerUnavailable},
+		{"V2, service not registered", v2Error(0x6b5), hnslb.Unavailable, hnslb.ResultUnknownInterface},
 		{"V2, service stopping", v2Error(0x803b0020), hnslb.Unavailable, hnslb.ResultManagerStopped},
 		{"V2, not implemented", v2Error(0x80004001), hnslb.Unsupported, hnslb.ResultNotImplemented},
 		{"V2, switch port not there yet", v2Error(0x803b0007), hnslb.Other, hnslb.ResultSwitchPortNotFound},

@@ -57,8 +57,8 @@ func codeOf(err error) (hnslb.HRESULT, string) {
 // record and no V1 answer can come with it [C: reference 3.5].
 func fromRPC(code hnslb.HRESULT) bool {
 	switch code {
-	case hnslb.ResultServerUnavailable, hnslb.ResultCallFailed, hnslb.ResultCallFailedNotRun,
-		hnslb.ResultNoMoreMapperEntries:
+	case hnslb.ResultUnknownInterface, hnslb.ResultServerUnavailable, hnslb.ResultCallFailed,
+		hnslb.ResultCallFailedNotRun, hnslb.ResultNoMoreMapperEntries:
 		return true
 	}
 	return false
