@@ -18,6 +18,7 @@ import (
 	eventsv1 "k8s.io/api/events/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
@@ -110,11 +111,19 @@ func TestShippedRBAC(t *testing.T) {
 			return stop(w, err)
 		}},
 		{"list Nodes", true, func() error { _, err := client.CoreV1().Nodes().List(ctx, list); return err }},
-		{"list ServiceCIDRs", true, func() error { _, err := client.NetworkingV1().ServiceCIDRs().List(ctx, list); return err }},
+		{"watch Nodes", true, func() error { w, err := client.CoreV1().Nodes().Watch(ctx, list); return stop(w, err) }},
 		{"create Events", true, func() error {
-			_, err := client.EventsV1().Events(namespace).Create(ctx, event, metav1.CreateOptions{})
+			var err error
+			event, err = client.EventsV1().Events(namespace).Create(ctx, event, metav1.CreateOptions{})
 			return err
 		}},
+		{"patch Events", true, func() error {
+			again := []byte(`{"series": {"count": 2, "lastObservedTime": "2026-01-31T00:00:00.000000Z"}}`)
+			_, err := client.EventsV1().Events(namespace).Patch(ctx, event.Name, types.MergePatchType, again, metav1.PatchOptions{})
+			return err
+		}},
+		{"get a Node", false, func() error { _, err := client.CoreV1().Nodes().Get(ctx, "node-a", metav1.GetOptions{}); return err }},
+		{"list ServiceCIDRs", false, func() error { _, err := client.NetworkingV1().ServiceCIDRs().List(ctx, list); return err }},
 		{"delete a Service", false, func() error { return client.CoreV1().Services(namespace).Delete(ctx, "web", now) }},
 		{"list Pods", false, func() error { _, err := client.CoreV1().Pods("").List(ctx, list); return err }},
 		{"list Secrets", false, func() error { _, err := client.CoreV1().Secrets("").List(ctx, list); return err }},
