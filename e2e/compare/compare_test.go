@@ -16,7 +16,7 @@ import (
 // noise, make compare shows it.
 func TestBars(t *testing.T) {
 	const services, endpoints = 50, 10
-	o, err := parse([]string{"--program=hnsproxy", "--services=50", "--latency=ws2022", "--duration=15s"}, t.Output())
+	o, err := parse([]string{"--program=hnsproxy", "--parts=load", "--services=50", "--latency=ws2022", "--duration=15s"}, t.Output())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,4 +63,36 @@ func TestBars(t *testing.T) {
 	bar(d.Endpoints == 0 && d.LoadBalancers == 0, "%d endpoints and %d load balancers outlive their Services", d.Endpoints, d.LoadBalancers)
 	bar(d.Handles == 0, "%d handles were left open", d.Handles)
 	bar(len(r.Errors) == 0, "errors were logged: %q", r.Errors)
+}
+
+// TestHeals lets hnsproxy.exe meet every trouble: it heals each of them, ends in none, and leaves no frontend dark but those whose
+// load balancers are taken away.
+func TestHeals(t *testing.T) {
+	o, err := parse([]string{"--program=hnsproxy", "--parts=heal"}, t.Output())
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, err := compare(t.Context(), o, t.Output())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(report.Healings) != len(troubles()) {
+		t.Errorf("%d results of %d troubles", len(report.Healings), len(troubles()))
+	}
+	for _, h := range report.Healings {
+		t.Logf("%s: %s", h.Trouble, h)
+		if !h.Healed || h.Ended > 0 {
+			t.Errorf("%s: %s", h.Trouble, h)
+		}
+	}
+	for _, h := range report.Healings[:2] {
+		if h.Dark.Worst > 0 && h.Dark.Frontends > 1 {
+			t.Errorf("%s: %s: %+v, want no more than the Service that changed", h.Trouble, h, h.Dark)
+		}
+	}
+	for _, h := range report.Healings[len(report.Healings)-2:] {
+		if h.Writes > 0 || h.Dark.Times > 0 {
+			t.Errorf("%s: %s, want that HNS is left alone", h.Trouble, h)
+		}
+	}
 }

@@ -8,4 +8,6 @@
 //
 // Both run under Wine with the same flags, against one real API server and one served emulator of HNS each. A run is: cold start on
 // an empty HNS, changes at a steady rate, kill and restart, deletion of all Services. Compare says what each number is: see Result.
+// After the load, each program meets troubles of HNS and of its Node, one after the other: see Healing. --parts=load or --parts=heal
+// does the one or the other alone.
 package main

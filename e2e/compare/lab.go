@@ -93,7 +93,11 @@ func (l *lab) populate(ctx context.Context) error {
 	if l.kubernetes, err = bulk.Find(ctx, l.plane.Admin, metav1.NamespaceDefault, "kubernetes"); err != nil {
 		return err
 	}
-	_, err = kubelet.New(l.plane.Admin).AddNode(ctx, kubelet.Node{
+	return l.addNode(ctx)
+}
+
+func (l *lab) addNode(ctx context.Context) error {
+	_, err := kubelet.New(l.plane.Admin).AddNode(ctx, kubelet.Node{
 		Name: nodeName, OS: "windows", InternalIPs: []netip.Addr{l.network.ManagementIP}, PodCIDRs: l.network.Subnets[:1],
 	})
 	return err

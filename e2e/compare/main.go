@@ -66,18 +66,38 @@ func compare(ctx context.Context, o options, notes io.Writer) (Report, error) {
 		return report, err
 	}
 	say := newProgress(notes)
+	if o.load {
+		if report.Results, err = l.loadAll(ctx, o, say); err != nil {
+			return report, err
+		}
+	}
+	if !o.heal {
+		return report, nil
+	}
+	for _, name := range o.programs {
+		healings, err := l.healAll(ctx, o, name, say)
+		if err != nil {
+			return report, err
+		}
+		report.Healings = append(report.Healings, healings...)
+	}
+	return report, nil
+}
+
+// loadAll puts each program through each load.
+func (l *lab) loadAll(ctx context.Context, o options, say *progress) (all []Result, err error) {
 	for _, size := range o.sizes {
 		for _, latency := range o.latencies {
 			for _, name := range o.programs {
 				result, err := l.runOne(ctx, o, Result{Program: name, Services: size, Latency: latency}, say)
 				if err != nil {
-					return report, err
+					return all, err
 				}
-				report.Results = append(report.Results, result)
+				all = append(all, result)
 			}
 		}
 	}
-	return report, nil
+	return all, nil
 }
 
 // store writes the report as compare-DATE.txt and compare-DATE.json.

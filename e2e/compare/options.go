@@ -20,10 +20,12 @@ type options struct {
 	programs  []string
 	sizes     []int
 	latencies []string
-	endpoints int
-	profile   emulator.Profile
-	rate      float64
-	duration  time.Duration
+	// load and heal are the parts: Services under load, and a node in trouble.
+	load, heal bool
+	endpoints  int
+	profile    emulator.Profile
+	rate       float64
+	duration   time.Duration
 	// patience is how long one phase may take, leave how long deleted Services may.
 	patience, leave time.Duration
 	format          string
@@ -33,11 +35,13 @@ type options struct {
 
 // Names of programs and latencies on the command line.
 const (
-	both    = "both"
-	idle    = "idle"
-	ws2022  = "ws2022"
-	asTable = "text"
-	asJSON  = "json"
+	both      = "both"
+	idle      = "idle"
+	ws2022    = "ws2022"
+	underLoad = "load"
+	inTrouble = "heal"
+	asTable   = "text"
+	asJSON    = "json"
 )
 
 // maxChanges bounds a run, and with it the addresses that it uses up.
@@ -48,6 +52,7 @@ func parse(args []string, usage io.Writer) (options, error) {
 	flags := flag.NewFlagSet("compare", flag.ContinueOnError)
 	flags.SetOutput(usage)
 	name := flags.String("program", both, "`which` to run: kube-proxy, hnsproxy, or both")
+	parts := flags.String("parts", underLoad+","+inTrouble, "`parts` of the comparison: load, with all numbers of Services and kinds of HNS, and heal, with a node that meets troubles")
 	sizes := flags.String("services", "100,1000", "`numbers` of Services")
 	latencies := flags.String("latency", idle+","+ws2022, "`kinds` of HNS: idle answers at once, ws2022 takes 8 ms per write, one at a time, and 0.1 ms per read")
 	profile := flags.String("profile", "ws2022", "Windows `release`")
@@ -66,10 +71,10 @@ func parse(args []string, usage io.Writer) (options, error) {
 	if flags.NArg() > 0 {
 		return o, fmt.Errorf("unknown argument %q", strings.Join(flags.Args(), " "))
 	}
-	if err := o.choose(*name, *sizes, *latencies); err != nil {
+	err := errOr(o.choose(*name, *sizes, *latencies), o.chooseParts(*parts))
+	if err != nil {
 		return o, err
 	}
-	var err error
 	o.profile, err = emulator.ProfileByName(*profile)
 	return o, errOr(err, o.validate())
 }
@@ -100,6 +105,20 @@ func (o *options) choose(name, sizes, latencies string) error {
 	for _, l := range o.latencies {
 		if l != idle && l != ws2022 {
 			return fmt.Errorf("--latency=%s: want %s, %s or both", latencies, idle, ws2022)
+		}
+	}
+	return nil
+}
+
+func (o *options) chooseParts(names string) error {
+	for name := range strings.SplitSeq(names, ",") {
+		switch name {
+		case underLoad:
+			o.load = true
+		case inTrouble:
+			o.heal = true
+		default:
+			return fmt.Errorf("--parts=%s: want %s, %s or both", names, underLoad, inTrouble)
 		}
 	}
 	return nil

@@ -39,6 +39,8 @@ func TestParse(t *testing.T) {
 		"unknown format":     {"-o=xml", "-o=xml"},
 		"out without date":   {"--out=results", "--date"},
 		"date is a path":     {"--date=../x --out=results", "--date=../x"},
+		"one part":           {"--parts=heal", ""},
+		"unknown part":       {"--parts=load,rest", "--parts=load,rest"},
 		"stray argument":     {"go", `"go"`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -91,6 +93,11 @@ func TestStore(t *testing.T) {
 			{Program: "hnsproxy", Services: 100, Latency: ws2022, Cold: Cold{Complete: 12.34}},
 			{Program: "hnsproxy", Services: 7, Latency: idle},
 		},
+		Healings: []Healing{
+			{Program: "kube-proxy", Trouble: "rain", Dark: Dark{Worst: 12_000}, Writes: 3, Ended: 2},
+			{Program: "hnsproxy", Trouble: "rain", Healed: true, After: 1.25},
+			{Program: "hnsproxy", Trouble: "snow", Healed: true},
+		},
 	}
 	dir := filepath.Join(t.TempDir(), "results")
 	if err := store(report, dir); err != nil {
@@ -113,6 +120,8 @@ func TestStore(t *testing.T) {
 	table := strings.Join(strings.Fields(string(text)), " ")
 	for _, want := range []string{
 		"100 SERVICES x 10 ENDPOINTS kube-proxy hnsproxy HNS ws2022 ws2022", "7 SERVICES x 10 ENDPOINTS hnsproxy HNS idle",
+		"IN TROUBLE, 20 SERVICES x 10 ENDPOINTS kube-proxy hnsproxy",
+		"rain not healed in 70 s; dark 12.0 s; 3 writes; ended 2 times healed after 1.2 s; dark 0 ms; 0 writes", "snow healed after 0 ms;",
 		"complete not in time 12.3 s", "HNS calls per change 2.50 0.00", "HcnOpenEndpoint 0.500 0.000", "CreateEndpoint 1.000 0.000",
 	} {
 		if !strings.Contains(table, want) {

@@ -17,6 +17,7 @@ type Report struct {
 	Date        string
 	Environment Environment
 	Results     []Result
+	Healings    []Healing
 }
 
 // Environment is where the numbers come from.

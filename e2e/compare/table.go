@@ -129,7 +129,47 @@ func (r Report) writeText(out io.Writer) error {
 			return err
 		}
 	}
-	return nil
+	r.writeHealings(write)
+	return w.Flush()
+}
+
+// writeHealings prints a line for each trouble, with a column for each program.
+func (r Report) writeHealings(write func(string, ...any)) {
+	programs, names := []string{}, []string{}
+	cells := map[[2]string]string{}
+	for _, h := range r.Healings {
+		cells[[2]string{h.Trouble, h.Program}] = h.String()
+		if !slices.Contains(programs, h.Program) {
+			programs = append(programs, h.Program)
+		}
+		if !slices.Contains(names, h.Trouble) {
+			names = append(names, h.Trouble)
+		}
+	}
+	if len(names) == 0 {
+		return
+	}
+	write("\nIN TROUBLE, %d SERVICES x %d ENDPOINTS\t%s\n", healServices, r.Environment.Endpoints, strings.Join(programs, "\t"))
+	for _, name := range names {
+		write("%s", name)
+		for _, p := range programs {
+			write("\t%s", cells[[2]string{name, p}])
+		}
+		write("\n")
+	}
+}
+
+// String says how it went in a few words.
+func (h Healing) String() string {
+	text := fmt.Sprintf("not healed in %.0f s", healWithin.Seconds())
+	if h.Healed {
+		text = "healed after " + h.After.String()
+	}
+	text += fmt.Sprintf("; dark %s; %d writes", ms(h.Dark.Worst), h.Writes)
+	if h.Ended > 0 {
+		text += fmt.Sprintf("; ended %d times", h.Ended)
+	}
+	return text
 }
 
 // writeFunctions prints the calls per change, by function and by verb.
