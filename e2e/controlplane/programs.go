@@ -15,7 +15,7 @@ import (
 )
 
 // Version is the Kubernetes version of the control plane: that of k8s.io/kubernetes in e2e/kubernetes/go.mod.
-const Version = "v1.36.3"
+const Version = "v1.37.2"
 
 const remedy = `run "make e2e", or hack/control-plane.sh alone, which makes it`
 

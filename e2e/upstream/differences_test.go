@@ -74,6 +74,23 @@ clusterip 10.96.0.5:80/TCP blocked NoEndpoints
 		func(c *testCase) { c.service.Spec.ExternalIPs = []string{"203.0.113.010"} }, `
 clusterip 10.96.0.5:80/TCP -> 8080 10.244.1.1(local) 10.244.2.5
 `}, {
+		// Upstream serves the first as 203.0.113.1, and sends to the second as 10.244.2.6.
+		"an address has one family",
+		func(c *testCase) {
+			c.service.Spec.ExternalIPs = []string{"::ffff:203.0.113.1"}
+			c.service.Spec.ClusterIPs = append(c.service.Spec.ClusterIPs, "fd00:96::5")
+			c.service.Spec.IPFamilies = append(c.service.Spec.IPFamilies, corev1.IPv6Protocol)
+			c.add(ready("::ffff:10.244.2.6", otherNode))
+		}, `
+clusterip 10.96.0.5:80/TCP -> 8080 10.244.1.1(local) 10.244.2.5
+clusterip [fd00:96::5]:80/TCP blocked NoEndpoints
+externalip [::ffff:203.0.113.1]:80/TCP blocked VIPAddressRefused
+`}, {
+		// A Service without IPv6 has no such frontend at all.
+		"an address has one family",
+		func(c *testCase) { c.service.Spec.ExternalIPs = []string{"::ffff:203.0.113.1"} }, `
+clusterip 10.96.0.5:80/TCP -> 8080 10.244.1.1(local) 10.244.2.5
+`}, {
 		"this node's address is local",
 		func(c *testCase) {
 			c.service.Spec.InternalTrafficPolicy = new(corev1.ServiceInternalTrafficPolicyLocal)

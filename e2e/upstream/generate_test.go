@@ -16,12 +16,13 @@ import (
 )
 
 // Addresses from which cases draw: few, so that slices show them more than once. The last
-// ones are rare: this node's own, and one in a spelling that is read in two ways.
+// ones are rare: this node's own, and two in spellings that are read in two ways.
+// IPv4-mapped ones are of IPv4 to an API server.
 func podIPs(ipv6 bool) []string {
 	if ipv6 {
 		return []string{"fd00:1::1", "fd00:1::2", "fd00:1:0::1", "fd00:2::5", "fd00:2::6", "fd00:10::4"}
 	}
-	return []string{"10.244.1.1", "10.244.1.2", "10.244.1.3", "10.244.2.5", "10.244.2.6", "10.244.2.7", "10.0.0.4", "010.244.2.8"}
+	return []string{"10.244.1.1", "10.244.1.2", "10.244.1.3", "10.244.2.5", "10.244.2.6", "10.244.2.7", "10.0.0.4", "010.244.2.8", "::ffff:10.244.2.6"}
 }
 
 // drawing draws one case. It draws indexes, 0 the plainest, so that shrinking leads there.
@@ -116,10 +117,12 @@ func (d *drawing) drawService() {
 	}
 	for range d.upTo(2, "external IPs") {
 		s.Spec.ExternalIPs = append(s.Spec.ExternalIPs,
-			pick(d, "external IP", "203.0.113.1", "203.0.113.2", "2001:db8::1", "203.0.113.3", "10.96.0.5", "203.0.113.010"))
+			pick(d, "external IP", "203.0.113.1", "203.0.113.2", "2001:db8::1", "203.0.113.3", "10.96.0.5", "203.0.113.010",
+				"::ffff:203.0.113.1"))
 	}
 	for range d.upTo(2, "ingress") {
-		in := corev1.LoadBalancerIngress{IP: pick(d, "ingress IP", "203.0.113.1", "198.51.100.1", "2001:db8::2", ""), Hostname: "lb.example.org"}
+		in := corev1.LoadBalancerIngress{IP: pick(d, "ingress IP", "203.0.113.1", "198.51.100.1", "2001:db8::2", "",
+			"::ffff:198.51.100.1"), Hostname: "lb.example.org"}
 		in.IPMode = pick(d, "ipMode", nil, new(corev1.LoadBalancerIPModeVIP), new(corev1.LoadBalancerIPModeProxy))
 		s.Status.LoadBalancer.Ingress = append(s.Status.LoadBalancer.Ingress, in)
 	}

@@ -43,6 +43,12 @@ func rules() []rule {
 		input:  strictAddresses,
 		health: strictAddresses,
 	}, {
+		name:   "an address has one family",
+		reason: "::ffff:203.0.113.1 is IPv4 to upstream and IPv6 to others: as an endpoint it is left out, as a VIP it is blocked, and said (law 12)",
+		input:  standInForMapped,
+		health: standInForMapped,
+		output: blockMapped,
+	}, {
 		name:   "this node's address is local",
 		reason: "HNS makes no remote endpoint of the host's own address, whatever node a hand-made slice names",
 		input:  ownAddressLocal,
