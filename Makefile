@@ -40,7 +40,8 @@ winunit: ## the unit tests as Windows programs, under Wine
 	hack/winlab.sh
 	GOOS=windows $(GO) test -timeout 10m -exec "$(CURDIR)/hack/wine-exec.sh" $$($(GO) list ./... | grep -v /benchmarks)
 
-lint: ## the linter with the limits of .golangci.yml
+lint: ## the linter with the limits of .golangci.yml, and that of the workflows
+	$(GO) tool -modfile=hack/tools/go.mod actionlint -shellcheck= -pyflakes=
 	$(LINT) run ./...
 	cd e2e && $(GO) tool -modfile=../hack/tools/go.mod golangci-lint run -c ../.golangci.yml ./...
 	cd e2e/upstream && $(GO) tool -modfile=../../hack/tools/go.mod golangci-lint run -c ../../.golangci.yml ./...
