@@ -5,7 +5,7 @@
 // decorator that measures a driver, and the page that Prometheus reads.
 //
 // Where the meaning is that of kube-proxy, name, labels and buckets are those of
-// kube-proxy 1.36, so that dashboards, alerts and scale tests written for it keep working.
+// kube-proxy 1.37, so that dashboards, alerts and scale tests written for it keep working.
 // What kube-proxy has no name for starts with hnsproxy_. README.md lists every metric and
 // says when to worry.
 //

@@ -1,5 +1,5 @@
 // This module compares hnsproxy's choice of endpoints with that of Kubernetes' own proxies. It is a module of its own so
-// that k8s.io/kubernetes, and the older k8s.io libraries that come with it, stay out of hnsproxy and of its other tests.
+// that k8s.io/kubernetes, and the k8s.io libraries of its release, stay out of hnsproxy and of its other tests.
 module github.com/hnsproxy/hnsproxy/e2e/upstream
 
 go 1.26.8

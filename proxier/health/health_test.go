@@ -34,7 +34,7 @@ func get(t *testing.T, h http.Handler, path string) (*httptest.ResponseRecorder,
 	return w, w.Body.String()
 }
 
-// TestContract holds codes and bodies of both probes, byte for byte as kube-proxy 1.36 sends
+// TestContract holds codes and bodies of both probes, byte for byte as kube-proxy 1.37 sends
 // them; a family that is late says since when and why in addition.
 func TestContract(t *testing.T) {
 	type step func(*health.Health, *testingclock.FakeClock)

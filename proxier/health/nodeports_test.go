@@ -144,7 +144,7 @@ func (c *checked) wantFailed(want ...string) {
 	c.failed = nil
 }
 
-// TestCheckContract holds code, headers and body, byte for byte as kube-proxy 1.36 sends
+// TestCheckContract holds code, headers and body, byte for byte as kube-proxy 1.37 sends
 // them.
 func TestCheckContract(t *testing.T) {
 	for _, tc := range []struct {

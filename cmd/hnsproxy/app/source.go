@@ -23,7 +23,7 @@ type listWatches struct {
 	services, slices, nodes cache.ListerWatcher
 }
 
-// The selectors are those of kube-proxy 1.36: no Services that another proxy serves, no
+// The selectors are those of kube-proxy 1.37: no Services that another proxy serves, no
 // headless ones, and no Node but this one.
 func selectServices(l *metav1.ListOptions) {
 	l.LabelSelector = services.ServiceSelector
