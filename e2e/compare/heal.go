@@ -86,18 +86,18 @@ func (u *run) heal(ctx context.Context, t trouble) (Healing, error) {
 // healed waits until HNS holds everything and is quiet, with a program that has synced since it was started.
 func (u *run) healed(ctx context.Context, h *Healing) error {
 	synced, calls, since := true, -1, time.Now()
-	return wait.PollUntilContextTimeout(ctx, pollInterval, healWithin, true, func(ctx context.Context) (bool, error) {
+	return wait.PollUntilContextTimeout(ctx, pollInterval, healWithin, true, func(poll context.Context) (bool, error) {
 		u.say.now(func() string { return fmt.Sprintf("%s: %d frontends missing", h.Trouble, u.tracker.Missing()) })
 		if u.hasEnded() {
 			h.Ended++
 			synced, calls = false, -1
-			return false, u.start(ctx)
+			return false, u.start(ctx) // it outlives the poll
 		}
 		if now := u.calls().Total; now != calls {
 			calls, since = now, time.Now()
 		}
 		if !synced {
-			syncs, err := u.running.Syncs(ctx)
+			syncs, err := u.running.Syncs(poll)
 			if err != nil && !u.hasEnded() {
 				return false, err
 			}
