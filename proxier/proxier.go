@@ -154,11 +154,8 @@ func (p *Proxier) Run(ctx context.Context) error {
 		r := p.engine.Ready(p.cfg.Clock.Now())
 		p.report.publish(r.Transitions)
 		d.begin(r)
-		if r.Recompute {
-			p.store.MarkAll()
-			p.recompute, p.taken = true, time.Time{}
-		}
-		if r.More || r.Recompute {
+		p.mark(r)
+		if r.More || p.recompute {
 			p.poll()
 			continue
 		}
@@ -168,6 +165,17 @@ func (p *Proxier) Run(ctx context.Context) error {
 	d.finish()
 	p.cfg.Logger.Info("Stopped; HNS rules are left in place", "frontends", len(p.table.Rows()))
 	return nil
+}
+
+// mark makes the engine get the Services again for which it asks, at once.
+func (p *Proxier) mark(r engine.Ready) {
+	if r.Recompute {
+		p.store.MarkAll()
+	}
+	p.store.Mark(r.Resubmit...)
+	if r.Recompute || len(r.Resubmit) > 0 {
+		p.recompute, p.taken = true, time.Time{}
+	}
 }
 
 // take hands the Services that changed to the engine, unless it did so a moment ago.

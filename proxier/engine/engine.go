@@ -73,6 +73,8 @@ type Engine struct {
 	settled     bool
 	transitions []Transition
 	recompute   bool
+	// resubmit are the Services of which the same is true, where it concerns some only.
+	resubmit map[services.Name]bool
 	// recomputing: the frontends are of an environment that is no more.
 	recomputing bool
 	// hasIPv6 tells that some frontend is IPv6.
@@ -86,16 +88,17 @@ func New(cfg Config) *Engine {
 	}
 	e := &Engine{
 		cfg: cfg, now: cfg.Start, node: cfg.Node,
-		state:   desired.NewState(),
-		view:    observed.New(cfg.Options.SourceVIP),
-		queue:   newQueue(),
-		backoff: backoff.New[task](cfg.Seed),
-		calls:   newCalls(),
-		unknown: map[task][]netip.Addr{},
-		again:   map[task]bool{},
-		latency: latencies{},
-		locals:  newLocals(),
-		routes:  newRoutes(),
+		state:    desired.NewState(),
+		view:     observed.New(cfg.Options.SourceVIP),
+		queue:    newQueue(),
+		backoff:  backoff.New[task](cfg.Seed),
+		calls:    newCalls(),
+		unknown:  map[task][]netip.Addr{},
+		again:    map[task]bool{},
+		resubmit: map[services.Name]bool{},
+		latency:  latencies{},
+		locals:   newLocals(),
+		routes:   newRoutes(),
 
 		noSourceVIP: map[task]bool{},
 		reserved:    map[services.Name]reservation{},
@@ -112,8 +115,9 @@ type Ready struct {
 	// Network asks for the features of HNS and its network, Look for a list.
 	Network bool
 	Look    *Look
-	// Recompute asks for all Services again: what they depend on has changed.
+	// Recompute asks for all Services again, Resubmit for some: what they depend on has changed.
 	Recompute bool
+	Resubmit  []services.Name
 	// Transitions say what became of whom since the last Ready, in order.
 	Transitions []Transition
 	// Wake is when the engine has something to do if nothing happens before, the zero time for
@@ -140,6 +144,8 @@ func (e *Engine) Ready(now time.Time) Ready {
 	r.Calls = e.issue()
 	e.settled = e.settled || e.AtRest()
 	r.Recompute, e.recompute = e.recompute, false
+	r.Resubmit = slices.SortedFunc(maps.Keys(e.resubmit), services.CompareNames)
+	clear(e.resubmit)
 	r.Transitions, e.transitions = e.transitions, nil
 	r.Wake = e.wake()
 	return r
@@ -165,7 +171,8 @@ func earliest(times ...time.Time) time.Time {
 func (e *Engine) Accepts() bool { return e.env != nil }
 
 // SetServices takes Services that changed, with all their EndpointSlices. After
-// Ready.Recompute it must be called with all of them before anything is written.
+// Ready.Recompute it must be called with all of them before anything is written, after
+// Ready.Resubmit with those.
 func (e *Engine) SetServices(inputs []services.Input) {
 	e.recomputing = false
 	noted := e.noteRoutes(inputs)

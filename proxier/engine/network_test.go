@@ -168,7 +168,7 @@ func TestRoutesOfNobody(t *testing.T) {
 	b.clear()
 	for end := b.clock.Add(20 * time.Second); b.clock.Before(end); {
 		r := b.ready()
-		if r.Recompute && b.clock.After(b.cfg.Start) {
+		if (r.Recompute || len(r.Resubmit) > 0) && b.clock.After(b.cfg.Start) {
 			t.Fatal("everything is computed anew")
 		}
 		b.answer(r)
@@ -188,14 +188,14 @@ func TestRouteGivenUp(t *testing.T) {
 	b := overlayBench(t)
 	in := service("a", "10.96.0.1", "10.244.7.8", "10.244.7.7")
 	b.run(0)
-	b.SetServices([]services.Input{in})
+	b.SetServices([]services.Input{in, service("b", "10.96.0.2", "10.244.2.1")})
 	b.run(9 * time.Second)
 	if s := b.status("a"); s.State != Pending || s.Note.Reason != desired.RouteAwaited {
 		t.Errorf("state %s %s", s.State, s.Note.Reason)
 	}
 	b.clock = b.clock.Add(2 * time.Second)
-	if r := b.ready(); !r.Recompute {
-		t.Fatal("the wait is over: it does not ask for the Services")
+	if r := b.ready(); r.Recompute || len(r.Calls) > 0 || !slices.Equal(r.Resubmit, []services.Name{in.Name}) {
+		t.Fatalf("the wait is over: it asks for all (%v), for %v, and calls %v", r.Recompute, r.Resubmit, callTexts(r.Calls))
 	}
 	b.SetServices([]services.Input{in})
 	b.run(time.Second)

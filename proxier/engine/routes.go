@@ -186,13 +186,24 @@ func (e *Engine) routesDue() time.Time {
 	return e.routes.due()
 }
 
-// giveUpRoutes goes on without the routes to some addresses: their frontends are computed anew.
+// giveUpRoutes goes on without the routes to some addresses. The Services that list them are
+// computed anew, since an address without a route counts as one outside the cluster; no others
+// are (law 1), for any tenant can name nodes that do not exist.
 func (e *Engine) giveUpRoutes(ips []netip.Addr) {
 	for _, ip := range ips {
 		delete(e.routes.awaited, ip)
 		e.routes.givenUp[ip] = true
 	}
-	e.refreshEnv()
+	e.env = e.env.WithAwaited(e.routes.set())
+	for _, ip := range ips {
+		for _, key := range e.state.Users(ip) {
+			for _, f := range e.state.Claims(key) {
+				e.resubmit[f.Service] = true
+			}
+		}
+		e.enqueueUsers(ip)
+	}
+	e.recomputing = e.recomputing || len(e.resubmit) > 0
 }
 
 // adoptRoutes ends the wait for addresses whose endpoint shows that it was in vain before: it

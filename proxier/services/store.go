@@ -180,6 +180,15 @@ func (s *Store) MarkAll() {
 	}
 }
 
+// Mark makes some Services dirty.
+func (s *Store) Mark(names ...Name) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, name := range names {
+		s.markDirty(name)
+	}
+}
+
 // Take returns the Services that changed since the last call, in order of their names.
 func (s *Store) Take() []Input {
 	s.mu.Lock()
