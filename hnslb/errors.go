@@ -24,6 +24,8 @@ const (
 	Unavailable Class = "unavailable"
 	// Unsupported: this HNS has no such operation.
 	Unsupported Class = "unsupported"
+	// Denied: this process may not write HNS. It runs as another user than an administrator.
+	Denied Class = "access-denied"
 	// Invalid: HNS refuses the value; the same value will be refused again.
 	Invalid Class = "invalid"
 	// Timeout: the call did not return in time. What became of it is unknown.
@@ -35,22 +37,31 @@ const (
 // HRESULT is a Windows result code.
 type HRESULT uint32
 
-// HRESULTs that HNS was seen to return (reference/hns.md section 3).
+// HRESULTs that HNS was seen to return, and those of a service that is away.
 const (
 	ResultNotImplemented       HRESULT = 0x80004001
+	ResultServerFault          HRESULT = 0x80010105
+	ResultDisconnected         HRESULT = 0x80010108
+	ResultAccessDenied         HRESULT = 0x80070005
 	ResultInvalidArgument      HRESULT = 0x80070057
 	ResultWin32AlreadyExists   HRESULT = 0x800700b7
+	ResultServiceDisabled      HRESULT = 0x80070422
+	ResultServiceNotActive     HRESULT = 0x80070426
+	ResultShuttingDown         HRESULT = 0x8007045b
 	ResultElementNotFound      HRESULT = 0x80070490
 	ResultUnknownInterface     HRESULT = 0x800706b5
 	ResultServerUnavailable    HRESULT = 0x800706ba
+	ResultServerTooBusy        HRESULT = 0x800706bb
 	ResultCallFailed           HRESULT = 0x800706be
 	ResultCallFailedNotRun     HRESULT = 0x800706bf
 	ResultNoMoreMapperEntries  HRESULT = 0x800706d9
+	ResultCallCancelled        HRESULT = 0x8007071a
 	ResultObjectExists         HRESULT = 0x80071392
 	ResultNetworkNotFound      HRESULT = 0x803b0001
 	ResultEndpointNotFound     HRESULT = 0x803b0002
 	ResultAdapterNotFound      HRESULT = 0x803b0006
 	ResultSwitchPortNotFound   HRESULT = 0x803b0007
+	ResultInvalidPolicy        HRESULT = 0x803b000d
 	ResultPortAlreadyExists    HRESULT = 0x803b0013
 	ResultRequestUnsupported   HRESULT = 0x803b0015
 	ResultInvalidJSON          HRESULT = 0x803b001b
@@ -73,16 +84,41 @@ func ClassOf(r HRESULT) Class {
 		return PortInUse
 	case ResultWin32AlreadyExists, ResultObjectExists:
 		return AlreadyExists
-	case ResultUnknownInterface, ResultServerUnavailable, ResultCallFailed, ResultCallFailedNotRun,
-		ResultNoMoreMapperEntries, ResultManagerStopped:
+	case ResultServiceDisabled, ResultServiceNotActive, ResultShuttingDown, ResultManagerStopped:
 		return Unavailable
 	case ResultNotImplemented, ResultRequestUnsupported:
 		return Unsupported
+	case ResultAccessDenied:
+		return Denied
 	case ResultInvalidArgument, ResultInvalidJSON, ResultInvalidJSONReference, ResultInvalidIP,
-		ResultInvalidInternalPort, ResultAddressReserved:
+		ResultInvalidPolicy, ResultInvalidInternalPort, ResultAddressReserved:
 		return Invalid
 	}
+	if r.ofRPC() {
+		return Unavailable
+	}
 	return Other
+}
+
+// ofRPC tells whether a code says that the call did not get to HNS and back, rather than
+// what HNS answered. Each call into HNS is a remote procedure call on the same machine.
+func (r HRESULT) ofRPC() bool {
+	const facilityRPC, facilityWin32 = 0x80010000, 0x80070000
+	code := r & 0xffff
+	switch r &^ 0xffff {
+	case facilityRPC:
+		return true
+	case facilityWin32: // RPC_S_ and RPC_X_ codes
+		return code >= 1700 && code <= 1783 || code >= 1817 && code <= 1832
+	}
+	return false
+}
+
+// ProvesAbsent tells whether an error of a deletion proves that the object is gone. HNS was
+// seen to answer 0x803b0001 and to keep the load balancer (Azure/aks-engine PR 3956).
+func ProvesAbsent(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.Class == NotFound && (e.Code == 0 || e.Code == ResultElementNotFound)
 }
 
 // Error is a failed driver call.
@@ -124,6 +160,14 @@ func ErrorClass(err error) Class {
 		return e.Class
 	}
 	return Other
+}
+
+// ErrorCode returns the HRESULT of err, 0 for an error without.
+func ErrorCode(err error) HRESULT {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Code
+	}
+	return 0
 }
 
 // OutcomeUnknown tells whether the call that returned err may have taken effect all the

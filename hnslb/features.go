@@ -19,6 +19,9 @@ func (v Version) AtLeast(o Version) bool {
 // Features is what one HNS can do.
 type Features struct {
 	Version Version
+	// V2: HCN documents, RemoteSubnet: policies that say which host carries a subnet, which an
+	// overlay needs. HNS 9.2 or later.
+	V2, RemoteSubnet bool
 	// DSR: the rewrite happens at the client's own port, and policy Local keeps the
 	// client's address. HNS 9.3-9.x and 10.2 or later.
 	DSR bool
@@ -26,28 +29,30 @@ type Features struct {
 	SessionAffinity bool
 	// IPv6: dual stack. HNS 11.10 or later; never on overlay.
 	IPv6 bool
-	// MaxEndpoints is how many endpoints one load balancer may name: 64 at first (k8s issue
-	// 98680), 1,024 later (k8s issue 135518). Since which build is not known; Server 2019,
-	// HNS 9.x, counts as early.
+	// MaxEndpoints is how many endpoints one load balancer may name. HNS 9.x may take
+	// EarlyMaxEndpoints only.
 	MaxEndpoints int
 	// Modify: a load balancer can be changed in place. HNS 15.5-15.x and 16.0 or later;
 	// 15.4 has the call, but it changes nothing (k8s issue 131466).
 	Modify bool
 }
 
+// EarlyMaxEndpoints is how many endpoints one load balancer could name at first (k8s issue
+// 98680); since it is 1,024 (k8s issue 135518). With which build of Server 2019 that changed,
+// if it did, is not known.
+const EarlyMaxEndpoints = 64
+
 // FeaturesOf returns what an HNS of that version can do (gates: reference/hns.md
 // section 4, from microsoft/hnslib).
 func FeaturesOf(v Version) Features {
-	most := 1024
-	if v.Major < 10 {
-		most = 64
-	}
 	return Features{
 		Version:         v,
+		V2:              v.AtLeast(Version{9, 2}),
+		RemoteSubnet:    v.AtLeast(Version{9, 2}),
 		DSR:             v.Major == 9 && v.Minor >= 3 || v.AtLeast(Version{10, 2}),
 		SessionAffinity: v.AtLeast(Version{12, 0}),
 		IPv6:            v.AtLeast(Version{11, 10}),
-		MaxEndpoints:    most,
+		MaxEndpoints:    1024,
 		Modify:          v.AtLeast(Version{15, 5}),
 	}
 }

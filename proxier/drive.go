@@ -91,6 +91,11 @@ func (d *driver) call(c engine.Call) engine.Result {
 
 func (d *driver) readNetwork() func(*engine.Engine) {
 	f, n, err := d.questions.ask(d.ctx)
+	if err == nil && d.cfg.Fit != nil {
+		if unfit := d.cfg.Fit(f, n); unfit != nil {
+			return func(*engine.Engine) { d.unfit = unfit }
+		}
+	}
 	return func(e *engine.Engine) { e.NetworkRead(f, n, err) }
 }
 

@@ -36,8 +36,14 @@ type Config struct {
 	// wait.
 	Gather time.Duration
 	// CallTimeout is how long a call of HNS may take before its object counts as stuck; 0
-	// for 30 s.
+	// for 30 s. An HNS before 11 gets four times as long.
 	CallTimeout time.Duration
+	// AtOnce is how many calls of HNS may be under way at a time; 0 for 2, and for 1 on an HNS
+	// before 11.
+	AtOnce int
+	// Fit says why the proxy cannot do its work on this HNS and network, which ends Run before
+	// anything is written; nil when there is nothing to ask.
+	Fit func(hnslb.Features, hnslb.Network) error
 	// Share is the part of its time that HNS may be kept busy with writes (--hns-share); 0 for
 	// all of it.
 	Share float64
@@ -87,6 +93,8 @@ type Proxier struct {
 	// taken is when changes were taken last; recompute: all are to be taken.
 	taken     time.Time
 	recompute bool
+	// unfit is why the proxy cannot do its work on this HNS.
+	unfit error
 }
 
 // New makes a Proxier, or says what of the configuration cannot be used. It touches HNS only
@@ -104,6 +112,7 @@ func New(cfg Config) (*Proxier, error) {
 		{cfg.AuditPeriod <= 0, "AuditPeriod must be positive"},
 		{cfg.Gather < 0, "Gather must not be negative"},
 		{cfg.CallTimeout < 0, "CallTimeout must not be negative"},
+		{cfg.AtOnce < 0, "AtOnce must not be negative"},
 		{cfg.Share < 0 || cfg.Share > 1, "Share must be from 0 to 1"},
 	} {
 		if check.wrong {
@@ -137,19 +146,20 @@ func (p *Proxier) Table() *Table { return p.table }
 
 // Run keeps HNS as Kubernetes wants it until ctx ends, and leaves HNS as it is. It must
 // start after the first lists of Services and EndpointSlices are in the store: what they
-// do not name is a leftover, and is deleted (law 7). It may be called once.
+// do not name is a leftover, and is deleted (law 7). It may be called once. An error is that of
+// Config.Fit.
 func (p *Proxier) Run(ctx context.Context) error {
 	p.cfg.Logger.Info("Starting", "node", p.cfg.Node.Name, "network", p.cfg.Network)
 	var telling sync.WaitGroup
 	defer telling.Wait()
 	telling.Go(func() { p.events.Run(ctx) })
 	p.engine = engine.New(engine.Config{Node: p.cfg.Node, Options: p.cfg.Options, AuditPeriod: p.cfg.AuditPeriod,
-		CallTimeout: p.cfg.CallTimeout, Share: p.cfg.Share, Seed: p.cfg.Seed, Start: p.cfg.Clock.Now()})
+		CallTimeout: p.cfg.CallTimeout, AtOnce: p.cfg.AtOnce, Share: p.cfg.Share, Seed: p.cfg.Seed, Start: p.cfg.Clock.Now()})
 	p.report = newReporter(p)
 	driving, release := p.outlive(ctx)
 	defer release()
 	d := &driver{Proxier: p, ctx: driving}
-	for ctx.Err() == nil {
+	for ctx.Err() == nil && p.unfit == nil {
 		p.take()
 		r := p.engine.Ready(p.cfg.Clock.Now())
 		p.report.publish(r.Transitions)
@@ -161,6 +171,9 @@ func (p *Proxier) Run(ctx context.Context) error {
 		}
 		p.report.rest()
 		p.wait(ctx, r.Wake)
+	}
+	if p.unfit != nil {
+		return p.unfit
 	}
 	d.finish()
 	p.cfg.Logger.Info("Stopped; HNS rules are left in place", "frontends", len(p.table.Rows()))

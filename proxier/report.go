@@ -13,6 +13,7 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/metrics"
+	"github.com/hnsproxy/hnsproxy/proxier/desired"
 	"github.com/hnsproxy/hnsproxy/proxier/engine"
 )
 
@@ -107,6 +108,11 @@ func (r *reporter) publishHNS(t engine.Transition) {
 		r.lost(t)
 	case engine.ListFailed:
 		log.Error(t.Err, "HNS cannot be listed; trying again")
+	case engine.LimitLearnt:
+		log.Info("HNS takes fewer endpoints in a load balancer than later versions do", "endpoints", t.Endpoints)
+	case engine.ModifyFellShort:
+		log.Info("HNS changes the endpoints of a load balancer in place, but not its internal port or source VIP; "+
+			"those that need another one are deleted and created", "frontend", t.Key.String())
 	case engine.ModifyFailed:
 		log.Error(t.Err, "HNS cannot change load balancers in place; they are deleted and created for now", "until", t.Until)
 	default:
@@ -133,6 +139,7 @@ func (r *reporter) publishNetwork(t engine.Transition) {
 	switch t := t.(type) {
 	case engine.NetworkFound:
 		n := t.Network
+		r.noteSourceVIP(n)
 		log.Info("HNS network found", "network", n.Name, "id", n.ID, "type", n.Type, "managementIP", shown(n.ManagementIP))
 		if strings.EqualFold(n.Type, "Transparent") {
 			log.Error(nil, "HNS network is of type Transparent; it is treated as L2Bridge, as by kube-proxy, which few people have tried",
@@ -173,6 +180,14 @@ func shown(ip netip.Addr) string {
 		return "none"
 	}
 	return ip.String()
+}
+
+// noteSourceVIP says that the source VIP is not used, where it is not.
+func (r *reporter) noteSourceVIP(n hnslb.Network) {
+	if o := r.cfg.Options; o.SourceVIP.IsValid() && !n.IsOverlay() && o.BridgeSource != desired.BridgeGiven {
+		r.cfg.Logger.Info("The source VIP is not used on this network, which is no overlay; kube-proxy does not use it either",
+			"network", n.Name, "type", n.Type, "sourceVIP", o.SourceVIP, "remedy", "--hns-bridge-source-vip=source-vip uses it")
+	}
 }
 
 // lost says that HNS or its network is not there.

@@ -42,11 +42,16 @@ type world struct {
 	breach   []string
 	proxy    *proxier.Proxier
 	stop     func()
-	clock    pausingClock
+	// ended stops it and returns what it ended with.
+	ended func() error
+	clock pausingClock
 	// registry has the metrics of the proxy that runs.
 	registry *prometheus.Registry
 	// logger is that of the next proxy; the zero one is silent.
 	logger klog.Logger
+
+	// tweak changes what the proxy is started with; nil for nothing.
+	tweak func(*proxier.Config)
 
 	services map[int]*corev1.Service
 	slices   map[string]*discoveryv1.EndpointSlice
@@ -117,16 +122,21 @@ func (w *world) start() {
 	if w.network == "Overlay" {
 		options.SourceVIP = netip.MustParseAddr(sourceVIP)
 	}
-	w.keeper = proxiertest.NewLawKeeper(w.hns, proxiertest.Options{Network: "pods", SourceVIP: options.SourceVIP})
+	w.keeper = proxiertest.NewLawKeeper(w.hns, proxiertest.Options{Network: "pods", SourceVIP: options.SourceVIP,
+		Flags: w.profile.Quirks.EchoAddsFlags, MappingFlags: w.profile.Quirks.EchoAdds | w.profile.Quirks.EchoHides})
 	w.registry = prometheus.NewRegistry()
-	var err error
-	w.proxy, err = proxier.New(proxier.Config{
+	cfg := proxier.Config{
 		Driver: w.keeper, Network: "pods", Options: options,
 		Node:        services.Node{Name: "this", IPs: []netip.Addr{netip.MustParseAddr("10.0.0.4")}},
 		AuditPeriod: w.audit, Gather: 50 * time.Millisecond,
 		Metrics: metrics.New(w.registry), Logger: w.logger, Clock: &w.clock,
 		TellNode: func(reason, _ string) { w.toldNode = append(w.toldNode, reason) },
-	})
+	}
+	if w.tweak != nil {
+		w.tweak(&cfg)
+	}
+	var err error
+	w.proxy, err = proxier.New(cfg)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -137,6 +147,7 @@ func (w *world) start() {
 		w.must(w.proxy.Store().SetSlice(nil, s))
 	}
 	stop := proxiertest.Start(w.proxy.Run)
+	w.ended = stop
 	w.stop = func() {
 		if err := stop(); err != nil {
 			w.t.Error(err)

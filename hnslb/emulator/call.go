@@ -61,7 +61,7 @@ func attempt[T any](ctx context.Context, e *Emulator, c call, op func() (T, erro
 	switch {
 	case !c.writes():
 		return read(ctx, e, c, op)
-	case e.latency.Write > 0:
+	case e.writeTime() > 0:
 		return slowWrite(ctx, e, c, op)
 	}
 	return carryOut(e, c, op)
@@ -101,6 +101,9 @@ func (e *Emulator) readTime(c call) (takes time.Duration, lookFirst bool) {
 	f := e.Faults()
 	return takes + f.ListsTake, f.ListsShowStart
 }
+
+// writeTime returns how long a write takes that begins now.
+func (e *Emulator) writeTime() time.Duration { return e.latency.Write + e.Faults().WritesTake }
 
 // stoppedSince tells whether HNS was stopped since the call arrived.
 func (e *Emulator) stoppedSince(c call) bool {
@@ -152,7 +155,7 @@ func takeTurn[T any](ctx context.Context, e *Emulator, c call, op func() (T, err
 	}
 	defer e.gate.Release(1)
 	start := e.clock.Now()
-	timer := e.clock.NewTimer(e.latency.Write)
+	timer := e.clock.NewTimer(e.writeTime())
 	defer timer.Stop()
 	select {
 	case <-timer.C():

@@ -72,7 +72,7 @@ func (e *Emulator) LoadBalancers(ctx context.Context) ([]hnslb.LoadBalancer, err
 		}
 		out := make([]hnslb.LoadBalancer, len(e.store.balancerOrder.items))
 		for i, b := range e.store.balancerOrder.items {
-			out[i] = publicBalancer(b.LoadBalancer)
+			out[i] = e.profile.Quirks.shown(b.LoadBalancer)
 		}
 		return out, nil
 	})
@@ -176,7 +176,7 @@ func (e *Emulator) placeBalancer(ctx context.Context, lb hnslb.LoadBalancer, rul
 		if err != nil {
 			return hnslb.LoadBalancer{}, err
 		}
-		return publicBalancer(b.LoadBalancer), nil
+		return e.profile.Quirks.shown(b.LoadBalancer), nil
 	})
 }
 
@@ -214,10 +214,19 @@ func (e *Emulator) leaveHalfMade(lb hnslb.LoadBalancer) {
 	if !e.trouble.faults.HalfMade {
 		return
 	}
-	lb = publicBalancer(lb)
-	lb.ID = e.freshID("")
-	lb.Mappings = nil
-	e.store.insertBalancer(newBalancer(lb, e.store.networkOf(lb)))
+	half := publicBalancer(lb)
+	half.ID = e.freshID("")
+	half.Mappings = nil
+	b := newBalancer(half, e.store.networkOf(half))
+	if e.profile.Quirks.HalfMadeHolds {
+		for k := range frontendsOf(lb) {
+			if e.store.frontends[k] == nil && !e.store.ports.leaked[k] {
+				b.holds = append(b.holds, k)
+				e.store.ports.leaked[k] = true
+			}
+		}
+	}
+	e.store.insertBalancer(b)
 }
 
 // UpdateLoadBalancer replaces a load balancer in place. See hnslb.Driver.
@@ -230,7 +239,7 @@ func (e *Emulator) UpdateLoadBalancer(ctx context.Context, lb hnslb.LoadBalancer
 		if err != nil {
 			return hnslb.LoadBalancer{}, err
 		}
-		return publicBalancer(b.LoadBalancer), nil
+		return e.profile.Quirks.shown(b.LoadBalancer), nil
 	})
 }
 
@@ -246,6 +255,7 @@ func (e *Emulator) modifyBalancer(lb hnslb.LoadBalancer) (*balancer, error) {
 	if err := e.balancerRules(lb); err != nil {
 		return nil, err
 	}
+	lb = e.profile.Quirks.modified(b.LoadBalancer, lb)
 	if err := ruleModifyScope(b.LoadBalancer, lb); err != nil {
 		return nil, err
 	}

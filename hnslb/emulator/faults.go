@@ -61,6 +61,10 @@ type Faults struct {
 	// [A: k8s PR 139503].
 	StoppedCode hnslb.HRESULT
 
+	// WritesTake is how much longer than Latency.Write each write takes, one at a time as
+	// always: a call took 30 s on a busy Server 2019 [B: k8s issue 109162].
+	WritesTake time.Duration
+
 	// ListsTake is how much longer than Latency.Read the two lists take: 500 endpoints took
 	// 0.7 s through V2, and a busy HNS answers later still [C].
 	ListsTake time.Duration

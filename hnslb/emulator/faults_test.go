@@ -84,6 +84,26 @@ func TestFaultHalfMade(t *testing.T) {
 	}
 }
 
+// TestHalfMadeHolds: what a failed create leaves behind may hold the frontend until it goes.
+func TestHalfMadeHolds(t *testing.T) {
+	profile := emulator.WS2022()
+	profile.Quirks.HalfMadeHolds = true
+	n := newNode(t, profile, "L2Bridge")
+	pod := n.local("10.244.1.5")
+	n.SetFaults(emulator.Faults{HalfMade: true})
+	n.FailNext(hnslb.VerbCreateLoadBalancer, 1, hnslb.ResultSwitchPortNotFound)
+	_, err := n.CreateLoadBalancer(t.Context(), balancerOf([]hnslb.ID{pod}))
+	wantCode(t, err, hnslb.ResultSwitchPortNotFound)
+	n.SetFaults(emulator.Faults{})
+	_, err = n.CreateLoadBalancer(t.Context(), balancerOf([]hnslb.ID{pod}))
+	wantCode(t, err, hnslb.ResultPortAlreadyExists)
+	n.balance([]hnslb.ID{pod}, external(81)) // another frontend is free
+	lbs, err := n.LoadBalancers(t.Context())
+	n.must(err)
+	n.must(n.DeleteLoadBalancer(t.Context(), lbs[0].ID))
+	n.balance([]hnslb.ID{pod})
+}
+
 func TestFaultVanishDuringList(t *testing.T) {
 	n := newNode(t, emulator.WS2022(), "L2Bridge")
 	first, second := n.remote("10.244.2.7"), n.remote("10.244.2.8")

@@ -17,7 +17,10 @@ import (
 // whoever serves them.
 
 // Objects is what HNS holds while Look shows it. What it returns belongs to the caller.
-type Objects struct{ s *store }
+type Objects struct {
+	s      *store
+	quirks Quirks
+}
 
 // Network returns the network with that ID.
 func (o Objects) Network(id hnslb.ID) (NetworkState, bool) {
@@ -43,7 +46,7 @@ func (o Objects) LoadBalancer(id hnslb.ID) (LoadBalancerState, bool) {
 	if b == nil {
 		return LoadBalancerState{}, false
 	}
-	return stateOfBalancer(b), true
+	return o.show(stateOfBalancer(b)), true
 }
 
 // Networks returns all networks.
@@ -53,7 +56,19 @@ func (o Objects) Networks() []NetworkState { return o.s.networkStates() }
 func (o Objects) Endpoints() []EndpointState { return o.s.endpointStates() }
 
 // LoadBalancers returns all load balancers.
-func (o Objects) LoadBalancers() []LoadBalancerState { return o.s.balancerStates() }
+func (o Objects) LoadBalancers() []LoadBalancerState {
+	all := o.s.balancerStates()
+	for i, lb := range all {
+		all[i] = o.show(lb)
+	}
+	return all
+}
+
+// show makes a load balancer what this release shows of it.
+func (o Objects) show(lb LoadBalancerState) LoadBalancerState {
+	lb.LoadBalancer = o.quirks.shown(lb.LoadBalancer)
+	return lb
+}
 
 // Look makes a read: look sees what HNS holds, and must not keep o. Verb v is one of the
 // reads, whose faults then apply, or empty. After a list (VerbEndpoints,
@@ -62,7 +77,7 @@ func (o Objects) LoadBalancers() []LoadBalancerState { return o.s.balancerStates
 func (e *Emulator) Look(ctx context.Context, v hnslb.Verb, look func(o Objects)) error {
 	c := call{verb: v, look: true, object: func() string { return "objects" }}
 	_, err := run(ctx, e, c, func() (struct{}, error) {
-		look(Objects{e.store})
+		look(Objects{e.store, e.profile.Quirks})
 		e.vanish(v)
 		return struct{}{}, nil
 	})

@@ -63,6 +63,27 @@ func TestLatencyOfWrites(t *testing.T) {
 	})
 }
 
+// TestWritesTake: writes may take long for a while, and reads go on.
+func TestWritesTake(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t, emulator.WS2019(), "L2Bridge")
+		start := time.Now()
+		n.SetFaults(emulator.Faults{WritesTake: 30 * time.Second})
+		first, second := n.remote("10.244.2.1"), n.remote("10.244.2.2")
+		if took := time.Since(start); took != time.Minute {
+			t.Errorf("two writes took %s, want a minute", took)
+		}
+		if _, err := n.Endpoints(t.Context()); err != nil || time.Since(start) != time.Minute {
+			t.Errorf("a read took %s: %v", time.Since(start)-time.Minute, err)
+		}
+		n.SetFaults(emulator.Faults{})
+		n.balance([]hnslb.ID{first, second})
+		if took := time.Since(start); took != time.Minute {
+			t.Errorf("it is slow after the fault has ended: %s", took)
+		}
+	})
+}
+
 // TestLatencyAbandonedWrite: a write whose caller gave up is carried out all the same,
 // unless the quirk says otherwise, and holds up the next.
 func TestLatencyAbandonedWrite(t *testing.T) {

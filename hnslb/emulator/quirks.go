@@ -15,6 +15,31 @@ type Quirks struct {
 	// 131466].
 	ModifyLies bool
 
+	// ModifyIgnoresSourceVIP, ModifyIgnoresPort: modify says yes, changes the endpoints, and
+	// keeps the source VIP, or the internal port, that it had. Nobody has shown what a modify
+	// changes besides endpoints [?].
+	ModifyIgnoresSourceVIP, ModifyIgnoresPort bool
+
+	// ModifyIgnoresFlags: modify takes a document with other flags and keeps those it had,
+	// instead of refusing it [?].
+	ModifyIgnoresFlags bool
+
+	// EchoHides are flags of port mappings that HNS keeps and does not show: a node port made
+	// with 2 and 16 was shown with 2 [B: calico issue 7305]. It may be another build's
+	// kube-proxy that did not ask for 16.
+	EchoHides hnslb.MappingFlags
+
+	// EchoAdds and EchoAddsFlags are flags that HNS shows on every mapping, and on every load
+	// balancer, though nobody asked for them. V1 prints ILB for each policy; no V2 document
+	// with such a flag was seen [?].
+	EchoAdds      hnslb.MappingFlags
+	EchoAddsFlags hnslb.LoadBalancerFlags
+
+	// HalfMadeHolds: what a failed create leaves behind (Faults.HalfMade) holds the frontend
+	// until it is deleted, so that the next try meets 0x803b0013. It is not known whether it
+	// does [?].
+	HalfMadeHolds bool
+
 	// PortBlocks is how many blocks of 64 ephemeral ports HNS has for load balancers
 	// without DSR, per protocol; 0 means without limit. The default dynamic range has
 	// 256. Pools are shared since KB4551853, so only ws2019 sets it [A: limit,

@@ -62,8 +62,37 @@ func textOf(code hnslb.HRESULT) string {
 		return "There are no more endpoints available from the endpoint mapper"
 	case hnslb.ResultObjectExists:
 		return "The object already exists"
+	case hnslb.ResultAccessDenied:
+		return "Access is denied"
+	}
+	if text := serviceTextOf(code); text != "" {
+		return text
 	}
 	return hcnTextOf(code)
+}
+
+// serviceTextOf returns the messages of a service that is away, or of a call that does not
+// get there.
+func serviceTextOf(code hnslb.HRESULT) string {
+	switch code {
+	case hnslb.ResultServiceDisabled:
+		return "The service cannot be started, either because it is disabled or because it has no enabled devices associated with it"
+	case hnslb.ResultServiceNotActive:
+		return "The service has not been started"
+	case hnslb.ResultManagerStopped:
+		return "Operation cannot be performed while service is stopping"
+	case hnslb.ResultShuttingDown:
+		return "A system shutdown is in progress"
+	case hnslb.ResultServerTooBusy:
+		return "The RPC server is too busy to complete this operation"
+	case hnslb.ResultCallCancelled:
+		return "The remote procedure call was cancelled"
+	case hnslb.ResultServerFault:
+		return "The server threw an exception"
+	case hnslb.ResultDisconnected:
+		return "The object invoked has disconnected from its clients"
+	}
+	return ""
 }
 
 // hcnTextOf returns the messages of facility 0x3b.
@@ -79,6 +108,8 @@ func hcnTextOf(code hnslb.HRESULT) string {
 		return "The switch-port was not found"
 	case resultNetworkAlreadyExists:
 		return "A network with this name already exists"
+	case hnslb.ResultInvalidPolicy:
+		return "The policy is invalid"
 	case hnslb.ResultPortAlreadyExists:
 		return "The specified port already exists"
 	case hnslb.ResultRequestUnsupported:
@@ -89,8 +120,6 @@ func hcnTextOf(code hnslb.HRESULT) string {
 		return "The reference is invalid in the JSON document"
 	case hnslb.ResultInvalidIP:
 		return "IP address is either invalid or not part of any configured subnet(s)"
-	case hnslb.ResultManagerStopped:
-		return "Operation cannot be performed while service is stopping"
 	case hnslb.ResultInvalidInternalPort:
 		return "The internal port must exist and cannot be zero"
 	case hnslb.ResultAddressReserved:

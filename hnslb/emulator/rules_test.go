@@ -4,6 +4,7 @@
 package emulator_test
 
 import (
+	"fmt"
 	"net/netip"
 	"testing"
 
@@ -320,6 +321,75 @@ func TestModifyRules(t *testing.T) {
 	}
 }
 
+// TestModifyIgnores: a modify may say yes and keep what is no endpoint.
+func TestModifyIgnores(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		quirks emulator.Quirks
+		change option
+		kept   bool
+	}{
+		{"port", emulator.Quirks{}, internal(9090), false},
+		{"port ignored", emulator.Quirks{ModifyIgnoresPort: true}, internal(9090), true},
+		{"source VIP", emulator.Quirks{}, source("10.0.0.5"), false},
+		{"source VIP ignored", emulator.Quirks{ModifyIgnoresSourceVIP: true}, source("10.0.0.5"), true},
+		{"flags ignored", emulator.Quirks{ModifyIgnoresFlags: true}, dsr, true},
+		{"mapping flags ignored", emulator.Quirks{ModifyIgnoresFlags: true}, mapped(hnslb.VIPExternal), true},
+		{"distribution ignored", emulator.Quirks{ModifyIgnoresFlags: true}, distributed(hnslb.SourceIP), true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			profile := emulator.WS2025()
+			profile.Quirks = tc.quirks
+			n := newNode(t, profile, "L2Bridge")
+			a, b := n.local("10.244.1.5"), n.local("10.244.1.6")
+			had := n.balance([]hnslb.ID{a})
+			want := balancerOf([]hnslb.ID{b}, tc.change)
+			want.ID = had.ID
+			got, err := n.UpdateLoadBalancer(t.Context(), want)
+			n.must(err)
+			if tc.kept {
+				want = balancerOf([]hnslb.ID{b})
+				want.ID = had.ID
+			}
+			if w, g := fmt.Sprintf("%+v", want), fmt.Sprintf("%+v", got); w != g {
+				t.Errorf("load balancer\n%s, want\n%s", g, w)
+			}
+		})
+	}
+}
+
+// TestEchoes: HNS may show other flags than it was asked for, and goes on with those.
+func TestEchoes(t *testing.T) {
+	profile := emulator.WS2025()
+	profile.Quirks.EchoAdds, profile.Quirks.EchoAddsFlags, profile.Quirks.EchoHides = hnslb.ILB|64, 8, hnslb.VIPExternal
+	n := newNode(t, profile, "L2Bridge")
+	pod, other := n.local("10.244.1.5"), n.local("10.244.1.6")
+	check := func(what string, lb hnslb.LoadBalancer) {
+		t.Helper()
+		if want := hnslb.ILB | 64 | hnslb.LocalRoutedVIP; lb.Flags != hnslb.DSR|8 || lb.Mappings[0].Flags != want {
+			t.Errorf("%s shows flags %d and %d, want %d and %d", what, lb.Flags, lb.Mappings[0].Flags, hnslb.DSR|8, want)
+		}
+	}
+	made := n.balance([]hnslb.ID{pod}, nodePort, dsr, mapped(hnslb.LocalRoutedVIP|hnslb.VIPExternal))
+	check("create", made)
+	change := balancerOf([]hnslb.ID{other}, nodePort, dsr, mapped(hnslb.LocalRoutedVIP|hnslb.VIPExternal))
+	change.ID = made.ID
+	changed, err := n.UpdateLoadBalancer(t.Context(), change)
+	n.must(err)
+	check("modify", changed)
+	lbs, err := n.LoadBalancers(t.Context())
+	n.must(err)
+	check("list", lbs[0])
+	n.must(n.Look(t.Context(), hnslb.VerbLoadBalancers, func(o emulator.Objects) {
+		check("enumerate", o.LoadBalancers()[0].LoadBalancer)
+		lb, _ := o.LoadBalancer(made.ID)
+		check("open", lb.LoadBalancer)
+	}))
+	if held := n.State().LoadBalancers[0]; held.Flags != hnslb.DSR || held.Mappings[0].Flags != hnslb.LocalRoutedVIP|hnslb.VIPExternal {
+		t.Errorf("HNS holds flags %d and %d, want what it was asked for", held.Flags, held.Mappings[0].Flags)
+	}
+}
+
 // TestUnknownFields: HNS before 12.0 has no distribution and drops it.
 func TestUnknownFields(t *testing.T) {
 	for _, profile := range emulator.Profiles() {
@@ -401,6 +471,9 @@ func TestErrorText(t *testing.T) {
 			hnslb.ResultInvalidArgument, "Unable to initialize VFP LB rule: invalid number of destinations.",
 			"The parameter is incorrect. Unable to initialize VFP LB rule: invalid number of destinations.",
 		},
+		{hnslb.ResultServiceNotActive, "", "The service has not been started. "},
+		{hnslb.ResultUnknownInterface, "", "The interface is unknown. "},
+		{hnslb.ResultAccessDenied, "", "Access is denied. "},
 		{0x12345678, "", "Unknown error 0x12345678. "},
 	} {
 		if got := emulator.ErrorText(c.code, c.detail); got != c.want {

@@ -133,6 +133,9 @@ type balancer struct {
 	restored bool
 	// deleteFailed: Faults.DeleteFailsOnce has had its turn.
 	deleteFailed bool
+	// holds are the frontends that a half-made one keeps from others; see
+	// Quirks.HalfMadeHolds.
+	holds []hnslb.FrontendKey
 }
 
 func (b *balancer) setSlot(i int) { b.slot = int32(i) }
@@ -250,6 +253,9 @@ func (s *store) insertBalancer(b *balancer) {
 func (s *store) removeBalancer(b *balancer) {
 	delete(s.balancers, b.ID)
 	s.balancerOrder.remove(b)
+	for _, k := range b.holds {
+		delete(s.ports.leaked, k)
+	}
 	s.unlink(b)
 	for k := range frontendsOf(b.LoadBalancer) {
 		delete(s.frontends, k)

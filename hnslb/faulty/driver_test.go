@@ -134,8 +134,8 @@ func TestHealthy(t *testing.T) {
 // and no other call.
 func TestScenarios(t *testing.T) {
 	all := faulty.Scenarios()
-	// 4 reads x 8 classes, and 5 writes x 8 classes, before and after.
-	if want := 4*8 + 5*8*2; len(all) != want {
+	// 4 reads x 9 classes, and 5 writes x 9 classes, before and after.
+	if want := 4*9 + 5*9*2; len(all) != want {
 		t.Errorf("%d scenarios, want %d", len(all), want)
 	}
 	names := map[string]bool{}

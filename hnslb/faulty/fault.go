@@ -103,6 +103,8 @@ func codeOf(c hnslb.Class) hnslb.HRESULT {
 		return hnslb.ResultServerUnavailable
 	case hnslb.Unsupported:
 		return hnslb.ResultNotImplemented
+	case hnslb.Denied:
+		return hnslb.ResultAccessDenied
 	case hnslb.Invalid:
 		return hnslb.ResultInvalidArgument
 	case hnslb.Other:
@@ -130,7 +132,7 @@ func draw(seed uint64, index int, v hnslb.Verb, n int) float64 {
 func Scenarios() []Fault {
 	classes := []hnslb.Class{
 		hnslb.NotFound, hnslb.PortInUse, hnslb.AlreadyExists, hnslb.Unavailable,
-		hnslb.Unsupported, hnslb.Invalid, hnslb.Timeout, hnslb.Other,
+		hnslb.Unsupported, hnslb.Denied, hnslb.Invalid, hnslb.Timeout, hnslb.Other,
 	}
 	var all []Fault
 	for _, v := range hnslb.Verbs() {

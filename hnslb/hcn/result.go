@@ -6,6 +6,7 @@ package hcn
 import (
 	"regexp"
 	"strconv"
+	"strings"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 )
@@ -16,6 +17,9 @@ const (
 	facilityWin32 = 0x80070000
 	// resultGenFailure is what hcsshim makes of an error that has no code.
 	resultGenFailure = facilityWin32 | 31
+	// notStarted is what V1 says of a service that is away, without a code (docker/for-win
+	// issue 8226).
+	notStarted = "service has not been started"
 )
 
 var (
@@ -46,6 +50,9 @@ func codeInText(text string) hnslb.HRESULT {
 		if n, err := strconv.ParseUint(m[1], 16, 32); err == nil {
 			return unfold(uint32(n))
 		}
+	}
+	if strings.Contains(text, notStarted) {
+		return hnslb.ResultServiceNotActive
 	}
 	return 0
 }

@@ -149,6 +149,7 @@ func TestCodes(t *testing.T) {
 		{"code with a class beats the record", 0x803b001c, `{"ErrorCode":2147942487}`, hnslb.ResultInvalidJSONReference},
 		{"signed record", 0, `{"ErrorCode":-2143617005}`, hnslb.ResultPortAlreadyExists},
 		{"printed only", 0, "hnsCall failed in Win32: The RPC server is unavailable. (0x6ba)", hnslb.ResultServerUnavailable},
+		{"V1 without a code", 0, "hns failed with error : The service has not been started. ", hnslb.ResultServiceNotActive},
 		{"nothing", 0, "hns failed with error : something", 0},
 		{"general failure and nothing", 31, "something", 0},
 		{"unknown code", 0x803b0009, "something", 0x803b0009},

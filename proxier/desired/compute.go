@@ -122,10 +122,10 @@ func (c *computation) externalFaces(p services.Port, f hnslb.Family) []face {
 			continue
 		}
 		out = append(out, face{kind: ExternalIP, vip: vip, port: p.Port, local: local, dsr: local,
-			mapping: hnslb.VIPExternal, limits: limits, shortCut: local})
+			mapping: hnslb.VIPExternal, limits: limits, shortCut: c.env.shortCut(local)})
 	}
 	ingress := face{kind: IngressIP, port: p.Port, local: local || preserve, dsr: local || preserve,
-		mapping: hnslb.VIPExternal, limits: limits, shortCut: local && !preserve}
+		mapping: hnslb.VIPExternal, limits: limits, shortCut: c.env.shortCut(local && !preserve)}
 	c.restrict(&ingress, f)
 	if preserve {
 		ingress.mapping |= hnslb.UseMux | hnslb.PreserveDIP

@@ -143,6 +143,15 @@ nodeport 0.0.0.0:30080/TCP -> 0 [] lb 1 mapping 18 distribution 0 blocked NoEndp
 externalip 203.0.113.1:80/TCP -> 8080 [10.244.2.7] lb 1 mapping 16 distribution 0
 ingressip 203.0.113.2:80/TCP -> 8080 [10.244.2.7] lb 1 mapping 16 distribution 0
 `},
+		{"externalTrafficPolicy Local, none here, without the short cut", l2bridge(), recent, Options{NoShortCut: true}, func(s *services.Service) {
+			s.Name.Name = "away"
+			s.ExternalLocal = true
+		}, `
+clusterip 10.96.0.5:80/TCP -> 8080 [10.244.2.7] lb 0 mapping 0 distribution 0
+nodeport 0.0.0.0:30080/TCP -> 0 [] lb 1 mapping 18 distribution 0 blocked NoEndpoints
+externalip 203.0.113.1:80/TCP -> 0 [] lb 1 mapping 16 distribution 0 blocked NoEndpoints
+ingressip 203.0.113.2:80/TCP -> 0 [] lb 1 mapping 16 distribution 0 blocked NoEndpoints
+`},
 		{"no short cut with preserve-destination, which is about the ingress IP", l2bridge(), recent, Options{}, func(s *services.Service) {
 			s.Name.Name = "away"
 			s.ExternalLocal, s.PreserveDestination = true, true
@@ -266,15 +275,31 @@ func TestSourceVIP(t *testing.T) {
 			}
 		})
 	}
-	t.Run("L2Bridge takes what the operator says", func(t *testing.T) {
-		env := envOf(l2bridge(), hnslb.Version{Major: 13}, Options{SourceVIP: configured})
-		if got := env.sourceVIP(hnslb.IPv4, nil); got != configured {
-			t.Errorf("source VIP is %s", got)
-		}
-		if got := env.sourceVIP(hnslb.IPv6, nil); got.IsValid() {
-			t.Errorf("IPv6 source VIP is %s, configured is an IPv4 address", got)
-		}
-	})
+	node := netip.MustParseAddr("10.0.0.4")
+	for _, tc := range []struct {
+		name     string
+		source   BridgeSource
+		major    int
+		want     netip.Addr
+		optional bool
+	}{
+		{"as kube-proxy", "", 13, netip.Addr{}, false},
+		{"Server 2019", "", 9, node, true},
+		{"auto on Server 2019", BridgeAuto, 9, node, true},
+		{"none on Server 2019", BridgeNone, 9, netip.Addr{}, false},
+		{"what the operator gives", BridgeGiven, 13, configured, false},
+		{"what the operator gives on Server 2019", BridgeGiven, 9, configured, false},
+	} {
+		t.Run("L2Bridge/"+tc.name, func(t *testing.T) {
+			env := envOf(l2bridge(), hnslb.Version{Major: tc.major, Minor: 5}, Options{SourceVIP: configured, BridgeSource: tc.source})
+			if got := env.sourceVIP(hnslb.IPv4, nil); got != tc.want || env.SourceVIPOptional() != tc.optional {
+				t.Errorf("source VIP is %s, optional %v; want %s, %v", got, env.SourceVIPOptional(), tc.want, tc.optional)
+			}
+			if got := env.sourceVIP(hnslb.IPv6, nil); tc.source == BridgeGiven && got.IsValid() {
+				t.Errorf("IPv6 source VIP is %s, configured is an IPv4 address", got)
+			}
+		})
+	}
 }
 
 // TestRemoteEndpoint: the provider address is that of the longest route, of the host

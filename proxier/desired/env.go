@@ -37,6 +37,15 @@ type Options struct {
 	// SourceVIP is the source address of balanced traffic (--source-vip), per family;
 	// the zero Addr when not given.
 	SourceVIP netip.Addr
+	// BridgeSource says what the source address is on a network that is no overlay; "" is
+	// BridgeAuto.
+	BridgeSource BridgeSource
+	// UDPInPlace changes load balancers of UDP in place when a backend or its port goes, though
+	// flows may stay on it (--hns-udp-in-place).
+	UDPInPlace bool
+	// NoShortCut keeps pods of a node without endpoints from addresses with
+	// externalTrafficPolicy Local, as it keeps everybody else (--hns-local-short-cut=false).
+	NoShortCut bool
 	// RootEndpoint names the HNS endpoint of the node itself, to which health checks of
 	// ingress IPs are forwarded (--root-hnsendpoint-name); empty forwards none.
 	RootEndpoint string
@@ -52,6 +61,36 @@ type Options struct {
 	// DenyEndpoints are ranges whose addresses are left out as endpoints and as external IPs
 	// (--hns-deny-endpoints).
 	DenyEndpoints AddressRanges
+}
+
+// BridgeSource is the source address of balanced traffic on a network that is no overlay
+// (--hns-bridge-source-vip).
+type BridgeSource string
+
+// The values of BridgeSource.
+const (
+	// BridgeAuto is the node's address on HNS 9.x, whose newer builds otherwise take the VIP
+	// itself for NAT, so that a pod never gets the answer of its own Service; elsewhere none.
+	// What kube-proxy.exe made without one is left as it is.
+	BridgeAuto BridgeSource = "auto"
+	// BridgeNone is none, as kube-proxy has it.
+	BridgeNone BridgeSource = "none"
+	// BridgeGiven is the one that the operator gives, which kube-proxy uses on an overlay only.
+	BridgeGiven BridgeSource = "source-vip"
+)
+
+// Fit says why an HNS and its network cannot serve with these options, nil if they can.
+func (o Options) Fit(f hnslb.Features, n hnslb.Network) error {
+	switch {
+	case !f.V2:
+		return fmt.Errorf("HNS %s has no HCN API (V2): update Windows to HNS 9.2 or later", f.Version)
+	case n.IsOverlay() && !f.RemoteSubnet:
+		return fmt.Errorf("HNS %s has no remote subnets, which overlay network %s needs: update Windows to HNS 9.2 or later", f.Version, n.Name)
+	case o.DSR && !f.DSR:
+		return fmt.Errorf("--enable-dsr is not supported by HNS %s: update Windows to HNS 9.3 (Server 2019, August 2020) or 10.2 or later, "+
+			"or leave the flag out", f.Version)
+	}
+	return nil
 }
 
 // NewEnv gathers what frontends depend on.
@@ -113,6 +152,12 @@ func (e *Env) Features() hnslb.Features { return e.features }
 
 // SourceVIP returns the configured source VIP, or the zero Addr.
 func (e *Env) SourceVIP() netip.Addr { return e.options.SourceVIP }
+
+// UDPInPlace tells whether a load balancer of UDP may be changed in place when a backend goes.
+func (e *Env) UDPInPlace() bool { return e.options.UDPInPlace }
+
+// shortCut tells whether pods of a node without endpoints may go where others may not.
+func (e *Env) shortCut(local bool) bool { return local && !e.options.NoShortCut }
 
 // OwnAddress tells whether an address is one of this node's.
 func (e *Env) OwnAddress(ip netip.Addr) bool {
@@ -234,20 +279,21 @@ func (e *Env) SourceVIPEndpoint() (hnslb.Endpoint, bool) {
 //
 // Overlay (KEP-5100): the configured source VIP reaches pods; a backend outside the
 // cluster, or the address of a remote node, can only answer the node IP. A pod whose route is
-// awaited is in the cluster. L2Bridge: what
-// the operator says; without that nothing, except on HNS 9.x, whose newer builds then use
-// the VIP itself as NAT pool, so that a pod never gets the answer of its own Service
-// (pains row 12).
+// awaited is in the cluster. Elsewhere Options.BridgeSource says it: start scripts give a
+// source VIP on any network, and kube-proxy ignores it there.
 func (e *Env) sourceVIP(f hnslb.Family, backends []Backend) netip.Addr {
 	configured := e.options.SourceVIP
 	if configured.IsValid() && hnslb.FamilyOf(configured) != f {
 		configured = netip.Addr{}
 	}
 	if !e.network.IsOverlay() {
-		if !configured.IsValid() && e.features.Version.Major == 9 {
+		switch {
+		case e.options.BridgeSource == BridgeGiven:
+			return configured
+		case e.SourceVIPOptional():
 			return e.nodeIP(f)
 		}
-		return configured
+		return netip.Addr{}
 	}
 	for _, b := range backends {
 		if !b.Local && !e.awaited[b.IP] && e.outside(b.IP) {
@@ -255,6 +301,13 @@ func (e *Env) sourceVIP(f hnslb.Family, backends []Backend) netip.Addr {
 		}
 	}
 	return configured
+}
+
+// SourceVIPOptional tells whether a load balancer without source VIP may stay as it is, though
+// a new one gets one.
+func (e *Env) SourceVIPOptional() bool {
+	return !e.network.IsOverlay() && e.options.BridgeSource != BridgeNone && e.options.BridgeSource != BridgeGiven &&
+		e.features.Version.Major == 9
 }
 
 // outside tells whether an address is neither in this node's pod subnets nor in those of

@@ -78,6 +78,7 @@ const (
 	HNSAlreadyExists Reason = "HNSObjectExists"
 	HNSUnavailable   Reason = "HNSUnavailable"
 	HNSUnsupported   Reason = "HNSUnsupported"
+	HNSDenied        Reason = "HNSAccessDenied"
 	HNSInvalid       Reason = "HNSInvalidValue"
 	HNSTimeout       Reason = "HNSTimeout"
 	HNSError         Reason = "HNSError"
@@ -96,6 +97,8 @@ func FailureReason(c hnslb.Class) Reason {
 		return HNSUnavailable
 	case hnslb.Unsupported:
 		return HNSUnsupported
+	case hnslb.Denied:
+		return HNSDenied
 	case hnslb.Invalid:
 		return HNSInvalid
 	case hnslb.Timeout:
@@ -165,6 +168,7 @@ func Tellings() map[Reason]Telling {
 		HNSAlreadyExists: {warning, retried, ""},
 		HNSUnavailable:   {warning, retried, "is the HNS service running?"},
 		HNSUnsupported:   {warning, retried, ""},
+		HNSDenied:        {warning, retried, "hnsproxy must run as an administrator, or as NT AUTHORITY\\SYSTEM in a HostProcess container"},
 		HNSInvalid:       {warning, retried, ""},
 		HNSTimeout:       {warning, retried, "is the HNS service stuck?"},
 		HNSError:         {warning, retried, ""},

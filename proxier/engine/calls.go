@@ -16,12 +16,19 @@ import (
 const (
 	// width lets one call wait in HNS while another writes: HNS writes one at a time, but
 	// around each write hcsshim makes four calls that write nothing. More would only keep the
-	// network plugin's calls waiting behind ours.
-	width = 2
+	// network plugin's calls waiting behind ours. An old HNS gets one: whether two are safe
+	// there nobody has shown (hcsshim issue 151).
+	width, oldWidth = 2, 1
 	// A call that takes much longer than others do gives its place to another one. It hangs
 	// from then on: its object waits for it, and nothing else does.
 	leastPatience, mostPatience = 250 * time.Millisecond, 10 * time.Second
 	patienceFactor              = 8
+	// oldFactor is how much longer calls of an old HNS may take: 30 s were seen on a busy
+	// Server 2019 (k8s issue 109162).
+	oldFactor = 4
+	// oldPatience is the least patience with an old HNS: calls that take 30 s each must not
+	// pile up in it before the first has returned.
+	oldPatience = 5 * time.Second
 	// mostSteps bounds the calls that one task takes in one go. A plan that wants more does
 	// not come to an end: HNS shows something otherwise than it was asked for.
 	mostSteps = 64
@@ -77,6 +84,9 @@ type calls struct {
 	alone *unit
 	// deletes counts deletions of endpoints under way.
 	deletes int
+	// width is how many calls may be under way, slow that HNS is an old one.
+	width int
+	slow  bool
 	// pace is how long calls take of late; stuck counts those that hang since one returned.
 	pace  time.Duration
 	stuck int
@@ -87,7 +97,7 @@ type calls struct {
 }
 
 func newCalls() calls {
-	return calls{open: map[uint64]*Call{}, busy: map[task]*Call{}, units: map[task]*unit{}, waiting: map[netip.Addr][]*unit{}}
+	return calls{width: width, open: map[uint64]*Call{}, busy: map[task]*Call{}, units: map[task]*unit{}, waiting: map[netip.Addr][]*unit{}}
 }
 
 // running counts the calls that have a place.
@@ -124,12 +134,6 @@ func (c *calls) oldest() time.Time {
 	return first
 }
 
-// patience is how long a call may take before it gives its place away.
-func (c *calls) patience() time.Duration {
-	p := min(max(patienceFactor*c.pace, leastPatience), mostPatience)
-	return min(p<<min(c.stuck/width, 8), 4*mostPatience)
-}
-
 // due returns when a call that is under way has taken too long.
 func (c *calls) due(timeout time.Duration) time.Time {
 	next := time.Time{}
@@ -158,7 +162,7 @@ func (e *Engine) issue() []Call {
 	if c.rests(e.now) {
 		return nil
 	}
-	for e.trusted() && !e.recomputing && c.running() < width {
+	for e.trusted() && !e.recomputing && c.running() < c.width {
 		call := e.nextCall()
 		if call == nil {
 			break
@@ -391,7 +395,7 @@ func (e *Engine) arrived(ip netip.Addr) {
 // noticeHanging takes the place of calls that take too long, and tells of them.
 func (e *Engine) noticeHanging() {
 	c := &e.calls
-	patience := c.patience()
+	patience, timeout := c.patience(), e.callTimeout()
 	for _, call := range c.open {
 		took := e.now.Sub(call.began)
 		switch {
@@ -400,7 +404,7 @@ func (e *Engine) noticeHanging() {
 		case !call.hanging && took >= patience:
 			c.stuck++
 			e.hang(call)
-		case call.hanging && !call.told && e.cfg.CallTimeout > 0 && took >= e.cfg.CallTimeout:
+		case call.hanging && !call.told && timeout > 0 && took >= timeout:
 			call.told = true
 			e.tell(Hanging{call.task.String(), call.Step.Verb(), took})
 			e.reportFailure(call, call.unanswered())

@@ -30,6 +30,8 @@ const (
 // connection is what the engine knows of HNS as a service.
 type connection struct {
 	features hnslb.Features
+	// mostEndpoints is how many a load balancer may name, if HNS refused more; else 0.
+	mostEndpoints int
 	// network is as it was read last, but for the management IP and the MAC of the host: while
 	// it shows none, and in host, they are the last ones that were known.
 	network hnslb.Network
@@ -90,7 +92,7 @@ func (c *connection) due() time.Time {
 // noticeHanging takes an answer that does not come for none. The network is asked for again
 // after a while: each question that hangs holds a thread.
 func (c *connection) noticeHanging(e *Engine) {
-	if !c.asking || e.cfg.CallTimeout <= 0 || e.now.Before(c.asked.Add(e.cfg.CallTimeout)) {
+	if !c.asking || e.callTimeout() <= 0 || e.now.Before(c.asked.Add(e.callTimeout())) {
 		return
 	}
 	c.asking = false
@@ -135,6 +137,7 @@ func (e *Engine) NetworkRead(f hnslb.Features, n hnslb.Network, err error) {
 	if !c.known {
 		e.tell(HNSFound{f})
 		e.modify.able = f.Modify
+		e.calls.setWidth(f.Version, e.cfg.AtOnce)
 	}
 	if c.network.ID != n.ID {
 		e.tell(NetworkFound{n})
@@ -145,6 +148,9 @@ func (e *Engine) NetworkRead(f hnslb.Features, n hnslb.Network, err error) {
 	returned, before := c.away(), c.network
 	if returned {
 		e.routes.restart(e.now)
+	}
+	if c.mostEndpoints > 0 {
+		f.MaxEndpoints = c.mostEndpoints
 	}
 	c.features, c.network, c.known, c.read = f, n, true, c.asked
 	c.lost, c.told, c.why = time.Time{}, time.Time{}, ""

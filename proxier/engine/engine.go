@@ -26,8 +26,10 @@ type Config struct {
 	// AuditPeriod is the time from the end of one audit to the start of the next.
 	AuditPeriod time.Duration
 	// CallTimeout is how long a call may take before its object counts as stuck. The call is
-	// not taken back: HNS calls cannot be.
+	// not taken back: HNS calls cannot be. An HNS before 11 gets four times as long.
 	CallTimeout time.Duration
+	// AtOnce is how many calls may be under way at a time; 0 for what fits the HNS.
+	AtOnce int
 	// Share is the part of its time that HNS may be kept busy with writes, from 0 to 1; 0
 	// counts as 1.
 	Share float64
@@ -153,7 +155,7 @@ func (e *Engine) Ready(now time.Time) Ready {
 
 // wake returns when something is due.
 func (e *Engine) wake() time.Time {
-	return earliest(e.hns.due(), e.nextLookDue(), e.backoff.Next(), e.nextRelease(), e.calls.due(e.cfg.CallTimeout), e.lookGivenUp(), e.hns.givenUp(e.cfg.CallTimeout), e.routesDue())
+	return earliest(e.hns.due(), e.nextLookDue(), e.backoff.Next(), e.nextRelease(), e.calls.due(e.callTimeout()), e.lookGivenUp(), e.hns.givenUp(e.callTimeout()), e.routesDue())
 }
 
 // earliest returns the earliest of the times that are not zero, the zero time for none.
@@ -192,6 +194,7 @@ func (e *Engine) setService(in plan.Input, input services.Input) {
 	for _, f := range before {
 		if !slices.ContainsFunc(after, func(o *desired.Frontend) bool { return o.Key == f.Key }) {
 			delete(e.noSourceVIP, frontendTask(f.Key))
+			e.modify.kept(f.Key)
 			e.tell(FrontendGone{f.Service, f.Key})
 		}
 	}
@@ -306,7 +309,7 @@ func (e *Engine) retryDue() {
 
 // input is what plans are made from now.
 func (e *Engine) input() plan.Input {
-	in := plan.Input{State: e.state, View: e.view, Env: e.env, Modify: e.modify.on(e.now), Settling: !e.hns.settled}
+	in := plan.Input{State: e.state, View: e.view, Env: e.env, Modify: e.modify.on(e.now), Settling: !e.hns.settled, FellShort: e.modify.fellShort}
 	if e.backoff.Len()+len(e.unknown) > 0 || e.calls.deletes > 0 || e.calls.hanging() > 0 {
 		in.Held, in.Unknown = e.held, e.isUnknown
 	}

@@ -16,6 +16,8 @@ const (
 	// of the next one, of endpoints and of everything. Whoever needs a list shares it.
 	endpointsPause = 120 * time.Millisecond
 	allPause       = 400 * time.Millisecond
+	// refusalPause is the shortest time between two lists that refused calls ask for.
+	refusalPause = 5 * time.Second
 	// lookShare bounds the part of its time that HNS lists for us: a list of 1 s is followed
 	// by 1 s without one.
 	lookShare = 1
@@ -42,6 +44,9 @@ type looks struct {
 	wantedSince                 time.Time
 	// endpointsAfter and allAfter are when the next list may be begun.
 	endpointsAfter, allAfter time.Time
+	// refused is when a refused call asked for a list last, later when it does again, the zero
+	// time for never.
+	refused, later time.Time
 	// audit is when everything is listed next without anybody asking.
 	audit time.Time
 	// asked is under way, merging the one that is taken in.
@@ -73,6 +78,26 @@ func (l *looks) wantAll(now time.Time) {
 		l.wantedSince = now
 	}
 	l.want = true
+}
+
+// wantAfterRefusal asks for a list of everything, and tells whether it is made now. Where many
+// are refused for one reason, a list that was asked for a moment ago has to do for a while.
+func (l *looks) wantAfterRefusal(now time.Time, many bool) bool {
+	next := l.refused.Add(refusalPause)
+	if many && !l.want && !l.refused.IsZero() && now.Before(next) {
+		l.later = next
+		return false
+	}
+	l.refused, l.later = now, time.Time{}
+	l.wantAll(now)
+	return true
+}
+
+// noticeRefusals asks for the list that refused calls have waited for.
+func (l *looks) noticeRefusals(now time.Time) {
+	if !l.later.IsZero() && !now.Before(l.later) {
+		l.wantAfterRefusal(now, true)
+	}
 }
 
 // wantSome asks for a list of the endpoints.
@@ -119,11 +144,15 @@ func (e *Engine) nextLook() *Look {
 		return nil
 	}
 	l := &e.looks
+	l.noticeRefusals(e.now)
 	audit := e.auditDue()
 	all := (audit || l.want) && !e.now.Before(l.allAfter)
 	endpoints := l.listed && (l.wantEndpoints || e.locals.wantsLook(e.now)) && !e.now.Before(l.endpointsAfter)
 	if !all && !endpoints {
 		return nil
+	}
+	if all {
+		l.later = time.Time{} // it shows what those wanted to see
 	}
 	l.auditing = all && audit
 	l.want, l.wantEndpoints = l.want && !all, false
@@ -171,7 +200,7 @@ func (e *Engine) nextLookDue() time.Time {
 	if !l.listed {
 		endpoints = time.Time{}
 	}
-	return earliest(notBefore(all, l.allAfter), notBefore(endpoints, l.endpointsAfter))
+	return earliest(notBefore(all, l.allAfter), notBefore(endpoints, l.endpointsAfter), notBefore(l.later, l.allAfter))
 }
 
 // notBefore moves a time behind another one; the zero time, for never, stays.
@@ -299,8 +328,8 @@ func (e *Engine) noticeHangingLook() {
 // lookGivenUp returns when the list under way is given up, the zero time for never.
 func (e *Engine) lookGivenUp() time.Time {
 	l := &e.looks
-	if l.asked == nil || e.cfg.CallTimeout <= 0 {
+	if l.asked == nil || e.callTimeout() <= 0 {
 		return time.Time{}
 	}
-	return l.began.Add(time.Duration(l.patience) * e.cfg.CallTimeout)
+	return l.began.Add(time.Duration(l.patience) * e.callTimeout())
 }

@@ -44,6 +44,9 @@ func (e *Engine) merged() {
 	slices.SortFunc(drift.Frontends, hnslb.FrontendKey.Compare)
 	drift.Frontends = slices.Compact(drift.Frontends)
 	l.merge, l.list = nil, observed.List{}
+	if !list.EndpointsOnly && plan.LearnFlags(e.state, e.view) {
+		e.enqueueAll() // others hold nothing of it any more
+	}
 	if l.auditing && len(drift.Frontends)+len(drift.Endpoints) > 0 {
 		e.tell(Drifted{len(drift.Frontends), len(drift.Endpoints)})
 	}

@@ -3,7 +3,11 @@
 
 package engine
 
-import "time"
+import (
+	"time"
+
+	"github.com/hnsproxy/hnsproxy/hnslb"
+)
 
 // modify follows whether HNS changes load balancers in place. An HNS that says that it can and
 // does not is asked again, less and less often: one wrong answer must not cost a dark VIP for
@@ -13,6 +17,10 @@ type modify struct {
 	// off until then; wait is for how long it was turned off last.
 	until time.Time
 	wait  time.Duration
+	// short are frontends for which HNS changed the endpoints and not the internal port or
+	// the source VIP. They are made anew; that says nothing of changes of endpoints alone.
+	short map[hnslb.FrontendKey]bool
+	told  bool
 }
 
 const firstOff, lastOff = time.Minute, time.Hour
@@ -27,3 +35,18 @@ func (m *modify) failed(now time.Time) time.Time {
 }
 
 func (m *modify) worked() { m.wait = 0 }
+
+func (m *modify) fellShort(key hnslb.FrontendKey) bool { return m.short[key] }
+
+// fallsShort notes that a change in place was made in part, and tells whether that is news.
+func (m *modify) fallsShort(key hnslb.FrontendKey) (first bool) {
+	if m.short == nil {
+		m.short = map[hnslb.FrontendKey]bool{}
+	}
+	m.short[key] = true
+	first, m.told = !m.told, true
+	return first
+}
+
+// kept says that a frontend is as it should be, or gone.
+func (m *modify) kept(key hnslb.FrontendKey) { delete(m.short, key) }

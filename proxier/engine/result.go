@@ -62,9 +62,13 @@ func (e *Engine) Done(r Result) {
 // verified returns the error of a call, after a look at what HNS says of it.
 func verified(s plan.Step, r Result) error {
 	switch s := s.(type) {
-	case plan.DeleteEndpoint, plan.DeleteLoadBalancer:
+	case plan.DeleteEndpoint:
 		if hnslb.ErrorClass(r.Err) == hnslb.NotFound {
 			return nil // it came too late
+		}
+	case plan.DeleteLoadBalancer:
+		if hnslb.ProvesAbsent(r.Err) {
+			return nil
 		}
 	case plan.UpdateLoadBalancer:
 		if r.Err == nil && !sameEndpoints(r.LoadBalancer.Endpoints, s.LoadBalancer.Endpoints) {
@@ -110,17 +114,21 @@ func (e *Engine) succeeded(c *Call, r Result) {
 		c.unit.dark = e.calls.alone == c.unit
 		e.view.RemoveLoadBalancer(s.ID, s.Key)
 	case plan.CreateLoadBalancer:
-		e.written(c.task, s.Target, r.LoadBalancer)
+		e.modify.kept(s.Frontend.Key)
+		e.written(c.task, s.Target, e.view.PutCreatedLoadBalancer(s.LoadBalancer, r.LoadBalancer))
 	case plan.UpdateLoadBalancer:
+		// What HNS shows may be what it did not change.
 		e.modify.worked()
-		e.written(c.task, s.Target, r.LoadBalancer)
+		if !e.view.Kept(s.LoadBalancer, r.LoadBalancer) && e.modify.fallsShort(s.Frontend.Key) {
+			e.tell(ModifyFellShort{s.Frontend.Key})
+		}
+		e.written(c.task, s.Target, e.view.PutLoadBalancer(r.LoadBalancer))
 	}
 }
 
-// written takes a load balancer into the view as HNS shows it.
-func (e *Engine) written(t task, want plan.Target, got hnslb.LoadBalancer) {
-	if !e.view.PutLoadBalancer(want.LoadBalancer, got) {
-		// HNS took it but shows half of it: only a list can tell.
+// written takes note of a load balancer that HNS took, and whether it shows all of it.
+func (e *Engine) written(t task, want plan.Target, whole bool) {
+	if !whole { // only a list can tell
 		e.unknown[t] = want.IPs
 		e.looks.wantAll(e.now)
 	}
@@ -141,24 +149,59 @@ func (e *Engine) callFailed(c *Call, err error) {
 	if class == hnslb.Unavailable || class == hnslb.NotFound {
 		e.hns.doubt() // HNS itself, or our network, may be gone
 	}
-	first := e.backoff.Err(c.task) == nil
-	switch class {
-	case hnslb.NotFound, hnslb.AlreadyExists, hnslb.PortInUse:
-		// Something we counted on is gone, or something is there that we did not know. One
-		// look is enough: if it is refused again, the audit will do.
-		if first && !unknown {
-			e.unknown[c.task] = c.Step.Backends()
-			e.looks.wantAll(e.now)
-		}
-	}
-	if c.Step.Verb() == hnslb.VerbUpdateLoadBalancer && class == hnslb.Unsupported {
+	e.lookAfterRefusal(c, err)
+	switch {
+	case c.Step.Verb() == hnslb.VerbUpdateLoadBalancer && class == hnslb.Unsupported:
 		until := e.modify.failed(e.now)
 		e.tell(ModifyFailed{err, until})
+		e.again[c.task] = true
+		return
+	case e.learnLimit(c, err):
 		e.again[c.task] = true
 		return
 	}
 	e.failed(c.task, err)
 	e.reportFailure(c, err)
+}
+
+// lookAfterRefusal asks for a list when a refusal shows that the view is wrong: something we
+// counted on is gone, or something is there that we did not know. One look for each object is
+// enough, and hundreds that are refused together share them. If it is refused again the audit
+// will do, unless what a failed create left behind may be what is in the way.
+func (e *Engine) lookAfterRefusal(c *Call, err error) {
+	class := hnslb.ErrorClass(err)
+	first := hnslb.ErrorClass(e.backoff.Err(c.task)) != class
+	many := false
+	switch class {
+	case hnslb.NotFound, hnslb.AlreadyExists:
+	case hnslb.PortInUse:
+		many = true
+		first = first || e.view.AnyHalfMade()
+	case hnslb.Invalid:
+		first = first && hnslb.ErrorCode(err) == hnslb.ResultInvalidJSONReference
+	default:
+		return
+	}
+	if first && e.looks.wantAfterRefusal(e.now, many) {
+		e.unknown[c.task] = c.Step.Backends()
+	}
+}
+
+// learnLimit takes a refusal for a sign that HNS takes fewer endpoints in a load balancer than
+// was tried, and tells whether that was news. Server 2019 took 64 at first; whether it still
+// does is not known.
+func (e *Engine) learnLimit(c *Call, err error) bool {
+	f := &e.hns.features
+	create, ok := c.Step.(plan.CreateLoadBalancer)
+	if !ok || hnslb.ErrorCode(err) != hnslb.ResultInvalidArgument || f.Version.Major >= 10 ||
+		len(create.LoadBalancer.Endpoints) <= hnslb.EarlyMaxEndpoints || f.MaxEndpoints <= hnslb.EarlyMaxEndpoints {
+		return false
+	}
+	f.MaxEndpoints = hnslb.EarlyMaxEndpoints
+	e.hns.mostEndpoints = f.MaxEndpoints
+	e.tell(LimitLearnt{f.MaxEndpoints})
+	e.refreshEnv()
+	return true
 }
 
 // reportFailure says of a frontend that HNS refused it.

@@ -9,10 +9,12 @@ import "time"
 func (e *Engine) paced(c *Call) {
 	took := e.now.Sub(c.began)
 	e.calls.stuck = 0
+	if !c.hanging || e.calls.slow {
+		e.calls.pace += (took - e.calls.pace) / 8
+	}
 	if c.hanging {
 		return // HNS did other things meanwhile
 	}
-	e.calls.pace += (took - e.calls.pace) / 8
 	busy := min(took, e.now.Sub(e.calls.ended)) // before, HNS was busy with the other call
 	e.calls.ended = e.now
 	e.calls.rest += time.Duration(float64(busy) * (1 - e.cfg.Share) / e.cfg.Share)

@@ -112,6 +112,11 @@ type (
 	}
 	// ListFailed says that HNS could not be listed, and again every minute.
 	ListFailed struct{ Err error }
+	// LimitLearnt says that HNS takes no more endpoints in a load balancer than that.
+	LimitLearnt struct{ Endpoints int }
+	// ModifyFellShort says that HNS changed the endpoints of a load balancer in place, but not
+	// its internal port or source VIP. It is told once.
+	ModifyFellShort struct{ Key hnslb.FrontendKey }
 	// ModifyFailed says that HNS cannot change load balancers in place for now.
 	ModifyFailed struct {
 		Err   error
@@ -145,3 +150,5 @@ func (RoutesMissing) transition()      {}
 func (HNSLost) transition()            {}
 func (ListFailed) transition()         {}
 func (ModifyFailed) transition()       {}
+func (ModifyFellShort) transition()    {}
+func (LimitLearnt) transition()        {}

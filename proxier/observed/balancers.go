@@ -19,6 +19,10 @@ type LoadBalancer struct {
 	InternalPort uint16
 	Shape        Shape
 	Ours         bool
+	// clean: it names no endpoint of another network.
+	clean bool
+	// created: this process made it, so it is known how HNS shows what it was asked for.
+	created bool
 	// outdated: the host's address changed since, which a node port has in its rules.
 	outdated bool
 	// doubtful: a change in place may have taken effect or not. Endpoints has those of both.
@@ -34,7 +38,7 @@ func (lb *LoadBalancer) Dangling() bool { return lb.dangling > 0 }
 
 func (lb *LoadBalancer) same(o *LoadBalancer) bool {
 	return lb.ID == o.ID && lb.InternalPort == o.InternalPort && lb.Shape == o.Shape &&
-		lb.Ours == o.Ours && lb.dangling == o.dangling && sameSet(lb.Endpoints, o.Endpoints)
+		lb.Ours == o.Ours && lb.clean == o.clean && lb.dangling == o.dangling && sameSet(lb.Endpoints, o.Endpoints)
 }
 
 // shows tells, without making anything, whether a list shows the load balancer as it is and
@@ -184,6 +188,9 @@ func (v *View) HalfMade() []hnslb.ID {
 	return out
 }
 
+// AnyHalfMade tells whether there are load balancers without port mappings.
+func (v *View) AnyHalfMade() bool { return len(v.held.halves) > 0 }
+
 func (v *View) convert(key hnslb.FrontendKey, in hnslb.LoadBalancer) *LoadBalancer {
 	lb := &LoadBalancer{
 		ID:           in.ID,
@@ -192,6 +199,7 @@ func (v *View) convert(key hnslb.FrontendKey, in hnslb.LoadBalancer) *LoadBalanc
 		Shape:        shapeOf(in),
 		Endpoints:    make([]*Endpoint, 0, len(in.Endpoints)),
 	}
+	v.flags.shown |= lb.Shape.MappingFlags
 	for _, id := range in.Endpoints {
 		if e := v.endpoints[id]; e != nil {
 			lb.Endpoints = append(lb.Endpoints, e)
@@ -235,20 +243,35 @@ func (v *View) TakeFreed() []netip.Addr {
 	return freed
 }
 
-// PutLoadBalancer remembers a load balancer of ours that HNS just took, as HNS returned
-// it; asked is what we sent, from which the view learns how this HNS shows it. It is false
-// when HNS shows half of it, so that only a list can tell what there is.
-func (v *View) PutLoadBalancer(asked, held hnslb.LoadBalancer) bool {
+// PutCreatedLoadBalancer remembers a load balancer that HNS just made, as HNS returned it;
+// asked is what we sent, from which the view learns how this HNS shows it. It is false when
+// HNS shows half of it, so that only a list can tell what there is.
+func (v *View) PutCreatedLoadBalancer(asked, held hnslb.LoadBalancer) bool {
+	if _, ok := held.Key(); !ok {
+		return false
+	}
+	was, is := shapeOf(asked), shapeOf(held)
+	v.shapes.learn(was, is)
+	v.ignoreFlags(is.Flags&^was.Flags&^ownFlags, is.MappingFlags&^was.MappingFlags&^ownMappingFlags)
+	put := v.PutLoadBalancer(held)
+	key, _ := held.Key()
+	v.held.lbs[key].created = true
+	return put
+}
+
+// PutLoadBalancer remembers a load balancer of ours as HNS returned it. It is false when HNS
+// shows half of it.
+func (v *View) PutLoadBalancer(held hnslb.LoadBalancer) bool {
 	key, ok := held.Key()
 	if !ok {
 		return false
 	}
-	v.shapes.learn(shapeOf(asked), shapeOf(held))
+	lb := v.convert(key, held)
+	lb.Ours, lb.clean = true, true
 	if old := v.held.lbs[key]; old != nil {
 		v.unname(old)
+		lb.created = old.created && old.ID == lb.ID
 	}
-	lb := v.convert(key, held)
-	lb.Ours = true
 	v.name(lb)
 	v.held.lbs[key] = lb
 	return true

@@ -216,7 +216,7 @@ func (m *Merge) takeBalancers(n int) bool {
 func (m *Merge) takeBalancer(in hnslb.LoadBalancer) {
 	v := m.v
 	if len(in.Mappings) == 0 {
-		if ownHalf(in, m.foreign) {
+		if v.ownHalf(in, m.foreign) {
 			m.fresh.halves[in.ID] = v.held.halves[in.ID] + 1
 		}
 		return
@@ -226,12 +226,16 @@ func (m *Merge) takeBalancer(in hnslb.LoadBalancer) {
 		m.fresh.others = append(m.fresh.others, v.convert(key, in))
 		return
 	}
-	ours := ownLoadBalancer(in, m.foreign)
+	clean := clean(in, m.foreign)
+	ours := clean && v.ownShape(shapeOf(in))
 	old := v.held.find(key, in.ID)
 	lb := old
 	if old == nil || old.doubtful || old.Ours != ours || !old.shows(in) {
 		lb = v.convert(key, in)
-		lb.Ours, lb.outdated = ours, old != nil && old.outdated
+		lb.Ours, lb.clean = ours, clean
+		if old != nil {
+			lb.outdated, lb.created = old.outdated, old.created
+		}
 		if old != nil && !old.doubtful && old.same(lb) {
 			lb = old
 		}

@@ -17,27 +17,26 @@ const (
 	ownMappingFlags = hnslb.LocalRoutedVIP | hnslb.UseMux | hnslb.PreserveDIP | hnslb.VIPExternal
 )
 
-// ownLoadBalancer tells whether a load balancer with one mapping is ours. HNS keeps no
-// owner on it, so the shape decides: flags among those we use, and no endpoint on another
-// network. One whose endpoints are all gone carries no traffic and counts as ours.
-// A leftover of kube-proxy.exe looks exactly like ours; taking it over is intended.
-func ownLoadBalancer(lb hnslb.LoadBalancer, foreign map[hnslb.ID]bool) bool {
-	if lb.Flags&^ownFlags != 0 || lb.Mappings[0].Flags&^ownMappingFlags != 0 {
-		return false
-	}
-	for _, id := range lb.Endpoints {
-		if foreign[id] {
-			return false
-		}
-	}
-	return true
+// A load balancer with one mapping is ours when it is clean and has our shape. HNS keeps no
+// owner on it, so that has to do. A leftover of kube-proxy.exe looks exactly like ours;
+// taking it over is intended.
+
+// clean tells whether no endpoint of a load balancer is on another network. One whose
+// endpoints are all gone carries no traffic, and is clean.
+func clean(lb hnslb.LoadBalancer, foreign map[hnslb.ID]bool) bool {
+	return !slices.ContainsFunc(lb.Endpoints, func(id hnslb.ID) bool { return foreign[id] })
+}
+
+// ownShape tells whether a load balancer has flags among those we use, but for those that
+// HNS shows by itself.
+func (v *View) ownShape(s Shape) bool {
+	return s.Flags&^v.flags.balancer&^ownFlags == 0 && s.MappingFlags&^v.flags.mapping&^ownMappingFlags == 0
 }
 
 // ownHalf tells whether a half-made load balancer, which has no mapping, is ours, by what is
 // left to tell.
-func ownHalf(lb hnslb.LoadBalancer, foreign map[hnslb.ID]bool) bool {
-	return lb.Flags&^ownFlags == 0 && len(lb.VIPs) <= 1 &&
-		!slices.ContainsFunc(lb.Endpoints, func(id hnslb.ID) bool { return foreign[id] })
+func (v *View) ownHalf(lb hnslb.LoadBalancer, foreign map[hnslb.ID]bool) bool {
+	return v.ownShape(Shape{Flags: lb.Flags}) && len(lb.VIPs) <= 1 && clean(lb, foreign)
 }
 
 // ownEndpoint tells whether an endpoint of our network is ours: remote, with the made-up

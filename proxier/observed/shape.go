@@ -36,6 +36,91 @@ func (s shapes) learn(asked, held Shape) {
 	}
 }
 
+// flags is how this HNS shows flags otherwise than it was asked for.
+type flags struct {
+	// balancer and mapping are bits that HNS shows on what did not ask for them. They say
+	// nothing of who made an object.
+	balancer hnslb.LoadBalancerFlags
+	mapping  hnslb.MappingFlags
+	// shown are the bits that HNS was seen to show.
+	shown hnslb.MappingFlags
+}
+
+// asAsked returns what a shape that HNS shows stands for, when asked is wanted: asked
+// itself where the difference is only in how HNS shows things.
+func (v *View) asAsked(held, asked Shape) Shape {
+	if learned, ok := v.shapes[asked]; ok && learned == held {
+		return asked
+	}
+	held.Flags &^= v.flags.balancer
+	held.MappingFlags &^= v.flags.mapping
+	return held
+}
+
+// mayHide are flags that HNS may keep without showing them: hcsshim does not name one, and
+// node ports were seen without it (calico issue 7305). They follow from the kind of a
+// frontend and not from what an operator may change.
+const mayHide = hnslb.LocalRoutedVIP | hnslb.VIPExternal
+
+// hides returns the flags that a load balancer lacks and may have all the same: it was
+// adopted, so that nobody knows how HNS shows what it was asked for, and no load balancer
+// shows them. That is no reason to make it anew; when it has to be written for another
+// reason it is, and what HNS shows then is known.
+func (v *View) hides(lb *LoadBalancer, asked Shape) hnslb.MappingFlags {
+	if lb.created {
+		return 0
+	}
+	return asked.MappingFlags & mayHide &^ v.flags.shown
+}
+
+// Kept tells whether HNS made a load balancer what it was asked for, but for its endpoints.
+func (v *View) Kept(asked, held hnslb.LoadBalancer) bool {
+	if len(held.Mappings) != 1 {
+		return false
+	}
+	want := shapeOf(asked)
+	return held.Mappings[0].InternalPort == asked.Mappings[0].InternalPort && v.asAsked(shapeOf(held), want) == want
+}
+
+// LearnFlags takes it for a habit of HNS when every load balancer on our network shows a
+// flag that neither hnsproxy nor kube-proxy.exe sets, and tells whether that made some ours.
+// It must not be called unless at least one of them is just what somebody desires: then the
+// flag is not the mark of another program.
+func (v *View) LearnFlags() bool {
+	balancer, mapping := ^ownFlags, ^ownMappingFlags
+	for lb := range v.held.all {
+		if lb.clean {
+			balancer &= lb.Shape.Flags
+			mapping &= lb.Shape.MappingFlags
+		}
+	}
+	return v.ignoreFlags(balancer, mapping)
+}
+
+// ignoreFlags notes that flags say nothing, and tells whether that made load balancers ours.
+func (v *View) ignoreFlags(balancer hnslb.LoadBalancerFlags, mapping hnslb.MappingFlags) (changed bool) {
+	if balancer&^v.flags.balancer == 0 && mapping&^v.flags.mapping == 0 {
+		return false
+	}
+	v.flags.balancer |= balancer
+	v.flags.mapping |= mapping
+	for lb := range v.held.all {
+		if !lb.Ours && lb.clean && v.ownShape(lb.Shape) {
+			lb.Ours, changed = true, true
+		}
+	}
+	return changed
+}
+
+// Odd yields the load balancers on our network that would be ours but for their flags.
+func (v *View) Odd(yield func(*LoadBalancer) bool) {
+	for lb := range v.held.all {
+		if lb.clean && !lb.Ours && len(lb.Endpoints) > 0 && !yield(lb) {
+			return
+		}
+	}
+}
+
 // Match says how a load balancer in HNS differs from what is wanted.
 type Match uint8
 
@@ -55,20 +140,22 @@ const (
 // own order.
 func (v *View) Match(lb *LoadBalancer, want hnslb.LoadBalancer, endpoints []*Endpoint) Match {
 	asked := shapeOf(want)
-	held := lb.Shape
-	if learned, ok := v.shapes[asked]; ok && learned == held {
-		held = asked
-	}
+	held := v.asAsked(lb.Shape, asked)
+	hidden := held
+	hidden.MappingFlags |= v.hides(lb, asked)
 	same := held
 	same.SourceVIP = asked.SourceVIP
+	other := lb.doubtful || held.SourceVIP != asked.SourceVIP || lb.InternalPort != want.Mappings[0].InternalPort ||
+		lb.dangling > 0 || !sameSet(lb.Endpoints, endpoints)
 	switch {
-	case same != asked, lb.outdated:
+	case lb.outdated:
 		return Different
-	case lb.doubtful, held != asked, lb.InternalPort != want.Mappings[0].InternalPort, lb.dangling > 0,
-		!sameSet(lb.Endpoints, endpoints):
+	case hidden == asked && !other:
+		return Equal
+	case same == asked:
 		return InPlace
 	}
-	return Equal
+	return Different
 }
 
 func sameSet(a, b []*Endpoint) bool {

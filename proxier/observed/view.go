@@ -28,6 +28,7 @@ type View struct {
 	seconds map[*Endpoint]netip.Addr
 	held    balancers
 	shapes  shapes
+	flags   flags
 	// providers remembers which provider address HNS shows for one that it was asked for,
 	// where the two differ.
 	providers map[netip.Addr]netip.Addr

@@ -83,7 +83,7 @@ func TestLearnedShape(t *testing.T) {
 	if m := v.Match(v.LoadBalancer(key()), want, backends); m != Different {
 		t.Fatalf("before: %v, want different", m)
 	}
-	v.PutLoadBalancer(balancer("", hnslb.VIPExternal, "e"), balancer("new", hnslb.VIPExternal|hnslb.LocalRoutedVIP, "e"))
+	v.PutCreatedLoadBalancer(balancer("", hnslb.VIPExternal, "e"), balancer("new", hnslb.VIPExternal|hnslb.LocalRoutedVIP, "e"))
 	if m := v.Match(v.LoadBalancer(key()), want, backends); m != Equal {
 		t.Errorf("after: %v, want equal", m)
 	}

@@ -61,6 +61,9 @@ type Input struct {
 	Settling bool
 	// Modify tells whether HNS changes load balancers in place.
 	Modify bool
+	// FellShort tells whether a change in place fell short of what a frontend needs, so that its
+	// load balancer has to be deleted and created; nil for never.
+	FellShort func(hnslb.FrontendKey) bool
 	// Held tells whether nothing may rest on the endpoint of an address for now: HNS refused
 	// it a moment ago, what became of it is unknown, or it is being deleted. nil for never.
 	Held func(netip.Addr) bool
@@ -124,7 +127,11 @@ func (u *Unit) write(in Input, lb *observed.LoadBalancer, present []*observed.En
 	f, match := t.Frontend, observed.Different
 	switch {
 	case lb != nil:
-		match = in.View.Match(lb, t.LoadBalancer, present)
+		want := t.LoadBalancer
+		if in.Env.SourceVIPOptional() && !lb.Shape.SourceVIP.IsValid() {
+			want.SourceVIP = lb.Shape.SourceVIP
+		}
+		match = in.View.Match(lb, want, present)
 	case u.mustWait(in, f):
 		return
 	}
@@ -137,7 +144,7 @@ func (u *Unit) write(in Input, lb *observed.LoadBalancer, present []*observed.En
 	switch {
 	case lb == nil:
 		u.Steps = append(u.Steps, CreateLoadBalancer{t})
-	case match != observed.Different && in.Modify && !strands(f, lb, present):
+	case match != observed.Different && in.inPlace(f, lb, present):
 		t.LoadBalancer.ID = lb.ID
 		u.Steps = append(u.Steps, UpdateLoadBalancer{t})
 	default:
@@ -160,6 +167,14 @@ func (u *Unit) mustWait(in Input, f *desired.Frontend) bool {
 func hasSourceVIP(in Input) bool {
 	e := in.View.Endpoint(in.Env.SourceVIP())
 	return e != nil && !e.Remote
+}
+
+// inPlace tells whether the load balancer of a frontend may be changed in place, if HNS can.
+func (in Input) inPlace(f *desired.Frontend, lb *observed.LoadBalancer, present []*observed.Endpoint) bool {
+	if !in.Modify || in.FellShort != nil && in.FellShort(f.Key) {
+		return false
+	}
+	return in.Env.UDPInPlace() || !strands(f, lb, present)
 }
 
 // strands tells whether a change in place would leave UDP flows on an endpoint or a port that

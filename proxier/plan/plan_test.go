@@ -57,11 +57,16 @@ func balancer(change func(*hnslb.LoadBalancer), endpoints ...hnslb.ID) hnslb.Loa
 	return lb
 }
 
+// envOf is the environment of a node on L2Bridge, on the latest HNS.
+func envOf(o desired.Options) *desired.Env {
+	return desired.NewEnv(services.Node{Name: "this"}, hnslb.Network{ID: "n", Type: "L2Bridge"}, hnslb.FeaturesOf(hnslb.Version{Major: 15, Minor: 5}), o)
+}
+
 func input(want *desired.Frontend, eps []hnslb.Endpoint, lbs []hnslb.LoadBalancer) Input {
 	network := hnslb.Network{ID: "n", Type: "L2Bridge"}
 	in := Input{
 		State: desired.NewState(), View: observed.New(netip.Addr{}), Modify: true,
-		Env: desired.NewEnv(services.Node{Name: "this"}, network, hnslb.FeaturesOf(hnslb.Version{Major: 15, Minor: 5}), desired.Options{}),
+		Env: envOf(desired.Options{}),
 	}
 	if want != nil {
 		in.State.Set(want.Service, []*desired.Frontend{want})
@@ -103,6 +108,7 @@ func TestFrontend(t *testing.T) {
 		want     *desired.Frontend
 		hns      hns
 		noModify bool
+		options  desired.Options
 		plan     string
 	}{
 		{name: "nothing there: endpoints, then the load balancer", want: wanted("10.244.2.1", "10.244.2.2"), hns: in(nil), plan: `
@@ -126,6 +132,10 @@ create loadbalancer 10.96.0.5:80/TCP port 8080 to 10.244.2.1,10.244.2.2
 			hns: in(eps(remote("10.244.2.1"), remote("10.244.2.2")), balancer(udp, "r10.244.2.1", "r10.244.2.2")), plan: `
 delete loadbalancer 10.96.0.5:80/UDP
 create loadbalancer 10.96.0.5:80/UDP port 8080 to 10.244.2.1
+`},
+		{name: "a UDP backend goes, in place as the operator asked for", options: desired.Options{UDPInPlace: true}, want: onUDP(wanted("10.244.2.1")),
+			hns: in(eps(remote("10.244.2.1"), remote("10.244.2.2")), balancer(udp, "r10.244.2.1", "r10.244.2.2")), plan: `
+update loadbalancer 10.96.0.5:80/UDP port 8080 to 10.244.2.1
 `},
 		{name: "a UDP backend is gone from HNS already", want: onUDP(wanted("10.244.2.1")),
 			hns: in(eps(remote("10.244.2.1")), balancer(udp, "r10.244.2.1", "gone")), plan: `
@@ -203,6 +213,7 @@ create loadbalancer 10.96.0.5:80/TCP port 8080 to 10.244.2.1
 		t.Run(tc.name, func(t *testing.T) {
 			in := input(tc.want, tc.hns.eps, tc.hns.lbs)
 			in.Modify = !tc.noModify
+			in.Env = envOf(tc.options)
 			key := web()
 			if tc.want != nil {
 				key = tc.want.Key

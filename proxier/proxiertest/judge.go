@@ -163,9 +163,9 @@ func (k *LawKeeper) judgeCreateBalancer(lb hnslb.LoadBalancer) {
 		k.breach(8, verb, key.String(), "it was deleted %d writes ago, other writes came between", k.writes-old.write)
 	}
 	switch {
-	case modifiable(old.lb, lb) && unchanged(old.lb, lb):
+	case modifiable(old.lb, k.plain(lb)) && unchanged(old.lb, k.plain(lb)):
 		k.breach(1, verb, key.String(), "it was deleted and made again as it was")
-	case k.known.modify && modifiable(old.lb, lb) && !strands(old.lb, lb):
+	case k.changeable(old.lb, lb):
 		k.breach(8, verb, key.String(), "it was deleted and made again, where a change in place would do")
 	}
 }
@@ -177,6 +177,14 @@ func (k *LawKeeper) judgeSourceVIP(lb hnslb.LoadBalancer, key hnslb.FrontendKey)
 	if needed && !k.mixed && !k.known.hasLocal(lb.SourceVIP) {
 		k.breach(15, hnslb.VerbCreateLoadBalancer, key.String(), "the endpoint of its source VIP comes after it")
 	}
+}
+
+// changeable tells whether a change in place would have done. A change that fell short before,
+// or flags of which nobody knows whether HNS has them, are reasons to make it anew.
+func (k *LawKeeper) changeable(old, lb hnslb.LoadBalancer) bool {
+	key, _ := lb.Key()
+	return k.known.modify && !k.known.short[key] && lb.Mappings[0].Flags&k.opts.MappingFlags == 0 &&
+		modifiable(old, k.plain(lb)) && !strands(old, lb)
 }
 
 // strands tells whether a change in place may leave UDP flows on an endpoint or a port that

@@ -51,6 +51,9 @@ type knowledge struct {
 	hostMACs map[string]bool
 	// lostLocals say when a local endpoint at an address was known last.
 	lostLocals map[netip.Addr]time.Time
+	// short are frontends whose change in place left the internal port or the source VIP as it
+	// was: they have to be made anew.
+	short map[hnslb.FrontendKey]bool
 }
 
 // setNetwork takes what the network is now.
@@ -87,10 +90,20 @@ func (k *knowledge) hasLocal(ip netip.Addr) bool {
 	return false
 }
 
+// keepShort notes whether HNS made a load balancer what it was asked for, but for its
+// endpoints.
+func (k *knowledge) keepShort(asked, held hnslb.LoadBalancer) {
+	key, ok := asked.Key()
+	if !ok || len(held.Mappings) != 1 {
+		return
+	}
+	k.short[key] = asked.SourceVIP != held.SourceVIP || asked.Mappings[0].InternalPort != held.Mappings[0].InternalPort
+}
+
 func newKnowledge() knowledge {
 	return knowledge{
 		endpoints: map[hnslb.ID]hnslb.Endpoint{}, balancers: map[hnslb.ID]hnslb.LoadBalancer{},
-		answered: map[hnslb.ID]int{}, seen: map[hnslb.ID]time.Time{}, deleted: map[hnslb.ID]bool{}, named: map[hnslb.ID]bool{}, hostMACs: map[string]bool{}, lostLocals: map[netip.Addr]time.Time{}, doubts: map[string]bool{}, lost: map[hnslb.ID]time.Time{}, born: map[hnslb.ID]int{}, refused: map[netip.Addr]int{}, vacated: map[netip.Addr]int{},
+		answered: map[hnslb.ID]int{}, seen: map[hnslb.ID]time.Time{}, deleted: map[hnslb.ID]bool{}, named: map[hnslb.ID]bool{}, hostMACs: map[string]bool{}, short: map[hnslb.FrontendKey]bool{}, lostLocals: map[netip.Addr]time.Time{}, doubts: map[string]bool{}, lost: map[hnslb.ID]time.Time{}, born: map[hnslb.ID]int{}, refused: map[netip.Addr]int{}, vacated: map[netip.Addr]int{},
 	}
 }
 

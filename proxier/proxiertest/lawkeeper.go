@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
@@ -19,6 +20,10 @@ type Options struct {
 	// SourceVIP is the one address whose local endpoint a proxy may create (law 10); the
 	// zero Addr when there is none.
 	SourceVIP netip.Addr
+	// Flags and MappingFlags are those that this HNS shows otherwise than it was asked for.
+	// They are left out of every judgement.
+	Flags        hnslb.LoadBalancerFlags
+	MappingFlags hnslb.MappingFlags
 }
 
 // LawKeeper passes calls to another driver and notes those that break a law. Use one for
@@ -55,6 +60,19 @@ var _ hnslb.Driver = (*LawKeeper)(nil)
 // NewLawKeeper returns a driver that watches the calls to inner.
 func NewLawKeeper(inner hnslb.Driver, o Options) *LawKeeper {
 	return &LawKeeper{inner: inner, opts: o, known: newKnowledge(), dropped: map[hnslb.FrontendKey]*dropped{}}
+}
+
+// plain is a load balancer without the flags that say nothing.
+func (k *LawKeeper) plain(lb hnslb.LoadBalancer) hnslb.LoadBalancer {
+	if k.opts.Flags == 0 && k.opts.MappingFlags == 0 {
+		return lb
+	}
+	lb.Flags &^= k.opts.Flags
+	lb.Mappings = slices.Clone(lb.Mappings)
+	for i := range lb.Mappings {
+		lb.Mappings[i].Flags &^= k.opts.MappingFlags
+	}
+	return lb
 }
 
 // Broken returns the breaches so far, in order, each as "law N: call: why".
@@ -159,7 +177,11 @@ func (k *LawKeeper) LoadBalancers(ctx context.Context) ([]hnslb.LoadBalancer, er
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if err == nil {
-		k.known.setBalancers(lbs, begun)
+		plain := make([]hnslb.LoadBalancer, len(lbs))
+		for i, lb := range lbs {
+			plain[i] = k.plain(lb)
+		}
+		k.known.setBalancers(plain, begun)
 	}
 	return lbs, err
 }
@@ -215,7 +237,8 @@ func (k *LawKeeper) CreateLoadBalancer(ctx context.Context, lb hnslb.LoadBalance
 	defer k.mu.Unlock()
 	k.after(lb.ObjectName(), err)
 	if err == nil {
-		k.known.balancers[made.ID] = made
+		k.known.balancers[made.ID] = k.plain(made)
+		k.known.keepShort(lb, lb)
 		k.known.answer(made.ID)
 	}
 	return made, err
@@ -226,14 +249,15 @@ func (k *LawKeeper) UpdateLoadBalancer(ctx context.Context, lb hnslb.LoadBalance
 	k.mu.Lock()
 	k.write(hnslb.VerbUpdateLoadBalancer, lb.ObjectName())
 	k.judgeBalancer(hnslb.VerbUpdateLoadBalancer, lb)
-	k.judgeUpdateBalancer(lb)
+	k.judgeUpdateBalancer(k.plain(lb))
 	k.mu.Unlock()
 	held, err := k.inner.UpdateLoadBalancer(ctx, lb)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.after(lb.ObjectName(), err)
 	if err == nil {
-		k.known.balancers[held.ID] = held
+		k.known.balancers[held.ID] = k.plain(held)
+		k.known.keepShort(lb, held)
 		k.known.answer(held.ID)
 	}
 	if hnslb.ErrorClass(err) == hnslb.Unsupported || err == nil && !sameIDs(held.Endpoints, lb.Endpoints) {
@@ -259,7 +283,7 @@ func (k *LawKeeper) DeleteLoadBalancer(ctx context.Context, id hnslb.ID) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.after(name, err)
-	if !gone(err) {
+	if err != nil && !hnslb.ProvesAbsent(err) {
 		return err
 	}
 	delete(k.known.balancers, id)

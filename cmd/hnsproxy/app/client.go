@@ -4,7 +4,9 @@
 package app
 
 import (
+	"errors"
 	"fmt"
+	"os"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
@@ -41,6 +43,9 @@ func restConfig(o *Options) (*rest.Config, error) {
 	var config *rest.Config
 	var err error
 	if o.Kubeconfig == "" && o.Master == "" {
+		if o.HNS == HCN && onlyClusterIP() {
+			return nil, errClusterIP
+		}
 		if config, err = rest.InClusterConfig(); err != nil {
 			return nil, fmt.Errorf("no source of Services: %w; give --kubeconfig, or --objects for files", err)
 		}
@@ -55,4 +60,15 @@ func restConfig(o *Options) (*rest.Config, error) {
 	config.QPS, config.Burst = o.QPS, int(o.Burst)
 	config.UserAgent = userAgent()
 	return config, nil
+}
+
+var errClusterIP = errors.New("the pod's service account leads to the API server by the cluster IP of Service kubernetes, which a Windows host " +
+	"does not reach before this program has made it work; give --kubeconfig or --master with the API server's own address, " +
+	"or set the environment variable KUBERNETES_SERVICE_HOST of the pod to it")
+
+// onlyClusterIP tells whether a pod knows the API server by its cluster IP alone. The kubelet
+// sets both variables to that; whoever writes the Pod may set the first one to another address.
+func onlyClusterIP() bool {
+	host := os.Getenv("KUBERNETES_SERVICE_HOST")
+	return host != "" && host == os.Getenv("KUBERNETES_PORT_443_TCP_ADDR")
 }

@@ -4,6 +4,7 @@
 package app
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -168,5 +169,28 @@ func TestRestConfig(t *testing.T) {
 		if c.Host != want || c.QPS != 7 || c.Burst != 8 || c.ContentType != runtime.ContentTypeProtobuf || c.BearerToken != "t" {
 			t.Errorf("--master=%q: host %s, QPS %v, burst %d, content type %s", master, c.Host, c.QPS, c.Burst, c.ContentType)
 		}
+	}
+}
+
+// TestOwnClusterIP: a Windows node does not reach the API server by the cluster IP that this
+// program has yet to make work.
+func TestOwnClusterIP(t *testing.T) {
+	for _, tc := range []struct {
+		name, hns, host string
+		refused         bool
+	}{
+		{"as the kubelet sets it", HCN, "10.96.0.1", true},
+		{"the Pod says another address", HCN, "10.0.0.2", false},
+		{"the emulator runs anywhere", Emulator, "10.96.0.1", false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Setenv("KUBERNETES_SERVICE_HOST", tc.host)
+			t.Setenv("KUBERNETES_SERVICE_PORT", "443")
+			t.Setenv("KUBERNETES_PORT_443_TCP_ADDR", "10.96.0.1")
+			_, err := restConfig(&Options{HNS: tc.hns})
+			if errors.Is(err, errClusterIP) != tc.refused {
+				t.Errorf("%v, want refused %v", err, tc.refused)
+			}
+		})
 	}
 }

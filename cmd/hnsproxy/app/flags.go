@@ -83,6 +83,9 @@ func (o *Options) addNodeFlags(fs *pflag.FlagSet) {
 		"the environment variable KUBE_NETWORK by default.")
 	fs.StringVar(&o.SourceVIP, "source-vip", o.SourceVIP, "Source `IP` of balanced traffic. An overlay network needs one: "+
 		"an address of this node's pod subnet that the network plugin keeps free.")
+	fs.StringVar(&o.BridgeSource, "hns-bridge-source-vip", o.BridgeSource, "Source IP of balanced traffic on a network that is no overlay: "+
+		"`auto|none|source-vip`. auto is the node's on HNS 9.x (Server 2019), so that a pod can be its own backend, and none elsewhere; "+
+		"source-vip is what --source-vip gives, which is otherwise used on an overlay only, as kube-proxy does.")
 	fs.BoolVar(&o.EnableDSR, "enable-dsr", o.EnableDSR, "Use direct server return for cluster IPs.")
 	fs.StringSliceVar(&o.NodePortAddresses, "nodeport-addresses", o.NodePortAddresses, "`CIDR,...` of node addresses on which node ports, "+
 		"and health-check node ports, answer; or the word primary, for the addresses of the Node object. All by default.")
@@ -119,11 +122,17 @@ func (o *Options) addServerFlags(fs *pflag.FlagSet) {
 
 func (o *Options) addHNSFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.HNS, "hns", o.HNS, "`WHICH` HNS to program: hcn, that of this Windows machine, or emulator, one in memory that runs anywhere.")
-	fs.DurationVar(&o.HNSCallTimeout, "hns-call-timeout", o.HNSCallTimeout, "How long one call of HNS may take before it counts as lost.")
+	fs.DurationVar(&o.HNSCallTimeout, "hns-call-timeout", o.HNSCallTimeout, "How long one call of HNS may take before it counts as lost; "+
+		"four times that on an HNS before 11, since Server 2019 is that slow at times.")
 	fs.Float64Var(&o.HNSShare, "hns-share", o.HNSShare, "`FRACTION` of HNS's time, from "+fmt.Sprint(leastShare)+" to 1, that writes of hnsproxy may take. "+
 		"HNS carries out one write at a time, and a pod cannot start before HNS has made its endpoint. With 1, the network plugin "+
 		"waits behind two writes at most; with 0.5, hnsproxy rests after each write for as long as it took, and its changes, "+
 		"those of a cold start too, take twice as long. Lower it where pods start slowly while many Services change.")
+	fs.IntVar(&o.CallsAtOnce, "hns-calls-at-once", o.CallsAtOnce, "How many calls of HNS may be under way at a `TIME`; 0 is 2, and 1 on an HNS before 11.")
+	fs.BoolVar(&o.UDPInPlace, "hns-udp-in-place", o.UDPInPlace, "Change load balancers of UDP in place when an endpoint goes, as kube-proxy does, "+
+		"rather than to delete and create them: without the gap that this makes, and with the risk that clients stay on the endpoint that is gone.")
+	fs.BoolVar(&o.LocalShortCut, "hns-local-short-cut", o.LocalShortCut, "With externalTrafficPolicy Local, let pods of a node without endpoints "+
+		"reach external addresses at endpoints of other nodes.")
 }
 
 func (o *Options) addEmulatorFlags(fs *pflag.FlagSet) {

@@ -64,7 +64,10 @@ type Options struct {
 	// Network is the name of the HNS network that carries the node's pods.
 	Network   string
 	SourceVIP string
-	EnableDSR bool
+	// BridgeSource says which source VIP is used on a network that is no overlay, see
+	// desired.BridgeSource.
+	BridgeSource string
+	EnableDSR    bool
 	// NodePortAddresses are CIDRs, or the one word "primary"; none means all addresses.
 	NodePortAddresses []string
 	// UnenforcedSourceRanges says what becomes of ingress IPs with loadBalancerSourceRanges,
@@ -97,10 +100,14 @@ type Options struct {
 
 	// HNS is HCN or Emulator.
 	HNS string
-	// HNSCallTimeout is how long one call of HNS may take.
+	// HNSCallTimeout is how long one call of HNS may take; four times that before HNS 11.
 	HNSCallTimeout time.Duration
 	// HNSShare is the part of HNS's time that writes may take, from leastShare to 1.
 	HNSShare float64
+	// CallsAtOnce is how many calls of HNS may be under way, 0 for what fits the HNS.
+	CallsAtOnce int
+	// UDPInPlace and LocalShortCut: see desired.Options.
+	UDPInPlace, LocalShortCut bool
 	// Emulated is used with HNS == Emulator.
 	Emulated EmulatorOptions
 
@@ -131,6 +138,7 @@ func NewOptions() *Options {
 		RootEndpoint: "cbr0",
 
 		UnenforcedSourceRanges: Program,
+		BridgeSource:           string(desired.BridgeAuto),
 		ConfigSyncPeriod:       15 * time.Minute,
 		SyncPeriod:             30 * time.Second,
 		MinSyncPeriod:          time.Second,
@@ -139,6 +147,7 @@ func NewOptions() *Options {
 		HNS:                    HCN,
 		HNSCallTimeout:         30 * time.Second,
 		HNSShare:               1,
+		LocalShortCut:          true,
 		Emulated: EmulatorOptions{
 			Profile:     "ws2022",
 			NetworkType: "L2Bridge",
@@ -213,8 +222,8 @@ func (o *Options) node() services.Node {
 func (o *Options) desired() desired.Options {
 	addresses, _ := desired.ParseNodePortAddresses(o.NodePortAddresses)
 	denied, _ := desired.ParseAddressRanges(o.DenyEndpoints)
-	out := desired.Options{DSR: o.EnableDSR, SourceVIP: o.sourceVIP(), NodePortAddresses: addresses, DenyEndpoints: denied,
-		SkipSourceRanges: o.UnenforcedSourceRanges == Skip}
+	out := desired.Options{DSR: o.EnableDSR, SourceVIP: o.sourceVIP(), BridgeSource: desired.BridgeSource(o.BridgeSource), NodePortAddresses: addresses, DenyEndpoints: denied,
+		UDPInPlace: o.UDPInPlace, NoShortCut: !o.LocalShortCut, SkipSourceRanges: o.UnenforcedSourceRanges == Skip}
 	if o.ForwardHealthCheckVIP {
 		out.RootEndpoint = o.RootEndpoint
 		if address, err := netip.ParseAddrPort(o.HealthzBindAddress); err == nil {

@@ -144,6 +144,8 @@ func (p *program) build(ctx context.Context) error {
 	p.watch = watch.Config{Bare: driver, Driver: counted, Network: o.Network, Clock: p.deps.Clock, Logger: p.logger}
 	p.proxier, err = proxier.New(proxier.Config{
 		CallTimeout: o.HNSCallTimeout,
+		AtOnce:      o.CallsAtOnce,
+		Fit:         options.Fit,
 		Driver:      metrics.Instrument(driver, p.metrics, p.deps.Clock), // bare: a call that hangs may take as long as it likes
 		Network:     o.Network,
 		Node:        o.node(),

@@ -138,6 +138,11 @@ func (v *validation) node() {
 		v.add("network-name", "", "the name of the HNS network is not known",
 			"give it, or set "+envNetwork+"; on the node, Get-HnsNetwork lists the networks")
 	}
+	switch source := desired.BridgeSource(o.BridgeSource); source {
+	case "", desired.BridgeAuto, desired.BridgeNone, desired.BridgeGiven:
+	default:
+		v.add("hns-bridge-source-vip", source, "there is no such choice", "use auto, none or source-vip")
+	}
 	if o.SourceVIP != "" {
 		ip, err := services.ParseAddr(o.SourceVIP)
 		if err == nil && ip.IsUnspecified() {
@@ -182,6 +187,9 @@ func (v *validation) periods() {
 		if p.value <= 0 {
 			v.add(p.flag, p.value, "must be greater than 0", "the default is "+p.usual)
 		}
+	}
+	if o.CallsAtOnce < 0 {
+		v.add("hns-calls-at-once", o.CallsAtOnce, "must not be negative", "0 is what fits the HNS")
 	}
 	if o.MinSyncPeriod < 0 {
 		v.add("iptables-min-sync-period", o.MinSyncPeriod, "must not be negative", "the default is 1s")

@@ -88,6 +88,7 @@ func Make(in Input) Preview {
 	if in.AssumeLocal {
 		m.assumeLocal()
 	}
+	plan.LearnFlags(m.in.State, m.in.View)
 	for range maxRounds {
 		if !m.round() {
 			break
@@ -190,7 +191,7 @@ func (m *maker) put(t plan.Target, id hnslb.ID) {
 			lb.Endpoints = append(lb.Endpoints, e.ID)
 		}
 	}
-	m.in.View.PutLoadBalancer(lb, lb)
+	m.in.View.PutLoadBalancer(lb)
 }
 
 // frontends says of each frontend what became of it.

@@ -70,7 +70,7 @@ func (h *host) input(t tester, in ...services.Input) preview.Input {
 			t.Fatal(err)
 		}
 	}
-	env := desired.NewEnv(node, n, f, desired.Options{SourceVIP: h.sourceVIP})
+	env := desired.NewEnv(node, n, f, desired.Options{SourceVIP: h.sourceVIP, BridgeSource: desired.BridgeGiven})
 	return preview.Input{Services: in, Env: env, Endpoints: eps, LoadBalancers: lbs}
 }
 
@@ -116,7 +116,7 @@ func (h *host) write(t tester, view *observed.View, s plan.Target, write func(co
 		lb.Endpoints = append(lb.Endpoints, view.Endpoint(ip).ID)
 	}
 	held, err := write(t.Context(), lb)
-	view.PutLoadBalancer(lb, held)
+	view.PutCreatedLoadBalancer(lb, held)
 	return err
 }
 
@@ -372,7 +372,7 @@ func likeTheProxy(t *testing.T, rt *rapid.T, h *host, p emulator.Profile, c clus
 	h.ResetCounts()
 	synctest.Test(t, func(t *testing.T) {
 		proxy, err := proxier.New(proxier.Config{
-			Driver: h, Network: "net", Node: node, Options: desired.Options{SourceVIP: h.sourceVIP},
+			Driver: h, Network: "net", Node: node, Options: desired.Options{SourceVIP: h.sourceVIP, BridgeSource: desired.BridgeGiven},
 			AuditPeriod: time.Hour, Metrics: metrics.New(prometheus.NewRegistry()), Clock: clock.RealClock{},
 		})
 		if err != nil {
