@@ -123,6 +123,7 @@ func (b *bench) ready() Ready {
 		all.Calls = append(all.Calls, r.Calls...)
 		all.Network = all.Network || r.Network
 		all.Recompute = all.Recompute || r.Recompute
+		all.Resubmit = append(all.Resubmit, r.Resubmit...)
 		all.Wake = r.Wake
 		if r.Look != nil {
 			if all.Look != nil {

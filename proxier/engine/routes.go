@@ -107,7 +107,13 @@ func (e *Engine) noteRoutes(inputs []services.Input) (noted []netip.Addr) {
 	for _, in := range inputs {
 		for _, slice := range in.Slices {
 			for _, ep := range slice.Endpoints {
-				if !vips[ep.IP] && e.awaits(ep) {
+				if vips[ep.IP] || !e.awaits(ep) {
+					continue
+				}
+				e.hns.wanted = true
+				if e.throughThisNode(ep.IP) {
+					e.routes.givenUp[ep.IP] = true // what is in force stays so
+				} else {
 					e.routes.await(ep.IP, e.now.Add(routePatience))
 					noted = append(noted, ep.IP)
 				}
@@ -115,7 +121,6 @@ func (e *Engine) noteRoutes(inputs []services.Input) (noted []netip.Addr) {
 		}
 	}
 	if len(noted) > 0 {
-		e.hns.wanted = true
 		e.env = e.env.WithAwaited(e.routes.set())
 	}
 	return noted
@@ -211,11 +216,18 @@ func (e *Engine) giveUpRoutes(ips []netip.Addr) {
 func (e *Engine) adoptRoutes() {
 	var ips []netip.Addr
 	for ip := range e.routes.awaited {
-		if ep := e.view.Endpoint(ip); ep != nil && ep.Ours && ep.Remote && e.view.ShowsProvider(ep, e.hns.host.IP) {
+		if e.throughThisNode(ip) {
 			ips = append(ips, ip)
 		}
 	}
 	if len(ips) > 0 {
 		e.giveUpRoutes(ips)
 	}
+}
+
+// throughThisNode tells whether HNS has a remote endpoint of ours at an address that is reached
+// through this node.
+func (e *Engine) throughThisNode(ip netip.Addr) bool {
+	ep := e.view.Endpoint(ip)
+	return ep != nil && ep.Ours && ep.Remote && e.view.ShowsProvider(ep, e.hns.host.IP)
 }
