@@ -14,5 +14,5 @@ import (
 
 // newHCN says that this machine has no HNS.
 func newHCN(klog.Logger) (hnslb.Driver, error) {
-	return nil, errors.New("HNS is a part of Windows; use --hns=emulator")
+	return nil, errors.New("HNS is a part of Windows; use --hns-driver=emulator")
 }

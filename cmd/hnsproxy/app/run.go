@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/objects"
+	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/options"
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
 	"github.com/hnsproxy/hnsproxy/hnslb/watch"
@@ -31,7 +32,7 @@ import (
 type Deps struct {
 	// Driver is the HNS to program; nil makes the one that the options name.
 	Driver hnslb.Driver
-	// In is what --objects=- reads; nil for standard input.
+	// In is what --hns-objects=- reads; nil for standard input.
 	In io.Reader
 	// Out is where the table goes; nil for standard output.
 	Out io.Writer
@@ -49,7 +50,7 @@ type Deps struct {
 // Started is a running program as tests see it.
 type Started struct {
 	Proxier *proxier.Proxier
-	// Emulator is the HNS of --hns=emulator, nil with another one.
+	// Emulator is the HNS of --hns-driver=emulator, nil with another one.
 	Emulator *emulator.Emulator
 }
 
@@ -86,7 +87,7 @@ type program struct {
 	// files is nil when the objects come from an API server.
 	files *objects.Source
 
-	// emulator and plugin are nil without --hns=emulator.
+	// emulator and plugin are nil without --hns-driver=emulator.
 	emulator *emulator.Emulator
 	plugin   *networkPlugin
 }
@@ -100,7 +101,7 @@ func Run(ctx context.Context, o Options, d Deps) error {
 	d.complete()
 	validate := o.Validate
 	if d.Driver != nil {
-		validate = o.validateWithDriver
+		validate = o.ValidateWithDriver
 	}
 	if err := validate(); err != nil {
 		return err
@@ -123,8 +124,10 @@ func Run(ctx context.Context, o Options, d Deps) error {
 // ends.
 func (p *program) build(ctx context.Context) error {
 	o := &p.opts
-	o.warnGates(p.logger)
-	gate, _ := o.featureGate()
+	gates, err := o.Gates()
+	if err != nil {
+		return err
+	}
 	p.metrics = metrics.New(p.registry)
 	driver, err := p.driver()
 	if err != nil {
@@ -133,7 +136,7 @@ func (p *program) build(ctx context.Context) error {
 	if p.announcer, err = p.newAnnouncer(ctx); err != nil {
 		return err
 	}
-	options, seed := o.desired(), uint64(p.deps.Clock.Now().UnixNano())
+	wanted, seed := o.Desired(), uint64(p.deps.Clock.Now().UnixNano())
 	p.health = health.New(health.Config{
 		SyncPeriod: o.SyncPeriod,
 		Clock:      p.deps.Clock,
@@ -146,10 +149,10 @@ func (p *program) build(ctx context.Context) error {
 		CallTimeout: o.HNSCallTimeout,
 		Driver:      metrics.Instrument(driver, p.metrics, p.deps.Clock), // bare: a call that hangs may take as long as it likes
 		Network:     o.Network,
-		Node:        o.node(),
-		Options:     options,
+		Node:        o.Node(),
+		Options:     wanted,
 		AuditPeriod: o.SyncPeriod,
-		Gather:      o.gather(),
+		Gather:      o.Gather(),
 		Share:       o.HNSShare,
 		Metrics:     p.metrics,
 		Health:      p.health,
@@ -164,16 +167,16 @@ func (p *program) build(ctx context.Context) error {
 	}
 	p.ports = health.NewNodePorts(health.NodePortsConfig{
 		Healthy:        p.health.Healthy,
-		Addresses:      options.NodePortAddresses,
+		Addresses:      wanted.NodePortAddresses,
 		EachAddress:    o.ForwardHealthCheckVIP,
 		Clock:          p.deps.Clock,
 		OnListenFailed: p.tellPortFailed,
 		Logger:         p.logger,
 		Seed:           seed,
 	})
-	p.ports.SetNode(o.node())
+	p.ports.SetNode(o.Node())
 	p.ports.Follow(p.proxier.Store(), o.Hostname)
-	return p.connect(ctx, gate)
+	return p.connect(ctx, gates)
 }
 
 // driver returns the HNS to program, bare.
@@ -200,7 +203,7 @@ func (p *program) connect(ctx context.Context, gate featuregate.FeatureGate) err
 		return err
 	}
 	p.files = files
-	if p.source, err = newInformers(lw, p.opts.ConfigSyncPeriod, keeper{p.proxier.Store(), gate.Enabled(allowExternalIPs)}); err != nil {
+	if p.source, err = newInformers(lw, p.opts.ConfigSyncPeriod, keeper{p.proxier.Store(), gate.Enabled(options.AllowExternalIPs)}); err != nil {
 		return fmt.Errorf("make informers: %w", err)
 	}
 	if p.plugin != nil {
@@ -208,7 +211,7 @@ func (p *program) connect(ctx context.Context, gate featuregate.FeatureGate) err
 			return fmt.Errorf("make informers: %w", err)
 		}
 	}
-	f := &feeder{proxier: p.proxier, metrics: p.metrics, health: p.health, ports: p.ports, given: p.opts.node().IPs, logger: p.logger}
+	f := &feeder{proxier: p.proxier, metrics: p.metrics, health: p.health, ports: p.ports, given: p.opts.Node().IPs, logger: p.logger}
 	if err := f.attach(p.source); err != nil {
 		return fmt.Errorf("make informers: %w", err)
 	}
