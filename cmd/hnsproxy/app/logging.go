@@ -21,9 +21,6 @@ import (
 	logsapi "k8s.io/component-base/logs/api/v1"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
-
-	// --logging-format=json
-	_ "k8s.io/component-base/logs/json/register"
 )
 
 // logging is where log lines go. Setting it up changes the whole process, so commands do

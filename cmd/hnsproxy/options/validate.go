@@ -19,6 +19,9 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/component-base/featuregate"
 	logsapi "k8s.io/component-base/logs/api/v1"
+
+	// --logging-format=json
+	_ "k8s.io/component-base/logs/json/register"
 )
 
 // Validate tells all that is wrong with completed options at once, as an *InvalidError.
@@ -125,7 +128,7 @@ func (v *validation) logging(c *logsapi.LoggingConfiguration, gate featuregate.F
 	for _, err := range logsapi.Validate(c, gate, field.NewPath("logging")) {
 		flag := map[string]string{"logging.format": "logging-format", "logging.flushFrequency": "log-flush-frequency",
 			"logging.verbosity": "v", "logging.vmodule": "vmodule"}[err.Field]
-		p := Problem{File: v.o.ConfigFile, Field: err.Field, Flag: flag, Value: fmt.Sprint(err.BadValue), Why: err.ErrorBody(), Remedy: "see hnsproxy --help"}
+		p := Problem{File: v.o.ConfigFile, Field: err.Field, Flag: flag, Value: fmt.Sprint(err.BadValue), Why: err.Detail, Remedy: "see hnsproxy --help"}
 		if p.File == "" && flag == "" {
 			p.Why = err.Error()
 		}
