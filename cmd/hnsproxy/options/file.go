@@ -7,13 +7,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
+	"sync"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/runtime/serializer/json"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	kubeproxy "k8s.io/kube-proxy/config/v1alpha1"
 	"sigs.k8s.io/yaml"
 )
@@ -79,7 +83,7 @@ func ParseConfiguration(path string, data []byte) (*kubeproxy.KubeProxyConfigura
 	}
 	c, strict, err := decode(data)
 	if err != nil {
-		return nil, nil, misfit(path, err)
+		return nil, nil, misfit(path, data, err)
 	}
 	var warnings []Warning
 	if strict != nil {
@@ -107,16 +111,25 @@ func wrongKind(version, kind string) (why, remedy string) {
 	return "", ""
 }
 
+// decoders are a reader that allows no unknown fields, and one that does.
+type decoders struct{ strict, lenient runtime.Decoder }
+
+var newDecoders = sync.OnceValue(func() decoders {
+	scheme := runtime.NewScheme()
+	utilruntime.Must(kubeproxy.AddToScheme(scheme))
+	return decoders{
+		serializer.NewCodecFactory(scheme, serializer.EnableStrict).UniversalDeserializer(),
+		serializer.NewCodecFactory(scheme, serializer.DisableStrict).UniversalDeserializer(),
+	}
+})
+
 // decode reads a configuration; strict is what a reader that allows no unknown fields says.
 func decode(data []byte) (c *kubeproxy.KubeProxyConfiguration, strict, err error) {
-	scheme := runtime.NewScheme()
-	if err := kubeproxy.AddToScheme(scheme); err != nil {
-		return nil, nil, err
-	}
-	obj, _, err := serializer.NewCodecFactory(scheme, serializer.EnableStrict).UniversalDeserializer().Decode(data, nil, nil)
+	d := newDecoders()
+	obj, _, err := d.strict.Decode(data, nil, nil)
 	if err != nil && runtime.IsStrictDecodingError(err) {
 		strict = err
-		obj, _, err = serializer.NewCodecFactory(scheme, serializer.DisableStrict).UniversalDeserializer().Decode(data, nil, nil)
+		obj, _, err = d.lenient.Decode(data, nil, nil)
 	}
 	if err != nil {
 		return nil, nil, err
@@ -130,31 +143,71 @@ func decode(data []byte) (c *kubeproxy.KubeProxyConfiguration, strict, err error
 
 // syntax is the error of a text that is no YAML, without the names of libraries.
 func syntax(err error) string {
+	if strings.Contains(err.Error(), "cannot unmarshal") {
+		return "is no object with named fields"
+	}
 	text := err.Error()
-	for _, prefix := range []string{"error converting YAML to JSON: ", "error unmarshaling JSON: while decoding JSON: ", "yaml: "} {
+	for _, prefix := range []string{"error converting YAML to JSON: ", "yaml: "} {
 		text = strings.TrimPrefix(text, prefix)
 	}
-	return "is no YAML or JSON object: " + text
+	return "is no YAML or JSON: " + text
 }
 
-// wrongType finds field and type in the error of the JSON decoder.
-var wrongType = regexp.MustCompile(`cannot unmarshal (.*) into Go struct field (\S+) of type (\S+)$`)
-
-// wrongText finds the offending text in errors of durations and quantities.
-var wrongText = regexp.MustCompile(`invalid duration "?\\?"?([^"\\]*)`)
+// Errors of the decoder, which has no type of its own for them.
+var (
+	wrongType     = regexp.MustCompile(`cannot unmarshal (.*) into Go struct field (\S+) of type (\S+)$`)
+	wrongDuration = regexp.MustCompile(`time: (?:invalid|unknown|missing) .*duration "(.*)"$`)
+)
 
 // misfit is the error about a value of a type that its field does not take.
-func misfit(path string, err error) error {
+func misfit(path string, data []byte, err error) error {
 	p := Problem{File: path, Why: err.Error(), Remedy: "correct the value"}
+	var doc any
+	_ = yaml.Unmarshal(data, &doc) // as it was before
 	if m := wrongType.FindStringSubmatch(err.Error()); m != nil {
 		_, p.Field, _ = strings.Cut(m[2], ".")
-		p.Value, p.Why = m[1], "has the wrong type"
-		p.Remedy = "write " + typeName(m[3])
-	} else if m := wrongText.FindStringSubmatch(err.Error()); m != nil {
-		p.Why = fmt.Sprintf("%q is no duration", m[1])
-		p.Remedy = remedyFor("duration")
+		p.Value = valueAt(doc, strings.Split(p.Field, "."))
+		p.Why, p.Remedy = "has the wrong type", "write "+typeName(m[3])
+		if durationField.MatchString(p.Field) {
+			p.Remedy = remedyFor("duration")
+		}
+	} else if m := wrongDuration.FindStringSubmatch(err.Error()); m != nil {
+		p.Field, p.Value = durationAt(doc, m[1]), m[1]
+		p.Why, p.Remedy = "is no duration", remedyFor("duration")
 	}
 	return &InvalidError{Problems: []Problem{p}}
+}
+
+// durationField is the name of a field that holds a duration.
+var durationField = regexp.MustCompile(`(Period|Timeout|Frequency)$`)
+
+// valueAt prints the value of a field.
+func valueAt(doc any, path []string) string {
+	for _, name := range path {
+		fields, ok := doc.(map[string]any)
+		if value, has := fields[name]; ok && has {
+			doc = value
+		}
+	}
+	text, err := yaml.Marshal(doc)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(text))
+}
+
+// durationAt finds the field that has a text where a duration belongs.
+func durationAt(doc any, text string) string {
+	fields, _ := doc.(map[string]any)
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		if durationField.MatchString(name) && fields[name] == text {
+			return name
+		}
+		if inner := durationAt(fields[name], text); inner != "" {
+			return name + "." + inner
+		}
+	}
+	return ""
 }
 
 // typeName names a type of Go for people.
@@ -164,7 +217,7 @@ func typeName(goType string) string {
 		return "text, in quotes if it looks like a number"
 	case goType == "bool":
 		return "true or false"
-	case strings.HasPrefix(goType, "int"), strings.HasPrefix(goType, "uint"):
+	case strings.HasPrefix(goType, "int"), strings.HasPrefix(goType, "uint"), strings.HasSuffix(goType, "VerbosityLevel"):
 		return "a whole number"
 	case strings.HasPrefix(goType, "float"):
 		return "a number"

@@ -99,18 +99,20 @@ func why(e *pflag.InvalidValueError) string {
 		return "is no whole number, or too large"
 	case "float32":
 		return "is no number"
+	case "mapStringBool":
+		return "is no list of names with true or false"
 	}
 	return errors.Unwrap(e).Error()
 }
 
 func unknownFlag(fs *pflag.FlagSet, e *pflag.NotExistError) Problem {
 	p := Problem{Why: "there is no flag --" + e.GetSpecifiedName(), Remedy: "see hnsproxy --help"}
-	if short := e.GetSpecifiedShortnames(); short != "" {
+	if short, _, _ := strings.Cut(e.GetSpecifiedShortnames(), "="); short != "" {
 		p.Why = fmt.Sprintf("there is no flag -%s in -%s", e.GetSpecifiedName(), short)
 		if long := fs.Lookup(short); long != nil && len(short) > 1 {
 			p.Remedy = fmt.Sprintf("write --%s with two dashes", long.Name)
-			return p
 		}
+		return p
 	}
 	if near := nearest(fs, e.GetSpecifiedName()); near != "" {
 		p.Remedy = fmt.Sprintf("do you mean --%s?", near)

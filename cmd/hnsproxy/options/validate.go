@@ -126,10 +126,13 @@ var minorVersion = regexp.MustCompile(`^\d+\.\d+$`)
 // logging takes over what the logging library says.
 func (v *validation) logging(c *logsapi.LoggingConfiguration, gate featuregate.FeatureGate) {
 	for _, err := range logsapi.Validate(c, gate, field.NewPath("logging")) {
-		flag := map[string]string{"logging.format": "logging-format", "logging.flushFrequency": "log-flush-frequency",
-			"logging.verbosity": "v", "logging.vmodule": "vmodule"}[err.Field]
-		p := Problem{File: v.o.ConfigFile, Field: err.Field, Flag: flag, Value: fmt.Sprint(err.BadValue), Why: err.Detail, Remedy: "see hnsproxy --help"}
-		if p.File == "" && flag == "" {
+		p := Problem{File: v.o.ConfigFile, Field: err.Field, Value: fmt.Sprint(err.BadValue), Why: err.Detail, Remedy: "see hnsproxy --help"}
+		switch err.Field {
+		case "logging.format":
+			p.Flag, p.Remedy = "logging-format", "use text or json"
+		case "logging.flushFrequency":
+			p.Flag, p.Value, p.Remedy = "log-flush-frequency", c.FlushFrequency.Duration.Duration.String(), "the default is 5s"
+		default:
 			p.Why = err.Error()
 		}
 		v.problems = append(v.problems, p)

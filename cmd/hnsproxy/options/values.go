@@ -92,6 +92,8 @@ func remedyFor(kind string) string {
 		return "write a number, such as 5 or 0.5"
 	case "mapStringBool":
 		return "write NAME=true,NAME=false"
+	case "pattern=N,...":
+		return "write PATTERN=N,PATTERN=N"
 	case "stringSlice":
 		return "write values with commas between them"
 	}
