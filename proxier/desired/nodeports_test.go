@@ -74,7 +74,7 @@ func TestNodePortAddressesErrors(t *testing.T) {
 	for values, want := range map[string]string{
 		"primary,10.0.0.0/8,primary": `"primary" stands there twice`,
 		"all,all":                    `"all" stands there twice`,
-		"10.0.0.4":           `"10.0.0.4" must be a range of IP addresses, such as 10.0.0.0/8 or fd00::/16`,
+		"10.0.0.4":                   `"10.0.0.4" must be a range of IP addresses, such as 10.0.0.0/8 or fd00::/16`,
 		"x,10.0.0.0/8,y": `"x" must be a range of IP addresses, such as 10.0.0.0/8 or fd00::/16` + "\n" +
 			`"y" must be a range of IP addresses, such as 10.0.0.0/8 or fd00::/16`,
 		"Primary":     `"Primary" must be a range of IP addresses, such as 10.0.0.0/8 or fd00::/16`,

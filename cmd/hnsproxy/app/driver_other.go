@@ -6,11 +6,15 @@
 package app
 
 import (
+	"context"
 	"errors"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"k8s.io/klog/v2"
 )
+
+// hcnNetworkNames is nil: there is no HNS.
+var hcnNetworkNames func(context.Context) ([]string, error)
 
 // newHCN says that this machine has no HNS.
 func newHCN(klog.Logger) (hnslb.Driver, error) {

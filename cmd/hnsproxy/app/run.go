@@ -5,9 +5,11 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"sync"
 
@@ -86,6 +88,8 @@ type program struct {
 	announcer *announcer
 	// files is nil when the objects come from an API server.
 	files *objects.Source
+	// bare is the HNS to program.
+	bare hnslb.Driver
 
 	// emulator and plugin are nil without --hns-driver=emulator.
 	emulator *emulator.Emulator
@@ -98,6 +102,17 @@ type program struct {
 //
 // Log lines go to the logger of ctx.
 func Run(ctx context.Context, o Options, d Deps) error {
+	for {
+		err := runOnce(ctx, o, d)
+		found, ok := errors.AsType[*vipFound](err)
+		if !ok {
+			return err
+		}
+		o.SourceVIP = found.ip.String()
+	}
+}
+
+func runOnce(ctx context.Context, o Options, d Deps) error {
 	d.complete()
 	validate := o.Validate
 	if d.Driver != nil {
@@ -133,6 +148,10 @@ func (p *program) build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if o.Network == "" && p.networkNames() == nil {
+		return options.Invalid("network-name", "", "the name of the HNS network is not known", "give it, or set KUBE_NETWORK")
+	}
+	p.bare = driver
 	if p.announcer, err = p.newAnnouncer(ctx); err != nil {
 		return err
 	}
@@ -253,12 +272,16 @@ func (p *program) proxy(ctx context.Context) error {
 		p.logger.Error(nil, "There is no Node of this name; all endpoints count as remote until there is",
 			"node", p.opts.Hostname, "remedy", "--hostname-override names the Node")
 	}
-	p.tellNode(corev1.EventTypeNormal, reasonStarting, actionStart, fmt.Sprintf("hnsproxy %s programs HNS network %s", ownVersion(), p.opts.Network))
 	if p.plugin != nil {
 		if err := p.plugin.start(p.source.node(p.opts.Hostname)); err != nil {
 			return err
 		}
 	}
+	complete, ok := p.findPlace(ctx)
+	if !ok {
+		return nil
+	}
+	p.tellNode(corev1.EventTypeNormal, reasonStarting, actionStart, fmt.Sprintf("hnsproxy %s programs HNS network %s", ownVersion(), p.opts.Network))
 	if p.deps.OnStart != nil {
 		p.deps.OnStart(Started{Proxier: p.proxier, Emulator: p.emulator})
 	}
@@ -268,7 +291,21 @@ func (p *program) proxy(ctx context.Context) error {
 	defer stop()
 	beside.Go(func() { p.ports.Run(ctx) })
 	beside.Go(func() { watch.Run(ctx, p.watch, p.hnsChanged) })
-	return p.proxier.Run(ctx)
+	if complete {
+		return p.proxier.Run(ctx)
+	}
+	var found netip.Addr
+	beside.Go(func() {
+		if found = p.awaitSourceVIP(ctx); found.IsValid() {
+			stop()
+		}
+	})
+	err := p.proxier.Run(ctx)
+	stop()
+	if beside.Wait(); found.IsValid() && err == nil {
+		return &vipFound{found}
+	}
+	return err
 }
 
 // hnsChanged makes the proxier look at HNS, which may have lost anything.

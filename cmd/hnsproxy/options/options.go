@@ -213,7 +213,7 @@ func (o *Options) Node() services.Node {
 func (o *Options) Desired() desired.Options {
 	addresses, _ := desired.ParseNodePortAddresses(o.NodePortAddresses)
 	denied, _ := desired.ParseAddressRanges(o.DenyEndpoints)
-	out := desired.Options{DSR: o.EnableDSR, SourceVIP: o.sourceVIP(), NodePortAddresses: addresses, DenyEndpoints: denied,
+	out := desired.Options{DSR: o.EnableDSR, SourceVIP: o.VIP(), NodePortAddresses: addresses, DenyEndpoints: denied,
 		SkipSourceRanges: o.UnenforcedSourceRanges == Skip}
 	if o.ForwardHealthCheckVIP {
 		out.RootEndpoint = o.RootEndpoint
@@ -224,8 +224,8 @@ func (o *Options) Desired() desired.Options {
 	return out
 }
 
-// sourceVIP is the parsed --source-vip, the zero Addr when there is none.
-func (o *Options) sourceVIP() netip.Addr {
+// VIP is the parsed --source-vip, the zero Addr when there is none.
+func (o *Options) VIP() netip.Addr {
 	ip, err := netip.ParseAddr(o.SourceVIP)
 	if err != nil {
 		return netip.Addr{}
