@@ -34,7 +34,7 @@ func newFeatureGate() (featuregate.MutableVersionedFeatureGate, error) {
 		return nil, fmt.Errorf("add the logging feature gates: %w", err)
 	}
 	err := gate.Add(map[featuregate.Feature]featuregate.FeatureSpec{
-		AllowExternalIPs: {Default: true, PreRelease: featuregate.Beta},
+		AllowExternalIPs: {Default: true, PreRelease: featuregate.GA},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("add the feature gates: %w", err)

@@ -34,16 +34,15 @@ var ofWindows = []string{
 	"enable-dsr", "forward-healthcheck-vip", "network-name", "root-hnsendpoint-name", "source-vip", "windows-service",
 }
 
-// ofOthers are flags that come into kube-proxy's builds for other systems from libraries.
-var ofOthers = []string{"boot-id-file", "machine-id-file"}
+// ofOthers are flags that come from libraries: into kube-proxy's builds for other systems, and
+// into this test.
+var ofOthers = []string{"boot-id-file", "machine-id-file", "test.", "rapid."}
 
 // theirFlags are kube-proxy's.
 func theirFlags() *pflag.FlagSet {
 	cmd := proxy.NewProxyCommand()
 	cmd.InitDefaultHelpFlag()
-	fs := cmd.Flags()
-	// kube-proxy's command line adds what its main function does, too.
-	return fs
+	return cmd.Flags()
 }
 
 // ourFlags are hnsproxy's.
@@ -74,7 +73,7 @@ func TestFlags(t *testing.T) {
 	theirs, ours := theirFlags(), ourFlags()
 	n := 0
 	theirs.VisitAll(func(f *pflag.Flag) {
-		if slices.Contains(ofOthers, f.Name) || strings.HasPrefix(f.Name, "test.") {
+		if slices.ContainsFunc(ofOthers, func(prefix string) bool { return strings.HasPrefix(f.Name, prefix) }) {
 			return
 		}
 		n++
@@ -121,7 +120,7 @@ func TestGates(t *testing.T) {
 			t.Errorf("kube-proxy has no gate %s", name)
 			continue
 		}
-		if their.Default != spec.Default || their.PreRelease != spec.PreRelease {
+		if their.Default != spec.Default || their.PreRelease != spec.PreRelease || their.LockToDefault != spec.LockToDefault {
 			t.Errorf("%s: default %t, stage %s, want %t, %s", name, spec.Default, stage(spec), their.Default, stage(their))
 		}
 	}
