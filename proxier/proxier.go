@@ -134,6 +134,7 @@ func New(cfg Config) (*Proxier, error) {
 // finds out after New. It must be called before Run.
 func (p *Proxier) Place(network string, sourceVIP netip.Addr) {
 	p.cfg.Network, p.cfg.Options.SourceVIP = network, sourceVIP
+	p.questions.network = network
 }
 
 // Store returns the store that informers fill.

@@ -13,8 +13,10 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// hcnNetworkNames is nil: there is no HNS.
-var hcnNetworkNames func(context.Context) ([]string, error)
+// hcnNetworkNames says that this machine has no HNS.
+func hcnNetworkNames(context.Context) ([]string, error) {
+	return nil, errors.New("HNS is a part of Windows")
+}
 
 // newHCN says that this machine has no HNS.
 func newHCN(klog.Logger) (hnslb.Driver, error) {

@@ -12,7 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	logsapi "k8s.io/component-base/logs/api/v1"
 	kubeproxy "k8s.io/kube-proxy/config/v1alpha1"
-	"k8s.io/utils/ptr"
 )
 
 // Ports that kube-proxy serves on, for addresses given without one.
@@ -125,7 +124,7 @@ func orDuration(value *metav1.Duration, or time.Duration) {
 
 func orValue[T any](value **T, or T) {
 	if *value == nil {
-		*value = ptr.To(or)
+		*value = new(or)
 	}
 }
 

@@ -12,12 +12,10 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/runtime/serializer/json"
-	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	kubeproxy "k8s.io/kube-proxy/config/v1alpha1"
 	"sigs.k8s.io/yaml"
 )
@@ -28,8 +26,10 @@ const maxFile = 1 << 20
 // configKind is the kind of a configuration file.
 const configKind = "KubeProxyConfiguration"
 
-// header is how a configuration file begins.
-var header = fmt.Sprintf("begin the file with \"apiVersion: %s\" and \"kind: %s\"", kubeproxy.SchemeGroupVersion, configKind)
+// header says how a configuration file begins.
+func header() string {
+	return fmt.Sprintf("begin the file with \"apiVersion: %s\" and \"kind: %s\"", kubeproxy.SchemeGroupVersion, configKind)
+}
 
 // ReadConfiguration reads a configuration file of kube-proxy with its defaults. A field that
 // kube-proxy does not know is a warning, as of kube-proxy. Errors are *InvalidError.
@@ -98,38 +98,29 @@ func ParseConfiguration(path string, data []byte) (*kubeproxy.KubeProxyConfigura
 func wrongKind(version, kind string) (why, remedy string) {
 	switch {
 	case version == "" && kind == "":
-		return "has no apiVersion and no kind", header
+		return "has no apiVersion and no kind", header()
 	case kind == "ConfigMap":
 		return "is a ConfigMap, and not the configuration in it", "mount the ConfigMap as files, or save its config.conf"
 	case kind == "Config":
 		return "is a kubeconfig", "name it by clientConnection.kubeconfig of the configuration, or by --kubeconfig without --config"
 	case kind != configKind:
-		return fmt.Sprintf("has the kind %q", kind), header
+		return fmt.Sprintf("has the kind %q", kind), header()
 	case version != kubeproxy.SchemeGroupVersion.String():
-		return fmt.Sprintf("has the apiVersion %q", version), header
+		return fmt.Sprintf("has the apiVersion %q", version), header()
 	}
 	return "", ""
 }
 
-// decoders are a reader that allows no unknown fields, and one that does.
-type decoders struct{ strict, lenient runtime.Decoder }
-
-var newDecoders = sync.OnceValue(func() decoders {
-	scheme := runtime.NewScheme()
-	utilruntime.Must(kubeproxy.AddToScheme(scheme))
-	return decoders{
-		serializer.NewCodecFactory(scheme, serializer.EnableStrict).UniversalDeserializer(),
-		serializer.NewCodecFactory(scheme, serializer.DisableStrict).UniversalDeserializer(),
-	}
-})
-
 // decode reads a configuration; strict is what a reader that allows no unknown fields says.
 func decode(data []byte) (c *kubeproxy.KubeProxyConfiguration, strict, err error) {
-	d := newDecoders()
-	obj, _, err := d.strict.Decode(data, nil, nil)
+	scheme := runtime.NewScheme()
+	if err := kubeproxy.AddToScheme(scheme); err != nil {
+		return nil, nil, err
+	}
+	obj, _, err := serializer.NewCodecFactory(scheme, serializer.EnableStrict).UniversalDeserializer().Decode(data, nil, nil)
 	if err != nil && runtime.IsStrictDecodingError(err) {
 		strict = err
-		obj, _, err = d.lenient.Decode(data, nil, nil)
+		obj, _, err = serializer.NewCodecFactory(scheme, serializer.DisableStrict).UniversalDeserializer().Decode(data, nil, nil)
 	}
 	if err != nil {
 		return nil, nil, err

@@ -42,26 +42,29 @@ func (c *CommandLine) addLinuxFlags(fs *pflag.FlagSet) {
 	fs.DurationVar(&t.UDPStreamTimeout.Duration, "conntrack-udp-timeout-stream", 0, "Timeout of UDP with replies.")
 }
 
-// switches and settings are flags that kube-proxy had once, and flags of its Linux build:
-// what it ended with "unknown flag" years later still stands in start scripts. The first
-// kind may stand without a value.
-var (
-	switches = []string{
+// switches are flags without a value that kube-proxy had once: what it ended with "unknown
+// flag" years later still stands in start scripts.
+func switches() []string {
+	return []string{
 		"add-dir-header", "cleanup-iptables", "cleanup-ipvs", "log-cadvisor-usage", "one-output", "skip-headers", "skip-log-headers",
 	}
-	settings = []string{
+}
+
+// settings are such flags with a value, and flags of kube-proxy's Linux build.
+func settings() []string {
+	return []string{
 		"application-metrics-count-limit", "azure-container-registry-config", "boot-id-file", "conntrack-max", "google-json-key",
 		"log-backtrace-at", "log-file-max-size", "machine-id-file", "proxy-port-range", "resource-container", "udp-timeout",
 	}
-)
+}
 
 // addRetiredFlags adds flags that no longer exist, hidden.
 func addRetiredFlags(fs *pflag.FlagSet) {
-	for _, name := range switches {
+	for _, name := range switches() {
 		fs.String(name, "", "Has no effect.")
 		fs.Lookup(name).NoOptDefVal = "true"
 	}
-	for _, name := range settings {
+	for _, name := range settings() {
 		fs.String(name, "", "Has no effect.")
 	}
 	fs.VisitAll(func(f *pflag.Flag) { f.Hidden = true })

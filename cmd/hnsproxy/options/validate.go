@@ -39,19 +39,21 @@ func (o *Options) ValidateWithDriver() error {
 	return v.done()
 }
 
-// fields are the fields of a configuration file that say what a flag says.
-var fields = map[string]string{
-	"kube-api-burst":           "clientConnection.burst",
-	"proxy-mode":               "mode",
-	"bind-address":             "bindAddress",
-	"source-vip":               "winkernel.sourceVip",
-	"root-hnsendpoint-name":    "winkernel.rootHnsEndpointName",
-	"nodeport-addresses":       "nodePortAddresses",
-	"config-sync-period":       "configSyncPeriod",
-	"iptables-sync-period":     "iptables.syncPeriod",
-	"iptables-min-sync-period": "iptables.minSyncPeriod",
-	"healthz-bind-address":     "healthzBindAddress",
-	"metrics-bind-address":     "metricsBindAddress",
+// fieldOf is the field of a configuration file that says what a flag says, if there is one.
+func fieldOf(flag string) string {
+	return map[string]string{
+		"kube-api-burst":           "clientConnection.burst",
+		"proxy-mode":               "mode",
+		"bind-address":             "bindAddress",
+		"source-vip":               "winkernel.sourceVip",
+		"root-hnsendpoint-name":    "winkernel.rootHnsEndpointName",
+		"nodeport-addresses":       "nodePortAddresses",
+		"config-sync-period":       "configSyncPeriod",
+		"iptables-sync-period":     "iptables.syncPeriod",
+		"iptables-min-sync-period": "iptables.minSyncPeriod",
+		"healthz-bind-address":     "healthzBindAddress",
+		"metrics-bind-address":     "metricsBindAddress",
+	}[flag]
 }
 
 // validation gathers problems.
@@ -79,7 +81,7 @@ func (v *validation) done() error {
 
 func (v *validation) add(flag string, value any, why, remedy string) {
 	p := Problem{Flag: flag, Value: fmt.Sprint(value), Why: why, Remedy: remedy}
-	if field := fields[flag]; field != "" && v.o.ConfigFile != "" {
+	if field := fieldOf(flag); field != "" && v.o.ConfigFile != "" {
 		p.File, p.Field = v.o.ConfigFile, field
 	}
 	v.problems = append(v.problems, p)

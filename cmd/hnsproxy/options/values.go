@@ -5,8 +5,6 @@ package options
 
 import (
 	"errors"
-	"fmt"
-	"net/netip"
 	"strconv"
 
 	"github.com/spf13/pflag"
@@ -98,13 +96,4 @@ func remedyFor(kind string) string {
 		return "write values with commas between them"
 	}
 	return "see hnsproxy --help"
-}
-
-// parseAddressPort reads an IP address with a port.
-func parseAddressPort(text string) (netip.AddrPort, error) {
-	a, err := netip.ParseAddrPort(text)
-	if err != nil {
-		return a, fmt.Errorf("is no IP address and port")
-	}
-	return a, nil
 }

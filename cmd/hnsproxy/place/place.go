@@ -21,12 +21,13 @@ import (
 const placeholder = "External"
 
 // podTypes are the types of networks that carry pods.
-var podTypes = []string{"L2Bridge", "L2Tunnel", hnslb.NetworkOverlay}
+func podTypes() []string { return []string{"L2Bridge", "L2Tunnel", hnslb.NetworkOverlay} }
 
 // vipNames are names of endpoints that carry a source VIP: of Calico, of OVN-Kubernetes'
-// hybrid overlay, and of scripts for flannel. suffix ends the names that flannel gives.
-var vipNames = []string{"Calico_ep", "VIPEndpoint", "source_vip"}
+// hybrid overlay, and of scripts for flannel.
+func vipNames() []string { return []string{"Calico_ep", "VIPEndpoint", "source_vip"} }
 
+// suffix ends the names that flannel gives.
 const suffix = "_ep"
 
 // ErrNoNetwork says that there is no network for pods yet.
@@ -69,7 +70,7 @@ func (f Finder) Network(ctx context.Context) (hnslb.Network, error) {
 		case hnslb.ErrorClass(err) == hnslb.NotFound:
 		case err != nil:
 			return hnslb.Network{}, err
-		case slices.ContainsFunc(podTypes, func(t string) bool { return strings.EqualFold(t, n.Type) }):
+		case slices.ContainsFunc(podTypes(), func(t string) bool { return strings.EqualFold(t, n.Type) }):
 			found = append(found, n)
 		}
 	}
@@ -94,7 +95,7 @@ func SourceVIP(network hnslb.Network, endpoints []hnslb.Endpoint) (netip.Addr, e
 		return e.Remote || e.Network != network.ID || len(e.IPs) == 0
 	})
 	named := func(name string) bool {
-		return slices.ContainsFunc(vipNames, func(n string) bool { return strings.EqualFold(n, name) }) ||
+		return slices.ContainsFunc(vipNames(), func(n string) bool { return strings.EqualFold(n, name) }) ||
 			strings.EqualFold(name, network.Name+suffix)
 	}
 	for _, is := range []func(name string) bool{
