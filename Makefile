@@ -17,7 +17,7 @@ build: ## build bin/hnsproxy, and bin/hnsproxy.exe for Windows
 run: ## run hnsproxy on the HNS emulator with the sample Services; edit examples/cluster/*.yaml meanwhile
 	@mkdir -p bin .state
 	@$(GO) build -o bin/hnsproxy ./cmd/hnsproxy
-	@bin/hnsproxy --hns=emulator --emulator-state=.state/hns.json --objects=examples/cluster --hostname-override=win-node-1 --table
+	@bin/hnsproxy --hns-driver=emulator --hns-emulator-state=.state/hns.json --hns-objects=examples/cluster --hostname-override=win-node-1 --hns-table
 
 unit: ## the quick inner loop: build, vet, unit, scenario and property tests (under two minutes)
 	$(GO) build ./...

@@ -70,12 +70,12 @@ func TestBinary(t *testing.T) {
 	}
 }
 
-// TestBinaryRefusesABadCommandLine shows that all that is wrong is told at once, on standard error and with exit code 1.
+// TestBinaryRefusesABadCommandLine shows that all that is wrong is told at once, on standard error and with exit code 2.
 func TestBinaryRefusesABadCommandLine(t *testing.T) {
 	p := build(t, nil)
-	output, err := exec.Command(p.path, "--hns=emulator", "--proxy-mode=userspace", "--source-vip=here").CombinedOutput()
-	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 1 {
-		t.Errorf("ended with %v, want exit code 1", err)
+	output, err := exec.Command(p.path, "--hns-driver=emulator", "--proxy-mode=userspace", "--source-vip=here").CombinedOutput()
+	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 2 {
+		t.Errorf("ended with %v, want exit code 2", err)
 	}
 	for _, want := range []string{"Error:", "--proxy-mode=userspace", "kernelspace", "--source-vip=here"} {
 		if !strings.Contains(string(output), want) {
@@ -111,7 +111,7 @@ func (p *binary) start(t *testing.T) *process.Process {
 	running, err := process.Start(p.path, dir, []string{
 		"--kubeconfig=" + kubeconfig, "--hostname-override=" + p.w.Node, "--proxy-mode=kernelspace", "--network-name=pods", "--v=2",
 		"--healthz-bind-address=127.0.0.1:0", "--metrics-bind-address=127.0.0.1:0", "--bind-address-hard-fail",
-		"--hns=emulator", "--emulator-profile=ws2025", "--emulator-state=" + p.state,
+		"--hns-driver=emulator", "--hns-emulator-profile=ws2025", "--hns-emulator-state=" + p.state,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ package proxier
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -23,7 +24,8 @@ import (
 type Config struct {
 	// Driver reads and writes HNS. A call may take as long as it likes: the others go on.
 	Driver hnslb.Driver
-	// Network is the name of the HNS network that carries this node's pods.
+	// Network is the name of the HNS network that carries this node's pods. It may be empty
+	// if Place is called.
 	Network string
 	// Node is this node as known before its Node object was seen: the name, and the
 	// addresses that --bind-address gives, which outrank those of the object.
@@ -106,7 +108,6 @@ func New(cfg Config) (*Proxier, error) {
 		what  string
 	}{
 		{cfg.Driver == nil, "Driver is missing"},
-		{cfg.Network == "", "Network is empty"},
 		{cfg.Metrics == nil, "Metrics is missing"},
 		{cfg.Clock == nil, "Clock is missing"},
 		{cfg.AuditPeriod <= 0, "AuditPeriod must be positive"},
@@ -136,6 +137,13 @@ func New(cfg Config) (*Proxier, error) {
 	}
 	p.events = events.New(events.Config{Send: cfg.Tell, Delayed: cfg.Metrics.EventsDelayed, Logger: cfg.Logger, Clock: cfg.Clock})
 	return p, nil
+}
+
+// Place says on which network the proxier works and with which source VIP, for a caller that
+// finds out after New. It must be called before Run.
+func (p *Proxier) Place(network string, sourceVIP netip.Addr) {
+	p.cfg.Network, p.cfg.Options.SourceVIP = network, sourceVIP
+	p.questions.network = network
 }
 
 // Store returns the store that informers fill.

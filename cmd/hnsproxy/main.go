@@ -30,7 +30,7 @@ func stopSignals() []os.Signal {
 	return out
 }
 
-// run returns the exit code: 0 after a clean stop, 1 after an error.
+// run returns the exit code, see app.ExitCode.
 func run() int {
 	defer logs.FlushLogs()
 	ctx, stop := signal.NotifyContext(context.Background(), stopSignals()...)
@@ -40,7 +40,7 @@ func run() int {
 	context.AfterFunc(ctx, stop)
 	if err := app.NewCommand().ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "Error:", printable.Lines(err.Error()))
-		return 1
+		return app.ExitCode(err)
 	}
-	return 0
+	return app.ExitStopped
 }

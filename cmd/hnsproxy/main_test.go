@@ -25,15 +25,15 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// program runs hnsproxy in a process of its own, which is to fail, and returns what it wrote.
-func program(t *testing.T, args ...string) string {
+// program runs hnsproxy in a process of its own, which is to end with an exit code, and returns what it wrote.
+func program(t *testing.T, code int, args ...string) string {
 	t.Helper()
 	c := exec.Command(os.Args[0], args...)
 	c.Env = append(os.Environ(), asProgram+"=1")
 	var out bytes.Buffer
 	c.Stdout, c.Stderr = &out, &out
-	if exit, ok := errors.AsType[*exec.ExitError](c.Run()); !ok || exit.ExitCode() != 1 {
-		t.Errorf("%q ended with %v, want exit code 1:\n%s", args, exit, out.String())
+	if exit, ok := errors.AsType[*exec.ExitError](c.Run()); !ok || exit.ExitCode() != code {
+		t.Errorf("%q ended with %v, want exit code %d:\n%s", args, exit, code, out.String())
 	}
 	return out.String()
 }
@@ -84,7 +84,7 @@ func TestHostileNames(t *testing.T) {
 		{[]string{"--table"}, inLog},
 		{[]string{"--logtostderr=false", "--alsologtostderr", "--log-file=" + filepath.Join(dir, "log")}, `\\x1b[2J\\r\\nI1124 forged`},
 	} {
-		out := program(t, append(tt.format, args...)...)
+		out := program(t, 1, append(tt.format, args...)...)
 		wantPrintable(t, out, tt.want)
 		if !strings.Contains(out, "metadata.name: a lowercase RFC 1123 label") {
 			t.Errorf("with %q the reason is missing:\n%s", tt.format, out)
@@ -100,10 +100,10 @@ func TestHostileNames(t *testing.T) {
 // TestHostileError: the last words of the program are printable too, and keep their lines.
 func TestHostileError(t *testing.T) {
 	t.Parallel()
-	wantPrintable(t, program(t, "plan", "--objects="+hostileName, "--emulator-state=x"+hostileName), "Error: ")
-	wantPrintable(t, program(t, "--hns=emulator", "--hostname-override=n", "--objects="+hostileName), "Error: open objects: \\x1b[2J\\r\n  I1124 forged\\u202e")
-	wantPrintable(t, program(t, "--hns=emulator", "--hostname-override=n", "--objects="+hostileName, "--logtostderr=false", "--stderrthreshold=INFO",
+	wantPrintable(t, program(t, 1, "plan", "--objects="+hostileName, "--emulator-state=x"+hostileName), "Error: ")
+	wantPrintable(t, program(t, 1, "--hns=emulator", "--hostname-override=n", "--objects="+hostileName), "Error: open objects: \\x1b[2J\\r\n  I1124 forged\\u202e")
+	wantPrintable(t, program(t, 1, "--hns=emulator", "--hostname-override=n", "--objects="+hostileName, "--logtostderr=false", "--stderrthreshold=INFO",
 		"--log-file="+filepath.Join(t.TempDir(), "log")), "\"Command line\" ")
-	out := program(t, "--hns=emulator", "--hostname-override=n", "--proxy-mode=userspace", "--source-vip=x"+hostileName)
+	out := program(t, 2, "--hns=emulator", "--hostname-override=n", "--proxy-mode=userspace", "--source-vip=x"+hostileName)
 	wantPrintable(t, out, "\n  --source-vip=x\\x1b[2J\\r\n  I1124 forged")
 }

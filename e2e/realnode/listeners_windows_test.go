@@ -36,7 +36,7 @@ const (
 	rounds = 40
 )
 
-// TestListeners runs hnsproxy.exe with --objects and balances connections from the host to two listeners behind a VIP: both get
+// TestListeners runs hnsproxy.exe with --hns-objects and balances connections from the host to two listeners behind a VIP: both get
 // some, then one is taken out of its slice and gets none any more, and a restart leaves all of HNS as it is.
 func TestListeners(t *testing.T) {
 	for _, dsr := range []string{"false", "true"} {

@@ -145,12 +145,12 @@ func (c *computation) restrict(x *face, f hnslb.Family) {
 		return
 	}
 	if c.env.options.SkipSourceRanges {
-		x.blocked = Note{NoSourceRanges, "Windows cannot enforce loadBalancerSourceRanges, and --unenforced-source-ranges=skip " +
+		x.blocked = Note{NoSourceRanges, "Windows cannot enforce loadBalancerSourceRanges, and --hns-unenforced-source-ranges=skip " +
 			"asks to serve nobody rather than everybody"}
 		return
 	}
 	x.limits = append(slices.Clip(x.limits), Note{NoSourceRanges, "loadBalancerSourceRanges is NOT enforced on Windows nodes: whoever " +
-		"reaches this address is served; filter in front of the nodes, or set --unenforced-source-ranges=skip"})
+		"reaches this address is served; filter in front of the nodes, or set --hns-unenforced-source-ranges=skip"})
 }
 
 // frontend puts one face and its endpoints together. Every kind takes this one path.

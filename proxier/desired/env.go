@@ -50,7 +50,7 @@ type Options struct {
 	// ingress IPs are forwarded (--root-hnsendpoint-name); empty forwards none.
 	RootEndpoint string
 	// SkipSourceRanges keeps ingress IPs out of HNS that loadBalancerSourceRanges restricts,
-	// since HNS would let everybody in (--unenforced-source-ranges=skip).
+	// since HNS would let everybody in (--hns-unenforced-source-ranges=skip).
 	SkipSourceRanges bool
 	// HealthzPort is where this proxy serves /healthz, 0 for nowhere. Health checks of
 	// Services without a port of their own are forwarded to it.

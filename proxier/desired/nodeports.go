@@ -14,8 +14,12 @@ import (
 	"github.com/hnsproxy/hnsproxy/proxier/services"
 )
 
-// primary stands for the addresses that the Node object gives.
-const primary = "primary"
+// Words that stand for ranges, as of kube-proxy. primary is what the Node object gives.
+const (
+	primary   = "primary"
+	localhost = "localhost"
+	allIPs    = "all"
+)
 
 // NodePortAddresses say on which of the node's addresses node ports, and health-check node
 // ports, answer (--nodeport-addresses). The zero value means all. It is immutable, and ==
@@ -23,21 +27,22 @@ const primary = "primary"
 //
 // A family of which no range is named is not restricted, as of kube-proxy.
 type NodePortAddresses struct {
-	// ranges are prefixes joined by commas, or primary. Text compares, and ranges are few.
+	// ranges are prefixes, and the word primary, joined by commas. Text compares, and ranges
+	// are few.
 	ranges string
 }
 
-// ParseNodePortAddresses reads what kube-proxy reads, CIDRs or the one word "primary", but
-// for leading zeros. The error joins what is wrong with each.
+// ParseNodePortAddresses reads what kube-proxy reads, CIDRs and the words primary, localhost
+// and all, but for leading zeros. The error joins what is wrong with each.
 func ParseNodePortAddresses(values []string) (NodePortAddresses, error) {
 	var ranges []string
 	var errs []error
-	for _, v := range values {
-		if v == primary {
-			if len(values) > 1 {
-				errs = append(errs, errors.New(`"primary" cannot be joined with ranges`))
+	for i, v := range values {
+		if words := map[string][]string{primary: {primary}, localhost: {"127.0.0.0/8", "::1/128"}, allIPs: {"0.0.0.0/0", "::/0"}}[v]; words != nil {
+			if slices.Contains(values[:i], v) {
+				errs = append(errs, fmt.Errorf("%q stands there twice", v))
 			}
-			ranges = append(ranges, v)
+			ranges = append(ranges, words...)
 			continue
 		}
 		p, err := services.ParsePrefix(v)
@@ -53,7 +58,8 @@ func ParseNodePortAddresses(values []string) (NodePortAddresses, error) {
 // For returns the addresses with "primary" replaced by those of a node, but for the
 // loopback address, which is what a node without a better one is given.
 func (a NodePortAddresses) For(node services.Node) NodePortAddresses {
-	if a.ranges != primary {
+	all := strings.Split(a.ranges, ",")
+	if !slices.Contains(all, primary) {
 		return a
 	}
 	var ranges []string
@@ -62,11 +68,12 @@ func (a NodePortAddresses) For(node services.Node) NodePortAddresses {
 			ranges = append(ranges, netip.PrefixFrom(ip, ip.BitLen()).String())
 		}
 	}
+	ranges = append(ranges, slices.DeleteFunc(all, func(r string) bool { return r == primary })...)
 	return NodePortAddresses{strings.Join(ranges, ",")}
 }
 
 // Contains tells whether node ports answer on an address of the node. Before For, primary
-// contains all.
+// alone contains all.
 func (a NodePortAddresses) Contains(ip netip.Addr) bool {
 	ranges := a.of(hnslb.FamilyOf(ip))
 	return len(ranges) == 0 || slices.ContainsFunc(ranges, func(p netip.Prefix) bool { return p.Contains(ip) })

@@ -31,6 +31,10 @@ func TestNodePortAddresses(t *testing.T) {
 		{"everything", "0.0.0.0/0,10.0.0.0/8", dual, "10.0.0.4 192.168.1.1", "", "IPv4 IPv6"},
 		{"primary", "primary", dual, "10.0.0.4 fd00:10::4", "192.168.1.1 10.0.0.5 fd00:10::5 127.0.0.1", ""},
 		{"primary of a single-stack node", "primary", services.Node{IPs: addrs("10.0.0.4")}, "10.0.0.4 fd00::1", "10.0.0.5", "IPv6"},
+		{"primary and a range", "192.168.1.0/24,primary", dual, "10.0.0.4 fd00:10::4 192.168.1.1", "10.0.0.5 fd00:10::5", ""},
+		{"localhost", "localhost", dual, "127.0.0.1 ::1", "10.0.0.4 fd00:10::4", ""},
+		{"localhost and primary", "localhost,primary", dual, "127.0.0.1 ::1 10.0.0.4", "10.0.0.5", ""},
+		{"all and primary", "primary,all", dual, "10.0.0.4 10.0.0.5 fd00::1", "", "IPv4 IPv6"},
 		{"primary of an unknown node", "primary", services.Node{IPs: addrs("127.0.0.1")}, "10.0.0.4 fd00::1", "", "IPv4 IPv6"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -68,9 +72,9 @@ func split(values string) []string {
 // TestNodePortAddressesErrors: what kube-proxy refuses is refused, and leading zeros are.
 func TestNodePortAddressesErrors(t *testing.T) {
 	for values, want := range map[string]string{
-		"primary,10.0.0.0/8": `"primary" cannot be joined with ranges`,
-		"10.0.0.0/8,primary": `"primary" cannot be joined with ranges`,
-		"10.0.0.4":           `"10.0.0.4" must be a range of IP addresses, such as 10.0.0.0/8 or fd00::/16`,
+		"primary,10.0.0.0/8,primary": `"primary" stands there twice`,
+		"all,all":                    `"all" stands there twice`,
+		"10.0.0.4":                   `"10.0.0.4" must be a range of IP addresses, such as 10.0.0.0/8 or fd00::/16`,
 		"x,10.0.0.0/8,y": `"x" must be a range of IP addresses, such as 10.0.0.0/8 or fd00::/16` + "\n" +
 			`"y" must be a range of IP addresses, such as 10.0.0.0/8 or fd00::/16`,
 		"Primary":     `"Primary" must be a range of IP addresses, such as 10.0.0.0/8 or fd00::/16`,

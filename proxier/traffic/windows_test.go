@@ -58,7 +58,7 @@ type machine struct {
 	Wanderer bool
 	// NodePortRanges is --nodeport-addresses.
 	NodePortRanges []string
-	// SkipRanges is --unenforced-source-ranges=skip.
+	// SkipRanges is --hns-unenforced-source-ranges=skip.
 	SkipRanges bool
 	// pods are the addresses that have a local HNS endpoint.
 	pods []netip.Addr
@@ -133,7 +133,7 @@ func limits() []limit {
 			"HNS 9.x knows no PreserveDIP (reference section 4)", (*situation).preserveOnOldHNS},
 		{"source ranges are not enforced", "Service: loadBalancerSourceRanges",
 			"nothing in HNS filters a VIP (pains 17)", (*situation).noSourceRanges},
-		{"--unenforced-source-ranges=skip serves nobody", "Service: loadBalancerSourceRanges",
+		{"--hns-unenforced-source-ranges=skip serves nobody", "Service: loadBalancerSourceRanges",
 			"rather than everybody; a choice of the operator", (*situation).skipSourceRanges},
 		{"hairpin with DSR needs loopbackDSR", "Service: a pod reaches itself through its Service",
 			"a setting of the network plugin (reference 5.1, pains 12)", (*situation).hairpin},

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
@@ -37,28 +39,50 @@ func apiListWatches(o *Options) (listWatches, error) {
 	}, nil
 }
 
-// restConfig says how to reach the API server: by the kubeconfig and --master, or as the
-// pod's service account does.
+// restConfig says how to reach the API server.
 func restConfig(o *Options) (*rest.Config, error) {
-	var config *rest.Config
-	var err error
-	if o.Kubeconfig == "" && o.Master == "" {
-		if o.HNS == HCN && onlyClusterIP() {
-			return nil, errClusterIP
-		}
-		if config, err = rest.InClusterConfig(); err != nil {
-			return nil, fmt.Errorf("no source of Services: %w; give --kubeconfig, or --objects for files", err)
-		}
-	} else {
-		rules := &clientcmd.ClientConfigLoadingRules{ExplicitPath: o.Kubeconfig}
-		overrides := &clientcmd.ConfigOverrides{ClusterInfo: clientcmdapi.Cluster{Server: o.Master}}
-		if config, err = clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, overrides).ClientConfig(); err != nil {
-			return nil, fmt.Errorf("read --kubeconfig=%s: %w", o.Kubeconfig, err)
-		}
+	config, err := clientConfig(o)
+	if err != nil {
+		return nil, err
 	}
-	config.ContentType = o.ContentType
+	config.ContentType, config.AcceptContentTypes = o.ContentType, o.AcceptContentTypes
 	config.QPS, config.Burst = o.QPS, int(o.Burst)
 	config.UserAgent = userAgent()
+	return config, nil
+}
+
+// clientConfig takes a kubeconfig, else the pod's service account. The account does not say
+// where the API server is: the address in the environment is the cluster IP of a Service,
+// which a Windows node does not reach before somebody serves it. --master gives another.
+func clientConfig(o *Options) (*rest.Config, error) {
+	rules := &clientcmd.ClientConfigLoadingRules{ExplicitPath: o.Kubeconfig}
+	what := "--kubeconfig=" + o.Kubeconfig
+	if o.Kubeconfig == "" && o.KubeconfigList != "" {
+		rules.Precedence = filepath.SplitList(o.KubeconfigList)
+		what = "the environment variable KUBECONFIG=" + o.KubeconfigList
+	} else if o.Kubeconfig == "" {
+		if o.Master == "" && o.HNS == HCN && onlyClusterIP() {
+			return nil, errClusterIP
+		}
+		// Without TLS no token is shown, and an address without account is a server that asks
+		// for none.
+		config, err := rest.InClusterConfig()
+		switch {
+		case err == nil && o.Master == "":
+			return config, nil
+		case err == nil && strings.HasPrefix(o.Master, "https:"):
+			config.Host = o.Master
+			return config, nil
+		case o.Master == "":
+			return nil, fmt.Errorf("no source of Services: %w; give --kubeconfig, or --hns-objects for files", err)
+		}
+		what = "--master=" + o.Master
+	}
+	overrides := &clientcmd.ConfigOverrides{ClusterInfo: clientcmdapi.Cluster{Server: o.Master}}
+	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, overrides).ClientConfig()
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", what, err)
+	}
 	return config, nil
 }
 

@@ -8,8 +8,10 @@ import (
 	"os"
 	"strings"
 
+	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/options"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	clientfeatures "k8s.io/client-go/features"
 	cliflag "k8s.io/component-base/cli/flag"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
@@ -22,25 +24,25 @@ It watches Services and EndpointSlices and keeps HNS, the Host Network Service o
 as they want it. It starts with what HNS holds already and changes the difference only;
 when it stops, HNS stays as it is and traffic goes on.
 
-With --hns=emulator it programs an HNS in memory, on any system.`
+With --hns-driver=emulator it programs an HNS in memory, on any system.`
 
 const exampleHelp = `  # On a Windows node, as kube-proxy.exe was run:
   hnsproxy --kubeconfig=C:\k\config --network-name=Calico --enable-dsr --v=2
 
   # Anywhere: what would become of these objects? The table follows edits of the files.
-  hnsproxy --hns=emulator --objects=examples/cluster --hostname-override=win-node-1 --table
+  hnsproxy --hns-driver=emulator --hns-objects=examples/cluster --hostname-override=win-node-1 --hns-table
 
   # The same for a cluster of yours, seen from one of its Windows nodes:
   kubectl get services,endpointslices,nodes -A -o yaml > cluster.yaml
-  hnsproxy --hns=emulator --objects=cluster.yaml --hostname-override=NODE --table
+  hnsproxy --hns-driver=emulator --hns-objects=cluster.yaml --hostname-override=NODE --hns-table
 
   # Only say what would be programmed, and program nothing:
-  hnsproxy plan --objects=cluster.yaml --hostname-override=NODE`
+  hnsproxy plan --hns-objects=cluster.yaml --hostname-override=NODE`
 
 // NewCommand returns the command hnsproxy. Its output goes to standard output unless
 // cobra's SetOut says otherwise; it ends with the context that it is executed with.
 func NewCommand() *cobra.Command {
-	o, logs, showVersion := NewOptions(), newLogging(), false
+	c := options.NewCommandLine()
 	cmd := &cobra.Command{
 		Use:     "hnsproxy [flags]",
 		Short:   "Kubernetes Services on Windows nodes",
@@ -52,29 +54,19 @@ func NewCommand() *cobra.Command {
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if showVersion {
-				_, err := fmt.Fprint(cmd.OutOrStdout(), versionText())
-				return err
+			if asked, raw := c.Version(); asked {
+				return printKubernetesVersion(cmd.OutOrStdout(), raw)
 			}
-			return runRoot(cmd, o, logs)
+			return runRoot(cmd, c)
 		},
 	}
-	sets := newFlagSets()
-	o.addSourceFlags(sets.FlagSet("objects"))
-	o.addNodeFlags(sets.FlagSet("node and network"))
-	o.addSyncFlags(sets.FlagSet("proxy"))
-	o.addHNSFlags(sets.FlagSet("HNS"))
-	o.addEmulatorFlags(sets.FlagSet("emulator"))
-	o.addServerFlags(sets.FlagSet("server"))
-	logs.addFlags(sets.FlagSet("logging"))
-	misc := sets.FlagSet("other")
-	misc.BoolVar(&o.Table, "table", o.Table, "Print a table of all frontends that follows changes, and log nothing but errors unless --v is given.")
-	misc.BoolVar(&showVersion, "version", false, "Print the versions of Kubernetes and hnsproxy and exit.")
-	misc.BoolP("help", "h", false, "Print this help and exit.")
-	sets.addTo(cmd.Flags())
+	sets := options.NewFlagSets()
+	c.AddAll(sets)
+	sets.AddTo(cmd.Flags())
 	setHelp(cmd, sets)
-	cmd.AddCommand(newPlanCommand())
-	cmd.SetGlobalNormalizationFunc(flagName)
+	cmd.AddCommand(newPlanCommand(), newVersionCommand())
+	cmd.SetGlobalNormalizationFunc(options.FlagName)
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return options.FlagError(cmd.Flags(), err) })
 	return cmd
 }
 
@@ -83,8 +75,8 @@ func NewCommand() *cobra.Command {
 func noArguments(cmd *cobra.Command, args []string) error {
 	for _, arg := range args {
 		if arg != "" {
-			return fmt.Errorf("%s takes no argument %q: flags begin with --, and the commands are: %s",
-				cmd.CommandPath(), arg, strings.Join(commandNames(cmd), ", "))
+			return options.Usage(fmt.Sprintf("%s takes no argument %q", cmd.CommandPath(), arg),
+				"flags begin with --, and the commands are: "+strings.Join(commandNames(cmd), ", "))
 		}
 	}
 	return nil
@@ -100,24 +92,30 @@ func commandNames(cmd *cobra.Command) []string {
 	return names
 }
 
-func runRoot(cmd *cobra.Command, o *Options, logs *logging) error {
-	if err := o.Complete(thisHost()); err != nil {
+func runRoot(cmd *cobra.Command, c *options.CommandLine) error {
+	r, err := c.Resolve(thisHost())
+	if err != nil {
 		return err
 	}
-	if err := o.Validate(); err != nil {
+	if r.WriteConfigTo != "" {
+		return writeConfig(r)
+	}
+	gates, err := r.Options.Gates()
+	if err != nil {
 		return err
 	}
-	gate, _ := o.featureGate()
-	if err := logs.apply(gate); err != nil {
+	logs := newLogging(r)
+	if err := logs.apply(gates); err != nil {
 		return err
 	}
-	gate.AddMetrics()
+	gates.AddMetrics()
+	setClientGates(gates)
 	d := Deps{Out: cmd.OutOrStdout()}
-	if o.Table && !cmd.Flags().Changed("v") && !logs.toFiles() {
+	if r.Options.Table && !cmd.Flags().Changed("v") && !logs.toFiles() {
 		d.Notices = quietLogs(d)
 	}
 	logFlags(cmd.Flags())
-	return Run(klog.NewContext(cmd.Context(), logs.logger()), *o, d)
+	return serve(klog.NewContext(cmd.Context(), logs.logger()), c, r, d)
 }
 
 // quietLogs keeps information out of the way of the table. On a terminal errors go below
@@ -139,10 +137,24 @@ func logFlags(fs *pflag.FlagSet) {
 	klog.Background().Info("Command line", given...)
 }
 
+// setClientGates switches gates of the client library, which asks for them when the first
+// client is made.
+func setClientGates(gates options.Gates) {
+	settable, ok := clientfeatures.FeatureGates().(interface {
+		Set(feature clientfeatures.Feature, on bool) error
+	})
+	for name, on := range gates.Client {
+		if ok && settable.Set(name, on) == nil {
+			continue
+		}
+		klog.Background().Info("Feature gate of the client library cannot be switched; ignored", "gate", name)
+	}
+}
+
 func thisHost() Host { return Host{Getenv: os.Getenv, Hostname: os.Hostname} }
 
 // setHelp makes --help show the flags in their groups.
-func setHelp(cmd *cobra.Command, sets *flagSets) {
+func setHelp(cmd *cobra.Command, sets *options.FlagSets) {
 	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
 		out := cmd.OutOrStdout()
 		width, _, _ := terminalSize(out)

@@ -3,10 +3,10 @@
 
 // Package app is the program hnsproxy as a library: its command line and what it starts.
 //
-//	command.go, plan.go      the commands         options.go, flags.go, validate.go
+//	command.go, plan.go      the commands         options.go     of package options
 //	run.go                   starts and joins     client.go, informers.go, kept.go
 //	servers.go, scrape.go    what it serves       table.go, follow.go
-//	emulator.go, plugin.go   --hns=emulator only
+//	emulator.go, plugin.go   --hns-driver=emulator only
 //
 // Run is the proxy without the command line: tests give it a driver, a clock and a place
 // to write, and stop it by its context.

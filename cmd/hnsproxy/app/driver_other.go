@@ -6,13 +6,19 @@
 package app
 
 import (
+	"context"
 	"errors"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"k8s.io/klog/v2"
 )
 
+// hcnNetworkNames says that this machine has no HNS.
+func hcnNetworkNames(context.Context) ([]string, error) {
+	return nil, errors.New("HNS is a part of Windows")
+}
+
 // newHCN says that this machine has no HNS.
 func newHCN(klog.Logger) (hnslb.Driver, error) {
-	return nil, errors.New("HNS is a part of Windows; use --hns=emulator")
+	return nil, errors.New("HNS is a part of Windows; use --hns-driver=emulator")
 }

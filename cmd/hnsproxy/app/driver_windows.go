@@ -4,10 +4,37 @@
 package app
 
 import (
+	"context"
+
+	hcnapi "github.com/Microsoft/hcsshim/hcn"
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/hcn"
 	"k8s.io/klog/v2"
 )
+
+// hcnNetworkNames lists the names of the networks in this machine's HNS. A call that HNS
+// does not answer is left behind when ctx ends.
+func hcnNetworkNames(ctx context.Context) ([]string, error) {
+	type answer struct {
+		names []string
+		err   error
+	}
+	done := make(chan answer, 1)
+	go func() {
+		all, err := hcnapi.ListNetworks()
+		var names []string
+		for _, n := range all {
+			names = append(names, n.Name)
+		}
+		done <- answer{names, err}
+	}()
+	select {
+	case a := <-done:
+		return a.names, a.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
 
 // newHCN returns the driver of this machine's HNS.
 func newHCN(logger klog.Logger) (hnslb.Driver, error) {

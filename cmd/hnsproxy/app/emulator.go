@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/options"
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
 	"github.com/hnsproxy/hnsproxy/proxier/services"
@@ -18,35 +19,13 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// defaultNetworkName is the name of an emulated network that nobody named: those that
-// kubeadm's clusters with Windows nodes and flannel use.
-func defaultNetworkName(kind string) string {
-	if strings.EqualFold(kind, hnslb.NetworkOverlay) {
-		return "vxlan0"
-	}
-	return "l2bridge"
-}
-
-// networkTypes lists the types of networks that carry pods on Windows.
-func networkTypes() []string { return []string{"L2Bridge", "L2Tunnel", hnslb.NetworkOverlay} }
-
-func latencyByName(name string) (emulator.Latency, bool) {
-	switch name {
-	case "none":
-		return emulator.NoLatency(), true
-	case "ws2022":
-		return emulator.WS2022Latency(), true
-	}
-	return emulator.Latency{}, false
-}
-
 // newEmulator makes the HNS of the options, with what its state file holds.
-func newEmulator(o EmulatorOptions, c clock.Clock) (*emulator.Emulator, error) {
+func newEmulator(o options.EmulatorOptions, c clock.Clock) (*emulator.Emulator, error) {
 	profile, err := emulator.ProfileByName(o.Profile)
 	if err != nil {
 		return nil, err
 	}
-	latency, _ := latencyByName(o.Latency)
+	latency, _ := options.LatencyByName(o.Latency)
 	e := emulator.New(emulator.Config{Profile: profile, Latency: latency, Clock: c})
 	if o.State == "" {
 		return e, nil

@@ -19,6 +19,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/go-logr/logr"
+	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/options"
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
 	"github.com/hnsproxy/hnsproxy/proxier"
@@ -29,6 +30,7 @@ import (
 	logsjson "k8s.io/component-base/logs/json"
 	"k8s.io/klog/v2"
 	"k8s.io/klog/v2/textlogger"
+	kubeproxy "k8s.io/kube-proxy/config/v1alpha1"
 	testingclock "k8s.io/utils/clock/testing"
 )
 
@@ -82,13 +84,18 @@ func hostileObjects(t *testing.T) string {
 // loggers are the formats of the log, each with a logger that writes to out as the program
 // makes it.
 func loggers(out *buffer) map[string]logr.Logger {
-	text, asJSON := newLogging(), newLogging()
+	text, asJSON := newLogging(defaults()), newLogging(defaults())
 	asJSON.config.Format = logsapi.JSONLogFormat
 	json, _ := logsjson.Factory{}.Create(*asJSON.config, *asJSON.streams(out, out))
 	return map[string]logr.Logger{
 		"text": textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(text.streams(out, out).ErrorStream))),
 		"json": json,
 	}
+}
+
+// defaults are what an empty command line says.
+func defaults() *options.Resolved {
+	return &options.Resolved{Config: &kubeproxy.KubeProxyConfiguration{Logging: *logsapi.NewLoggingConfiguration()}}
 }
 
 // TestHostileLog: errors, values and messages are escaped, and each record stays one line.
@@ -115,7 +122,7 @@ func TestHostileLog(t *testing.T) {
 // apart from lines within a record.
 func TestSplitLog(t *testing.T) {
 	t.Parallel()
-	l := newLogging()
+	l := newLogging(defaults())
 	l.config.Options.Text.SplitStream = true
 	l.config.Options.Text.InfoBufferSize = resource.QuantityValue{Quantity: resource.MustParse("1Mi")}
 	var out, errOut bytes.Buffer
@@ -211,7 +218,7 @@ func TestHostileHNS(t *testing.T) {
 	o := NewOptions()
 	o.HNS, o.Hostname, o.Network, o.Objects, o.Table = Emulator, "win-node-1", "pods", []string{exampleDir}, true
 	o.HealthzBindAddress, o.MetricsBindAddress = "", ""
-	config := textlogger.NewConfig(textlogger.Verbosity(2), textlogger.Output(newLogging().streams(&log, &log).ErrorStream))
+	config := textlogger.NewConfig(textlogger.Verbosity(2), textlogger.Output(newLogging(defaults()).streams(&log, &log).ErrorStream))
 	ctx, cancel := context.WithCancel(klog.NewContext(t.Context(), textlogger.NewLogger(config)))
 	ended := make(chan error, 1)
 	go func() { ended <- Run(ctx, *o, Deps{Driver: refusingHNS{e}, Out: &out}) }()

@@ -8,52 +8,29 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/options"
 	"github.com/hnsproxy/hnsproxy/proxier/printable"
-	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/component-base/featuregate"
 	logsapi "k8s.io/component-base/logs/api/v1"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
-
-	// --logging-format=json
-	_ "k8s.io/component-base/logs/json/register"
 )
 
 // logging is where log lines go. Setting it up changes the whole process, so commands do
 // it and Run does not.
 type logging struct {
 	config *logsapi.LoggingConfiguration
-	// toStderr is klog's flag of that name: when it is off, klog writes files.
-	toStderr *pflag.Flag
+	files  options.LogFiles
 }
 
-func newLogging() *logging { return &logging{config: logsapi.NewLoggingConfiguration()} }
-
-// addFlags adds kube-proxy's logging flags, and those with which kube-proxy wrote log
-// files until Kubernetes 1.25: start scripts for Windows go on passing them.
-func (l *logging) addFlags(fs *pflag.FlagSet) {
-	logsapi.AddFlags(l.config, fs)
-	var all flag.FlagSet
-	klog.InitFlags(&all)
-	for name, usage := range map[string]string{
-		"log_dir":         "`DIRECTORY` for log files, with --logtostderr=false.",
-		"log_file":        "One log `FILE` instead of --log-dir, with --logtostderr=false.",
-		"logtostderr":     "Log to standard error instead of files. --logging-format is for standard error only.",
-		"alsologtostderr": "Log to standard error as well as to files.",
-		"stderrthreshold": "With log files, what goes to standard error too: `INFO`, WARNING, ERROR or FATAL.",
-	} {
-		f := pflag.PFlagFromGoFlag(all.Lookup(name))
-		f.Usage = usage
-		fs.AddFlag(f)
-	}
-	l.toStderr = fs.Lookup("logtostderr")
-}
+func newLogging(r *options.Resolved) *logging { return &logging{&r.Config.Logging, r.LogFiles} }
 
 // apply sets logging up for the process.
 func (l *logging) apply(gate featuregate.FeatureGate) error {
@@ -63,10 +40,31 @@ func (l *logging) apply(gate featuregate.FeatureGate) error {
 	if err := logsapi.ValidateAndApplyWithOptions(l.config, l.streams(os.Stderr, os.Stdout), gate); err != nil {
 		return fmt.Errorf("set up logging: %w", err)
 	}
+	if err := l.setFiles(); err != nil {
+		return fmt.Errorf("set up log files: %w", err)
+	}
 	if l.toFiles() {
 		// Without a logger klog writes by itself, and knows about files.
 		klog.ClearLogger()
 		klog.SetLogFilter(filter{})
+	}
+	return nil
+}
+
+// setFiles tells klog, which knows about files by flags only.
+func (l *logging) setFiles() error {
+	var all flag.FlagSet
+	klog.InitFlags(&all)
+	for name, value := range map[string]string{
+		"log_dir":         l.files.Dir,
+		"log_file":        l.files.File,
+		"logtostderr":     strconv.FormatBool(l.files.ToStderr),
+		"alsologtostderr": strconv.FormatBool(l.files.AlsoToStderr),
+		"stderrthreshold": l.files.Threshold,
+	} {
+		if err := all.Set(name, value); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -92,7 +90,7 @@ func (l *logging) logger() klog.Logger {
 	return klog.Background()
 }
 
-func (l *logging) toFiles() bool { return l.toStderr.Value.String() == "false" }
+func (l *logging) toFiles() bool { return !l.files.ToStderr }
 
 // errorsOnly keeps everything but errors out of the log: information would stand between
 // the tables.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/objects"
+	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/options"
 	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/preview"
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/proxier/desired"
@@ -28,62 +29,62 @@ import (
 const planHelp = `hnsproxy plan says what would be programmed for the Services, EndpointSlices and Nodes in
 files, and programs nothing: each frontend, and the steps in their order.
 
-Without --emulator-state and --hns=hcn HNS is taken to hold nothing but the network and an
+Without --hns-emulator-state and --hns-driver=hcn HNS is taken to hold nothing but the network and an
 endpoint for each pod of this node, as the network plugin makes them. With either the plan
 starts from what HNS holds, and backends on this node that it lacks wait.
 
 The exit code is 1 when an object has values that cannot be used; the plan for the rest is
 printed all the same.`
 
-const planExamples = `  hnsproxy plan --objects=cluster.yaml --hostname-override=win-node-1
-  hnsproxy plan --objects=cluster.yaml --hostname-override=win-node-1 --network-type=Overlay --source-vip=10.244.1.2
-  hnsproxy plan --objects=new.yaml --emulator-state=hns.json -o json
-  kubectl get services,endpointslices,nodes -A -o yaml | hnsproxy plan --objects=- --hostname-override=win-node-1`
+const planExamples = `  hnsproxy plan --hns-objects=cluster.yaml --hostname-override=win-node-1
+  hnsproxy plan --hns-objects=cluster.yaml --hostname-override=win-node-1 --hns-emulator-network-type=Overlay --source-vip=10.244.1.2
+  hnsproxy plan --hns-objects=new.yaml --hns-emulator-state=hns.json -o json
+  kubectl get services,endpointslices,nodes -A -o yaml | hnsproxy plan --hns-objects=- --hostname-override=win-node-1`
 
 // errBadObjects ends a plan that left something out.
 var errBadObjects = errors.New("some objects cannot be used, see above")
 
 func newPlanCommand() *cobra.Command {
-	o, format := NewOptions(), "text"
-	o.HNS = Emulator
+	c, format := options.NewCommandLine(), "text"
+	var files []string
+	c.SetHNS(options.Emulator)
 	cmd := &cobra.Command{
-		Use:     "plan --objects FILE... [flags]",
+		Use:     "plan --hns-objects FILE... [flags]",
 		Short:   "say what would be programmed, and program nothing",
 		Long:    planHelp,
 		Example: planExamples,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o.Objects = append(o.Objects, slices.DeleteFunc(args, func(a string) bool { return a == "" })...)
-			return runPlan(cmd, o, format)
+			files = slices.DeleteFunc(args, func(a string) bool { return a == "" })
+			return runPlan(cmd, c, files, format)
 		},
 	}
-	sets := newFlagSets()
-	o.addObjectsFlag(sets.FlagSet("objects"))
-	o.addNodeFlags(sets.FlagSet("node and network"))
-	o.addHNSFlags(sets.FlagSet("HNS"))
-	o.addEmulatorFlags(sets.FlagSet("emulator"))
+	sets := options.NewFlagSets()
+	c.AddNodeFlags(sets.FlagSet("node and network"))
+	own := sets.FlagSet("hnsproxy")
+	c.AddObjectsFlag(own)
+	c.AddServiceFlags(own)
+	c.AddHNSFlags(own)
+	c.AddEmulatorFlags(own)
 	misc := sets.FlagSet("other")
 	misc.StringVarP(&format, "output", "o", format, "`FORMAT` of the plan: text, json or yaml.")
 	misc.BoolP("help", "h", false, "Print this help and exit.")
-	sets.addTo(cmd.Flags())
+	sets.AddTo(cmd.Flags())
 	setHelp(cmd, sets)
 	return cmd
 }
 
-func runPlan(cmd *cobra.Command, o *Options, format string) error {
-	if err := o.Complete(thisHost()); err != nil {
-		return err
-	}
-	v := &validation{o: o}
-	v.hns()
-	v.all()
-	if len(o.Objects) == 0 {
-		v.add("objects", "", "there is nothing to plan for", "name files with Services and EndpointSlices")
-	}
+func runPlan(cmd *cobra.Command, c *options.CommandLine, files []string, format string) error {
+	c.AddObjects(files)
 	if !slices.Contains([]string{"text", "json", "yaml"}, format) {
-		v.add("output", format, "there is no such format", "use text, json or yaml")
+		return options.Invalid("output", format, "there is no such format", "use text, json or yaml")
 	}
-	if err := v.done(); err != nil {
+	r, err := c.Resolve(thisHost())
+	if err != nil {
 		return err
+	}
+	o := r.Options
+	if len(o.Objects) == 0 {
+		return options.Invalid("hns-objects", "", "there is nothing to plan for", "name files with Services and EndpointSlices")
 	}
 	p, err := makePlan(klog.NewContext(cmd.Context(), ownLogger()), o, cmd.InOrStdin())
 	if err != nil {
@@ -123,9 +124,9 @@ func makePlan(ctx context.Context, o *Options, stdin io.Reader) (*planned, error
 		return nil, err
 	}
 	p.network, p.features, p.hns = hns.network, hns.features, hns.text
-	options := o.desired()
-	env := desired.NewEnv(node, hns.network, hns.features, options).
-		WithRoot(desired.FindRoot(hns.endpoints, hns.network.ID, options.RootEndpoint))
+	wanted := o.Desired()
+	env := desired.NewEnv(node, hns.network, hns.features, wanted).
+		WithRoot(desired.FindRoot(hns.endpoints, hns.network.ID, wanted.RootEndpoint))
 	p.Preview = preview.Make(preview.Input{
 		Services:      store.Take(),
 		Env:           env,
@@ -138,8 +139,8 @@ func makePlan(ctx context.Context, o *Options, stdin io.Reader) (*planned, error
 
 // fill puts objects into a store. Most of what cannot be used of them was refused before.
 func (p *planned) fill(store *services.Store, all objects.Objects) {
-	gate, _ := p.opts.featureGate()
-	keep := keeper{store, gate.Enabled(allowExternalIPs)}
+	gates, _ := p.opts.Gates()
+	keep := keeper{store, gates.Enabled(options.AllowExternalIPs)}
 	for _, s := range all.Services {
 		if _, err := store.SetService(keep.inForce(s)); err != nil {
 			p.problem(fmt.Errorf("in Service %s: %w", klog.KObj(s), err), false)
@@ -154,7 +155,7 @@ func (p *planned) fill(store *services.Store, all objects.Objects) {
 
 // node returns this node, and its object if there is one.
 func (p *planned) node(all []*corev1.Node) (services.Node, *corev1.Node) {
-	given := p.opts.node()
+	given := p.opts.Node()
 	var names []string
 	for _, obj := range all {
 		if obj.Name != p.opts.Hostname {
@@ -204,7 +205,7 @@ func planHNS(ctx context.Context, o *Options, node *corev1.Node) (hnsState, erro
 		driver = hnslb.WithTimeout(d, o.HNSCallTimeout)
 	} else {
 		if _, err := os.Stat(o.Emulated.State); o.Emulated.State != "" && err != nil {
-			return hnsState{}, fmt.Errorf("read --emulator-state: %w", err)
+			return hnsState{}, fmt.Errorf("read --hns-emulator-state: %w", err)
 		}
 		e, err := newEmulator(o.Emulated, clock.RealClock{})
 		if err != nil {

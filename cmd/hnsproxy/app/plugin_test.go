@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/options"
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
 	"github.com/hnsproxy/hnsproxy/proxier/services"
@@ -154,7 +155,7 @@ func TestDemoNetwork(t *testing.T) {
 	if diff := cmp.Diff(want, got, addrs, prefixes) + cmp.Diff(wantPlain, plain, addrs, prefixes); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-	if !strings.EqualFold(defaultNetworkName(hnslb.NetworkOverlay), "vxlan0") {
+	if !strings.EqualFold(options.DefaultNetworkName(hnslb.NetworkOverlay), "vxlan0") {
 		t.Error("an overlay is named like a bridge")
 	}
 }

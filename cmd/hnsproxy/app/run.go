@@ -5,13 +5,16 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"sync"
 
 	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/objects"
+	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/options"
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
 	"github.com/hnsproxy/hnsproxy/hnslb/watch"
@@ -31,7 +34,7 @@ import (
 type Deps struct {
 	// Driver is the HNS to program; nil makes the one that the options name.
 	Driver hnslb.Driver
-	// In is what --objects=- reads; nil for standard input.
+	// In is what --hns-objects=- reads; nil for standard input.
 	In io.Reader
 	// Out is where the table goes; nil for standard output.
 	Out io.Writer
@@ -49,7 +52,7 @@ type Deps struct {
 // Started is a running program as tests see it.
 type Started struct {
 	Proxier *proxier.Proxier
-	// Emulator is the HNS of --hns=emulator, nil with another one.
+	// Emulator is the HNS of --hns-driver=emulator, nil with another one.
 	Emulator *emulator.Emulator
 }
 
@@ -85,8 +88,10 @@ type program struct {
 	announcer *announcer
 	// files is nil when the objects come from an API server.
 	files *objects.Source
+	// bare is the HNS to program.
+	bare hnslb.Driver
 
-	// emulator and plugin are nil without --hns=emulator.
+	// emulator and plugin are nil without --hns-driver=emulator.
 	emulator *emulator.Emulator
 	plugin   *networkPlugin
 }
@@ -97,10 +102,21 @@ type program struct {
 //
 // Log lines go to the logger of ctx.
 func Run(ctx context.Context, o Options, d Deps) error {
+	for {
+		err := runOnce(ctx, o, d)
+		found, ok := errors.AsType[*vipFound](err)
+		if !ok {
+			return err
+		}
+		o.SourceVIP = found.ip.String()
+	}
+}
+
+func runOnce(ctx context.Context, o Options, d Deps) error {
 	d.complete()
 	validate := o.Validate
 	if d.Driver != nil {
-		validate = o.validateWithDriver
+		validate = o.ValidateWithDriver
 	}
 	if err := validate(); err != nil {
 		return err
@@ -123,17 +139,23 @@ func Run(ctx context.Context, o Options, d Deps) error {
 // ends.
 func (p *program) build(ctx context.Context) error {
 	o := &p.opts
-	o.warnGates(p.logger)
-	gate, _ := o.featureGate()
+	gates, err := o.Gates()
+	if err != nil {
+		return err
+	}
 	p.metrics = metrics.New(p.registry)
 	driver, err := p.driver()
 	if err != nil {
 		return err
 	}
+	if o.Network == "" && p.networkNames() == nil {
+		return options.Invalid("network-name", "", "the name of the HNS network is not known", "give it, or set KUBE_NETWORK")
+	}
+	p.bare = driver
 	if p.announcer, err = p.newAnnouncer(ctx); err != nil {
 		return err
 	}
-	options, seed := o.desired(), uint64(p.deps.Clock.Now().UnixNano())
+	wanted, seed := o.Desired(), uint64(p.deps.Clock.Now().UnixNano())
 	p.health = health.New(health.Config{
 		SyncPeriod: o.SyncPeriod,
 		Clock:      p.deps.Clock,
@@ -145,13 +167,13 @@ func (p *program) build(ctx context.Context) error {
 	p.proxier, err = proxier.New(proxier.Config{
 		CallTimeout: o.HNSCallTimeout,
 		AtOnce:      o.CallsAtOnce,
-		Fit:         options.Fit,
+		Fit:         wanted.Fit,
 		Driver:      metrics.Instrument(driver, p.metrics, p.deps.Clock), // bare: a call that hangs may take as long as it likes
 		Network:     o.Network,
-		Node:        o.node(),
-		Options:     options,
+		Node:        o.Node(),
+		Options:     wanted,
 		AuditPeriod: o.SyncPeriod,
-		Gather:      o.gather(),
+		Gather:      o.Gather(),
 		Share:       o.HNSShare,
 		Metrics:     p.metrics,
 		Health:      p.health,
@@ -166,16 +188,16 @@ func (p *program) build(ctx context.Context) error {
 	}
 	p.ports = health.NewNodePorts(health.NodePortsConfig{
 		Healthy:        p.health.Healthy,
-		Addresses:      options.NodePortAddresses,
+		Addresses:      wanted.NodePortAddresses,
 		EachAddress:    o.ForwardHealthCheckVIP,
 		Clock:          p.deps.Clock,
 		OnListenFailed: p.tellPortFailed,
 		Logger:         p.logger,
 		Seed:           seed,
 	})
-	p.ports.SetNode(o.node())
+	p.ports.SetNode(o.Node())
 	p.ports.Follow(p.proxier.Store(), o.Hostname)
-	return p.connect(ctx, gate)
+	return p.connect(ctx, gates)
 }
 
 // driver returns the HNS to program, bare.
@@ -202,7 +224,7 @@ func (p *program) connect(ctx context.Context, gate featuregate.FeatureGate) err
 		return err
 	}
 	p.files = files
-	if p.source, err = newInformers(lw, p.opts.ConfigSyncPeriod, keeper{p.proxier.Store(), gate.Enabled(allowExternalIPs)}); err != nil {
+	if p.source, err = newInformers(lw, p.opts.ConfigSyncPeriod, keeper{p.proxier.Store(), gate.Enabled(options.AllowExternalIPs)}); err != nil {
 		return fmt.Errorf("make informers: %w", err)
 	}
 	if p.plugin != nil {
@@ -210,7 +232,7 @@ func (p *program) connect(ctx context.Context, gate featuregate.FeatureGate) err
 			return fmt.Errorf("make informers: %w", err)
 		}
 	}
-	f := &feeder{proxier: p.proxier, metrics: p.metrics, health: p.health, ports: p.ports, given: p.opts.node().IPs, logger: p.logger}
+	f := &feeder{proxier: p.proxier, metrics: p.metrics, health: p.health, ports: p.ports, given: p.opts.Node().IPs, logger: p.logger}
 	if err := f.attach(p.source); err != nil {
 		return fmt.Errorf("make informers: %w", err)
 	}
@@ -252,12 +274,16 @@ func (p *program) proxy(ctx context.Context) error {
 		p.logger.Error(nil, "There is no Node of this name; all endpoints count as remote until there is",
 			"node", p.opts.Hostname, "remedy", "--hostname-override names the Node")
 	}
-	p.tellNode(corev1.EventTypeNormal, reasonStarting, actionStart, fmt.Sprintf("hnsproxy %s programs HNS network %s", ownVersion(), p.opts.Network))
 	if p.plugin != nil {
 		if err := p.plugin.start(p.source.node(p.opts.Hostname)); err != nil {
 			return err
 		}
 	}
+	complete, ok := p.findPlace(ctx)
+	if !ok {
+		return nil
+	}
+	p.tellNode(corev1.EventTypeNormal, reasonStarting, actionStart, fmt.Sprintf("hnsproxy %s programs HNS network %s", ownVersion(), p.opts.Network))
 	if p.deps.OnStart != nil {
 		p.deps.OnStart(Started{Proxier: p.proxier, Emulator: p.emulator})
 	}
@@ -267,7 +293,21 @@ func (p *program) proxy(ctx context.Context) error {
 	defer stop()
 	beside.Go(func() { p.ports.Run(ctx) })
 	beside.Go(func() { watch.Run(ctx, p.watch, p.hnsChanged) })
-	return p.proxier.Run(ctx)
+	if complete {
+		return p.proxier.Run(ctx)
+	}
+	var found netip.Addr
+	beside.Go(func() {
+		if found = p.awaitSourceVIP(ctx); found.IsValid() {
+			stop()
+		}
+	})
+	err := p.proxier.Run(ctx)
+	stop()
+	if beside.Wait(); found.IsValid() && err == nil {
+		return &vipFound{found}
+	}
+	return err
 }
 
 // hnsChanged makes the proxier look at HNS, which may have lost anything.

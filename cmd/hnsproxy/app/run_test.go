@@ -241,7 +241,8 @@ func TestExample(t *testing.T) {
 	})
 }
 
-// TestRestart: what one run leaves in the state file the next one adopts (law 7).
+// TestRestart: what one run leaves in the state file the next one adopts (law 7). The network
+// is asked for twice: whether it needs a source VIP, and by the proxy.
 func TestRestart(t *testing.T) {
 	t.Parallel()
 	state := filepath.Join(t.TempDir(), "hns.json")
@@ -257,7 +258,7 @@ func TestRestart(t *testing.T) {
 
 	second := run()
 	second.settled()
-	want := map[hnslb.Verb]int{hnslb.VerbFeatures: 1, hnslb.VerbNetwork: 1, hnslb.VerbEndpoints: 1, hnslb.VerbLoadBalancers: 1}
+	want := map[hnslb.Verb]int{hnslb.VerbFeatures: 1, hnslb.VerbNetwork: 2, hnslb.VerbEndpoints: 1, hnslb.VerbLoadBalancers: 1}
 	if diff := cmp.Diff(want, second.Emulator.Counts()); diff != "" {
 		t.Errorf("HNS calls of a restart (-want +got):\n%s", diff)
 	}
@@ -448,7 +449,7 @@ func TestRunFails(t *testing.T) {
 	}{
 		{"options", func(o *Options) { o.ProxyMode = "ipvs" }, "--proxy-mode=ipvs"},
 		{"no such file", func(o *Options) { o.Objects = []string{"no-such-file"} }, "no-such-file"},
-		{"no source", func(o *Options) { o.Objects = nil }, "give --kubeconfig, or --objects"},
+		{"no source", func(o *Options) { o.Objects = nil }, "give --kubeconfig, or --hns-objects"},
 		{"no such kubeconfig", func(o *Options) { o.Objects, o.Kubeconfig = nil, "no-such-file" }, "--kubeconfig=no-such-file"},
 		{"broken state", func(o *Options) { o.Emulated.State = broken }, "delete the file to start anew"},
 		{"taken port with hard fail", func(o *Options) {

@@ -4,12 +4,17 @@
 package app
 
 import (
+	"encoding/json"
 	"fmt"
+	"io"
 	"runtime"
 	"runtime/debug"
 	"strings"
 
+	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/options"
+	"github.com/spf13/cobra"
 	"k8s.io/component-base/version"
+	"sigs.k8s.io/yaml"
 )
 
 // clientModule is the module whose version is that of Kubernetes: v0.37.2 for v1.37.2.
@@ -39,10 +44,66 @@ func ownVersion() string {
 	return "(devel)"
 }
 
-// versionText is the answer to --version. The first line is kube-proxy's, word for word.
-func versionText() string {
-	return fmt.Sprintf("Kubernetes %s\nhnsproxy %s %s %s/%s\n",
-		kubernetesVersion(), ownVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+// printKubernetesVersion is the answer to --version, one line, word for word that of
+// kube-proxy: start scripts match it, and PowerShell finds nothing in more lines than one.
+func printKubernetesVersion(w io.Writer, raw bool) error {
+	text := "Kubernetes " + kubernetesVersion()
+	if raw {
+		info := version.Get()
+		info.GitVersion = kubernetesVersion()
+		text = fmt.Sprintf("%#v", info)
+	}
+	_, err := fmt.Fprintln(w, text)
+	return err
+}
+
+// versions are what "hnsproxy version" prints.
+type versions struct {
+	Version    string `json:"version"`
+	Kubernetes string `json:"kubernetes"`
+	Go         string `json:"go"`
+	Platform   string `json:"platform"`
+}
+
+func newVersionCommand() *cobra.Command {
+	format := "text"
+	cmd := &cobra.Command{
+		Use:     "version [-o json|yaml]",
+		Short:   "print the version of hnsproxy",
+		Long:    "hnsproxy version prints the version of hnsproxy, and what it was made of.",
+		Example: "  hnsproxy version -o json",
+		Args:    noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return printVersions(cmd.OutOrStdout(), format)
+		},
+	}
+	sets := options.NewFlagSets()
+	fs := sets.FlagSet("version")
+	fs.StringVarP(&format, "output", "o", format, "`FORMAT`: text, json or yaml.")
+	fs.BoolP("help", "h", false, "Print this help and exit.")
+	sets.AddTo(cmd.Flags())
+	setHelp(cmd, sets)
+	return cmd
+}
+
+func printVersions(w io.Writer, format string) error {
+	v := versions{ownVersion(), kubernetesVersion(), runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH}
+	text := fmt.Appendf(nil, "hnsproxy %s\nKubernetes %s\n%s %s\n", v.Version, v.Kubernetes, v.Go, v.Platform)
+	var err error
+	switch format {
+	case "text":
+	case "json":
+		text, err = json.MarshalIndent(v, "", "  ")
+		text = append(text, '\n')
+	case "yaml":
+		text, err = yaml.Marshal(v)
+	default:
+		return options.Invalid("output", format, "there is no such format", "use text, json or yaml")
+	}
+	if err == nil {
+		_, err = w.Write(text)
+	}
+	return err
 }
 
 func userAgent() string {

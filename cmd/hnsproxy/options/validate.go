@@ -1,12 +1,13 @@
 // Copyright The hnsproxy Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package app
+package options
 
 import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -15,36 +16,13 @@ import (
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
 	"github.com/hnsproxy/hnsproxy/proxier/desired"
 	"github.com/hnsproxy/hnsproxy/proxier/services"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/component-base/featuregate"
+	logsapi "k8s.io/component-base/logs/api/v1"
+
+	// --logging-format=json
+	_ "k8s.io/component-base/logs/json/register"
 )
-
-// Problem is one thing that is wrong with the command line.
-type Problem struct {
-	// Flag without dashes, and the value that it was given.
-	Flag, Value string
-	// Why it cannot be used, and what to do.
-	Why, Remedy string
-}
-
-// String prints the problem in one line.
-func (p Problem) String() string {
-	text := fmt.Sprintf("--%s=%s: %s", p.Flag, p.Value, p.Why)
-	if p.Remedy != "" {
-		text += "; " + p.Remedy
-	}
-	return text
-}
-
-// InvalidError is a command line that cannot be used, with everything that is wrong.
-type InvalidError struct{ Problems []Problem }
-
-// Error lists the problems, one in a line.
-func (e *InvalidError) Error() string {
-	lines := []string{"the command line cannot be used:"}
-	for _, p := range e.Problems {
-		lines = append(lines, "  "+p.String())
-	}
-	return strings.Join(lines, "\n")
-}
 
 // Validate tells all that is wrong with completed options at once, as an *InvalidError.
 func (o *Options) Validate() error {
@@ -54,11 +32,28 @@ func (o *Options) Validate() error {
 	return v.done()
 }
 
-// validateWithDriver is Validate for a program that was given its driver.
-func (o *Options) validateWithDriver() error {
+// ValidateWithDriver is Validate for a program that was given its driver.
+func (o *Options) ValidateWithDriver() error {
 	v := &validation{o: o}
 	v.all()
 	return v.done()
+}
+
+// fieldOf is the field of a configuration file that says what a flag says, if there is one.
+func fieldOf(flag string) string {
+	return map[string]string{
+		"kube-api-burst":           "clientConnection.burst",
+		"proxy-mode":               "mode",
+		"bind-address":             "bindAddress",
+		"source-vip":               "winkernel.sourceVip",
+		"root-hnsendpoint-name":    "winkernel.rootHnsEndpointName",
+		"nodeport-addresses":       "nodePortAddresses",
+		"config-sync-period":       "configSyncPeriod",
+		"iptables-sync-period":     "iptables.syncPeriod",
+		"iptables-min-sync-period": "iptables.minSyncPeriod",
+		"healthz-bind-address":     "healthzBindAddress",
+		"metrics-bind-address":     "metricsBindAddress",
+	}[flag]
 }
 
 // validation gathers problems.
@@ -75,8 +70,6 @@ func (v *validation) all() {
 	v.periods()
 	v.share()
 	v.servers()
-	_, gates := v.o.featureGate()
-	v.problems = append(v.problems, gates...)
 }
 
 func (v *validation) done() error {
@@ -87,27 +80,64 @@ func (v *validation) done() error {
 }
 
 func (v *validation) add(flag string, value any, why, remedy string) {
-	v.problems = append(v.problems, Problem{Flag: flag, Value: fmt.Sprint(value), Why: why, Remedy: remedy})
+	p := Problem{Flag: flag, Value: fmt.Sprint(value), Why: why, Remedy: remedy}
+	if field := fieldOf(flag); field != "" && v.o.ConfigFile != "" {
+		p.File, p.Field = v.o.ConfigFile, field
+	}
+	v.problems = append(v.problems, p)
 }
 
 func (v *validation) sources() {
 	o := v.o
 	api := o.Kubeconfig != "" || o.Master != ""
 	if len(o.Objects) > 0 && api {
-		v.add("objects", strings.Join(o.Objects, ","), "objects come either from files or from an API server",
-			"leave out --kubeconfig and --master, or --objects")
+		v.add("hns-objects", strings.Join(o.Objects, ","), "objects come either from files or from an API server",
+			"leave out --kubeconfig and --master, or --hns-objects")
 	}
 	if n := len(o.Objects); n > 1 && slices.Contains(o.Objects, "-") {
-		v.add("objects", "-", "standard input cannot be joined with files", "leave out the files, or put the input into one")
+		v.add("hns-objects", "-", "standard input cannot be joined with files", "leave out the files, or put the input into one")
 	}
 	if slices.Contains(o.Objects, "") {
-		v.add("objects", "", "is no file", "name a file or a directory")
-	}
-	if o.QPS <= 0 {
-		v.add("kube-api-qps", o.QPS, "must be greater than 0", "kube-proxy's default is 5")
+		v.add("hns-objects", "", "is no file", "name a file or a directory")
 	}
 	if o.Burst < 0 {
 		v.add("kube-api-burst", o.Burst, "must not be negative", "kube-proxy's default is 10")
+	}
+}
+
+// program refuses what kube-proxy has on other systems only, and unknown severities.
+func (v *validation) program(c *CommandLine) {
+	const remedy = "leave it out; hnsproxy leaves HNS as it is when it ends"
+	if c.cleanup {
+		v.add("cleanup", true, "there is nothing to clean up on Windows", remedy)
+	}
+	if c.initOnly {
+		v.add("init-only", true, "there is nothing to initialize on Windows", "leave it out")
+	}
+	if !slices.Contains([]string{"INFO", "WARNING", "ERROR", "FATAL", "0", "1", "2", "3"}, strings.ToUpper(c.logFiles.Threshold)) {
+		v.add("stderrthreshold", c.logFiles.Threshold, "is no severity", "use INFO, WARNING, ERROR or FATAL")
+	}
+	if hidden := c.config.ShowHiddenMetricsForVersion; hidden != "" && !minorVersion.MatchString(hidden) {
+		v.add("show-hidden-metrics-for-version", hidden, "is no version", "write it like 1.36, or leave it out: there are no hidden metrics")
+	}
+}
+
+// minorVersion is a minor release of Kubernetes.
+var minorVersion = regexp.MustCompile(`^\d+\.\d+$`)
+
+// logging takes over what the logging library says.
+func (v *validation) logging(c *logsapi.LoggingConfiguration, gate featuregate.FeatureGate) {
+	for _, err := range logsapi.Validate(c, gate, field.NewPath("logging")) {
+		p := Problem{File: v.o.ConfigFile, Field: err.Field, Value: fmt.Sprint(err.BadValue), Why: err.Detail, Remedy: "see hnsproxy --help"}
+		switch err.Field {
+		case "logging.format":
+			p.Flag, p.Remedy = "logging-format", "use text or json"
+		case "logging.flushFrequency":
+			p.Flag, p.Value, p.Remedy = "log-flush-frequency", c.FlushFrequency.Duration.Duration.String(), "the default is 5s"
+		default:
+			p.Why = err.Error()
+		}
+		v.problems = append(v.problems, p)
 	}
 }
 
@@ -134,10 +164,6 @@ func (v *validation) node() {
 	if _, err := services.ParseAddr(o.BindAddress); err != nil {
 		v.add("bind-address", o.BindAddress, err.Error(), "give the node's address, such as 10.0.0.4, or leave it out")
 	}
-	if o.Network == "" {
-		v.add("network-name", "", "the name of the HNS network is not known",
-			"give it, or set "+envNetwork+"; on the node, Get-HnsNetwork lists the networks")
-	}
 	switch source := desired.BridgeSource(o.BridgeSource); source {
 	case "", desired.BridgeAuto, desired.BridgeNone, desired.BridgeGiven:
 	default:
@@ -159,13 +185,13 @@ func (v *validation) nodePorts() {
 	o := v.o
 	if _, err := desired.ParseNodePortAddresses(o.NodePortAddresses); err != nil {
 		v.add("nodeport-addresses", strings.Join(o.NodePortAddresses, ","), strings.ReplaceAll(err.Error(), "\n", "; "),
-			"write ranges like 10.0.0.0/8,fd00::/16, or the one word primary")
+			"write ranges like 10.0.0.0/8,fd00::/16, and the words primary, localhost or all")
 	}
 	if _, err := desired.ParseAddressRanges(o.DenyEndpoints); err != nil {
 		v.add("hns-deny-endpoints", strings.Join(o.DenyEndpoints, ","), err.Error(), "write ranges like 168.63.129.16/32,192.0.2.0/24")
 	}
 	if o.UnenforcedSourceRanges != Program && o.UnenforcedSourceRanges != Skip {
-		v.add("unenforced-source-ranges", o.UnenforcedSourceRanges, "is neither "+Program+" nor "+Skip, "the default is "+Program)
+		v.add("hns-unenforced-source-ranges", o.UnenforcedSourceRanges, "is neither "+Program+" nor "+Skip, "the default is "+Program)
 	}
 	if o.ForwardHealthCheckVIP && o.RootEndpoint == "" {
 		v.add("root-hnsendpoint-name", "", "is needed with --forward-healthcheck-vip",
@@ -227,27 +253,27 @@ func (v *validation) hns() {
 	switch o.HNS {
 	case HCN:
 		if runtime.GOOS != "windows" {
-			v.add("hns", o.HNS, "HNS is a part of Windows, and this is "+runtime.GOOS, "use --hns=emulator")
+			v.add("hns-driver", o.HNS, "HNS is a part of Windows, and this is "+runtime.GOOS, "use --hns-driver=emulator")
 		}
 		if o.Emulated.State != "" {
-			v.add("emulator-state", o.Emulated.State, "is of use with the emulator only", "add --hns=emulator, or leave it out")
+			v.add("hns-emulator-state", o.Emulated.State, "is of use with the emulator only", "add --hns-driver=emulator, or leave it out")
 		}
 	case Emulator:
 		v.emulator()
 	default:
-		v.add("hns", o.HNS, "there is no such HNS", "use hcn or emulator")
+		v.add("hns-driver", o.HNS, "there is no such HNS", "use hcn or emulator")
 	}
 }
 
 func (v *validation) emulator() {
 	e := v.o.Emulated
 	if _, err := emulator.ProfileByName(e.Profile); err != nil {
-		v.add("emulator-profile", e.Profile, err.Error(), "choose one of them")
+		v.add("hns-emulator-profile", e.Profile, err.Error(), "choose one of them")
 	}
-	if !slices.ContainsFunc(networkTypes(), func(t string) bool { return strings.EqualFold(t, e.NetworkType) }) {
-		v.add("emulator-network-type", e.NetworkType, "there is no such network type", "use one of "+strings.Join(networkTypes(), ", "))
+	if !slices.ContainsFunc(NetworkTypes(), func(t string) bool { return strings.EqualFold(t, e.NetworkType) }) {
+		v.add("hns-emulator-network-type", e.NetworkType, "there is no such network type", "use one of "+strings.Join(NetworkTypes(), ", "))
 	}
-	if _, ok := latencyByName(e.Latency); !ok {
-		v.add("emulator-latency", e.Latency, "there is no such latency", "use none or ws2022")
+	if _, ok := LatencyByName(e.Latency); !ok {
+		v.add("hns-emulator-latency", e.Latency, "there is no such latency", "use none or ws2022")
 	}
 }

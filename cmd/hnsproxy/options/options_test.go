@@ -1,11 +1,11 @@
 // Copyright The hnsproxy Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package app
+package options
 
 import (
-	"bytes"
 	"errors"
+	"io"
 	"runtime"
 	"slices"
 	"strings"
@@ -13,90 +13,30 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
-// TestUpstreamDefaults: the flags that kube-proxy 1.36.3 has on Windows, with the defaults
-// that its own --help prints.
-func TestUpstreamDefaults(t *testing.T) {
-	flags := NewCommand().Flags()
-	for name, want := range map[string]string{
-		"bind-address":              "0.0.0.0",
-		"bind-address-hard-fail":    "false",
-		"config-sync-period":        "15m0s",
-		"enable-dsr":                "false",
-		"feature-gates":             "",
-		"forward-healthcheck-vip":   "false",
-		"healthz-bind-address":      "0.0.0.0:10256",
-		"hostname-override":         "",
-		"iptables-min-sync-period":  "1s",
-		"iptables-sync-period":      "30s",
-		"kube-api-burst":            "10",
-		"kube-api-content-type":     "application/vnd.kubernetes.protobuf",
-		"kube-api-qps":              "5",
-		"kubeconfig":                "",
-		"log-flush-frequency":       "5s",
-		"log-json-info-buffer-size": "0",
-		"log-json-split-stream":     "false",
-		"log-text-info-buffer-size": "0",
-		"log-text-split-stream":     "false",
-		"logging-format":            "text",
-		"master":                    "",
-		"metrics-bind-address":      "127.0.0.1:10249",
-		"network-name":              "",
-		"nodeport-addresses":        "[]",
-		"profiling":                 "false",
-		"proxy-mode":                "",
-		"root-hnsendpoint-name":     "cbr0",
-		"source-vip":                "",
-		"unenforced-source-ranges":  "program",
-		"v":                         "0",
-		"version":                   "false",
-		"vmodule":                   "",
-		"hns":                       "hcn",
-		"hns-call-timeout":          "30s",
-		"hns-share":                 "1",
-		"emulator-profile":          "ws2022",
-		"emulator-network-type":     "L2Bridge",
-		"emulator-state":            "",
-		"emulator-latency":          "none",
-		"table":                     "false",
-		"logtostderr":               "true",
-		"log-dir":                   "",
-	} {
-		f := flags.Lookup(name)
-		if f == nil {
-			t.Errorf("there is no --%s", name)
-		} else if f.DefValue != want {
-			t.Errorf("--%s is %q by default, want %q", name, f.DefValue, want)
-		}
-	}
-}
-
-// parse returns the completed options that a command line gives, on a host named Host-1.
-func parse(t *testing.T, env map[string]string, args ...string) (*Options, error) {
-	t.Helper()
-	o := NewOptions()
-	sets := newFlagSets()
-	all := sets.FlagSet("all")
-	o.addSourceFlags(all)
-	o.addNodeFlags(all)
-	o.addSyncFlags(all)
-	o.addHNSFlags(all)
-	o.addEmulatorFlags(all)
-	o.addServerFlags(all)
+// command returns a command line with all flags, and the set that they are parsed by.
+func command() (*CommandLine, *pflag.FlagSet) {
+	c, sets := NewCommandLine(), NewFlagSets()
+	c.AddAll(sets)
 	fs := pflag.NewFlagSet("test", pflag.ContinueOnError)
 	fs.SetNormalizeFunc(sets.NormalizeNameFunc)
-	sets.addTo(fs)
+	sets.AddTo(fs)
+	return c, fs
+}
+
+// resolve says what a command line means on a host named Host-1.
+func resolve(env map[string]string, args ...string) (*Resolved, error) {
+	c, fs := command()
+	fs.SetOutput(io.Discard)
 	if err := fs.Parse(args); err != nil {
-		return nil, err
+		return nil, FlagError(fs, err)
 	}
-	err := o.Complete(Host{
+	return c.Resolve(Host{
 		Getenv:   func(k string) string { return env[k] },
 		Hostname: func() (string, error) { return "Host-1", nil },
 	})
-	return o, err
 }
 
 func TestParse(t *testing.T) {
@@ -129,7 +69,19 @@ func TestParse(t *testing.T) {
 		{"hostname is trimmed and lower-cased", nil, []string{"--hostname-override= Win-Node-1 "}, func(o *Options) { o.Hostname = "win-node-1" }},
 		{"network from the environment", map[string]string{"KUBE_NETWORK": "l2bridge"}, nil, func(o *Options) { o.Network = "l2bridge" }},
 		{"flag outranks environment", map[string]string{"KUBE_NETWORK": "l2bridge"}, []string{"--network-name=Calico"}, func(o *Options) { o.Network = "Calico" }},
-		{"the emulator names its network", nil, []string{"--hns=emulator"}, func(o *Options) { o.HNS, o.Network = Emulator, "l2bridge" }},
+		{"the emulator names its network", nil, []string{"--emulator-network-type=overlay"}, func(o *Options) {
+			o.Network, o.Emulated.NetworkType = "vxlan0", "overlay"
+		}},
+		{"kubeconfig from the environment", map[string]string{"KUBECONFIG": `C:\k\config`}, nil, func(o *Options) { o.KubeconfigList = `C:\k\config` }},
+		{"kubeconfig flag outranks environment", map[string]string{"KUBECONFIG": `C:\k\config`}, []string{"--kubeconfig=c:\\x"}, func(o *Options) { o.Kubeconfig = "c:\\x" }},
+		{"periods of other modes do not count", nil, []string{"--ipvs-sync-period=7s"}, func(*Options) {}},
+		{"deprecated ports that are off", nil, []string{"--healthz-port=0", "--metrics-port=0"}, func(o *Options) {
+			o.HealthzBindAddress, o.MetricsBindAddress = "", ""
+		}},
+		{"deprecated ports count where the address has none", nil, []string{"--healthz-port=1", "--metrics-port=2", "--healthz-bind-address=10.0.0.4"}, func(o *Options) {
+			o.HealthzBindAddress = "10.0.0.4:1"
+		}},
+		{"as a service", nil, []string{"--windows-service"}, func(o *Options) { o.RunAsService = true }},
 		{"feature gates", nil, []string{"--feature-gates=WinDSR=true,WinOverlay=true"}, func(o *Options) {
 			o.FeatureGates = map[string]bool{"WinDSR": true, "WinOverlay": true}
 		}},
@@ -140,14 +92,14 @@ func TestParse(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			want := NewOptions()
-			want.Hostname = "host-1"
+			want := New()
+			want.Hostname, want.ProxyMode, want.HNS, want.Network = "host-1", "kernelspace", Emulator, "l2bridge"
 			tt.want(want)
-			got, err := parse(t, tt.env, tt.args...)
+			got, err := resolve(tt.env, append([]string{"--hns=emulator"}, tt.args...)...)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(want, got); diff != "" {
+			if diff := cmp.Diff(want, got.Options); diff != "" {
 				t.Errorf("options of %q (-want +got):\n%s", tt.args, diff)
 			}
 		})
@@ -159,7 +111,7 @@ func TestGather(t *testing.T) {
 	for _, tt := range []struct{ min, want time.Duration }{
 		{0, 0}, {10 * time.Millisecond, 10 * time.Millisecond}, {time.Second, 50 * time.Millisecond},
 	} {
-		if got := (&Options{MinSyncPeriod: tt.min}).gather(); got != tt.want {
+		if got := (&Options{MinSyncPeriod: tt.min}).Gather(); got != tt.want {
 			t.Errorf("--iptables-min-sync-period=%v gathers for %v, want %v", tt.min, got, tt.want)
 		}
 	}
@@ -181,9 +133,9 @@ func TestValidate(t *testing.T) {
 		{ok + "--proxy-mode=userspace", []string{"--proxy-mode=userspace: the userspace mode is gone since Kubernetes 1.26"}},
 		{ok + "--proxy-mode=ipvs", []string{"use --proxy-mode=kernelspace"}},
 		{ok + "--proxy-mode=Kernelspace", []string{"there is no such mode"}},
-		{"--hns=hcn --objects=x --network-name=n", []string{"use --hns=emulator"}},
-		{"--hns=hcn --objects=x", []string{"use --hns=emulator", "--network-name=: the name of the HNS network is not known"}},
-		{ok + "--hns=hnsv3", []string{"use hcn or emulator", "--network-name="}},
+		{"--hns=hcn --objects=x --network-name=n", []string{"use --hns-driver=emulator"}},
+		{"--hns=hcn --objects=x", []string{"use --hns-driver=emulator"}},
+		{ok + "--hns=hnsv3", []string{"use hcn or emulator"}},
 		{ok + "--kubeconfig=y", []string{"leave out --kubeconfig"}},
 		{"--hns=emulator --objects=- --objects=x", []string{"standard input cannot be joined"}},
 		{ok + "--source-vip=10.0.0", []string{"--source-vip=10.0.0: must be an IP address"}},
@@ -192,13 +144,14 @@ func TestValidate(t *testing.T) {
 		{ok + "--source-vip=0.0.0.0", []string{"--source-vip=0.0.0.0"}},
 		{ok + "--bind-address=node-1", []string{"--bind-address=node-1"}},
 		{ok + "--nodeport-addresses=primary", nil},
-		{ok + "--unenforced-source-ranges=skip", nil},
-		{ok + "--unenforced-source-ranges=drop", []string{"--unenforced-source-ranges=drop: is neither program nor skip; the default is program"}},
+		{ok + "--hns-unenforced-source-ranges=skip", nil},
+		{ok + "--hns-unenforced-source-ranges=drop", []string{"--hns-unenforced-source-ranges=drop: is neither program nor skip; the default is program"}},
 		{ok + "--nodeport-addresses=10.0.0.0/8,::/0 --forward-healthcheck-vip", nil},
-		{ok + "--nodeport-addresses=primary,10.0.0.0/8", []string{"--nodeport-addresses=primary,10.0.0.0/8: \"primary\" cannot be joined with ranges"}},
+		{ok + "--nodeport-addresses=primary,10.0.0.0/8,localhost,all", nil},
+		{ok + "--nodeport-addresses=primary,10.0.0.0/8,primary", []string{"--nodeport-addresses=primary,10.0.0.0/8,primary: \"primary\" stands there twice"}},
 		{ok + "--nodeport-addresses=10.0.0.4", []string{"\"10.0.0.4\" must be a range of IP addresses"}},
 		{ok + "--nodeport-addresses=010.0.0.0/8", []string{"\"010.0.0.0/8\" has leading zeros, which some programs read as octal; write 10.0.0.0/8; write ranges like"}},
-		{ok + "--forward-healthcheck-vip --root-hnsendpoint-name=", []string{"--root-hnsendpoint-name=: is needed with --forward-healthcheck-vip"}},
+		{ok + "--forward-healthcheck-vip --root-hnsendpoint-name=", nil},
 		{ok + "--root-hnsendpoint-name=", nil},
 		{ok + "--metrics-bind-address=localhost:1", []string{"--metrics-bind-address=localhost:1"}},
 		{ok + "--healthz-bind-address=0.0.0.0:99999", []string{"--healthz-bind-address=0.0.0.0:99999"}},
@@ -213,27 +166,23 @@ func TestValidate(t *testing.T) {
 		{ok + "--hns-share=NaN", []string{"--hns-share=NaN"}},
 		{ok + "--hns-share=0.05", nil},
 		{ok + "--hns-share=", nil},
-		{ok + "--kube-api-qps=0 --kube-api-burst=-1", []string{"--kube-api-qps=0", "--kube-api-burst=-1"}},
-		{ok + "--feature-gates=NoSuch=true", []string{"--feature-gates=NoSuch=true: unrecognized feature gate: NoSuch"}},
+		{ok + "--kube-api-qps=0 --kube-api-burst=-1", []string{"--kube-api-burst=-1"}},
+		{ok + "--feature-gates=NoSuch=true", nil},
 		{ok + "--emulator-profile=ws2016", []string{"ws2019, ws2022"}},
 		{ok + "--emulator-network-type=NAT", []string{"L2Bridge, L2Tunnel, Overlay"}},
 		{ok + "--emulator-latency=slow", []string{"use none or ws2022"}},
 		{
 			"--hns=hcn --emulator-state=f --proxy-mode=iptables --source-vip=x --iptables-sync-period=0 --feature-gates=A=true,B=false",
-			[]string{"--hns=hcn", "--emulator-state=f", "--proxy-mode=iptables", "--network-name=", "--source-vip=x", "--iptables-sync-period=0s", "A=true", "B=false"},
+			[]string{"--hns-driver=hcn", "--hns-emulator-state=f", "--proxy-mode=iptables", "--source-vip=x", "--iptables-sync-period=0s"},
 		},
 	} {
 		t.Run(tt.args, func(t *testing.T) {
 			t.Parallel()
 			if runtime.GOOS == "windows" {
 				// HNS is there.
-				tt.want = slices.DeleteFunc(tt.want, func(part string) bool { return strings.Contains(part, "--hns=") })
+				tt.want = slices.DeleteFunc(tt.want, func(part string) bool { return strings.Contains(part, "--hns-driver=") })
 			}
-			o, err := parse(t, nil, strings.Fields(tt.args)...)
-			if err != nil {
-				t.Fatal(err)
-			}
-			err = o.Validate()
+			_, err := resolve(nil, strings.Fields(tt.args)...)
 			var invalid *InvalidError
 			if !errors.As(err, &invalid) {
 				if err != nil || len(tt.want) > 0 {
@@ -253,75 +202,6 @@ func TestValidate(t *testing.T) {
 				if p.Why == "" || p.Remedy == "" {
 					t.Errorf("%v lacks why or remedy", p)
 				}
-			}
-		})
-	}
-}
-
-// execute runs the command with arguments and returns what it wrote.
-func execute(t *testing.T, args ...string) (stdout, stderr string, err error) {
-	t.Helper()
-	var out, errOut bytes.Buffer
-	cmd := NewCommand()
-	cmd.SetOut(&out)
-	cmd.SetErr(&errOut)
-	cmd.SetArgs(args)
-	err = cmd.ExecuteContext(t.Context())
-	return out.String(), errOut.String(), err
-}
-
-func TestCommandLineErrors(t *testing.T) {
-	for _, tt := range []struct {
-		args []string
-		want string
-	}{
-		{[]string{"stray"}, `hnsproxy takes no argument "stray"`},
-		{[]string{"--no-such-flag"}, "unknown flag: --no-such-flag"},
-		{[]string{"--iptables-sync-period=soon"}, `invalid argument "soon"`},
-		{[]string{"", "--proxy-mode=userspace"}, "--proxy-mode=userspace"},
-		{[]string{"plan"}, "there is nothing to plan for"},
-		{[]string{"plan", "--objects=x", "-o", "toml"}, "--output=toml"},
-	} {
-		_, _, err := execute(t, tt.args...)
-		if err == nil || !strings.Contains(err.Error(), tt.want) {
-			t.Errorf("hnsproxy %q: error %v, want one with %q", tt.args, err, tt.want)
-		}
-	}
-}
-
-// TestVersion: start scripts of sig-windows-tools look for vMAJOR.MINOR in the first line.
-func TestVersion(t *testing.T) {
-	out, _, err := execute(t, "--version")
-	if err != nil {
-		t.Fatal(err)
-	}
-	lines := strings.Split(out, "\n")
-	if !strings.HasPrefix(lines[0], "Kubernetes v1.") || !strings.HasPrefix(lines[1], "hnsproxy ") {
-		t.Errorf("--version prints %q", out)
-	}
-}
-
-// TestHelp: every flag stands in the help of its command, in one group.
-func TestHelp(t *testing.T) {
-	root := NewCommand()
-	plan, _, err := root.Find([]string{"plan"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for path, cmd := range map[string]*cobra.Command{"": root, "plan": plan} {
-		args := append(strings.Fields(path), "--help")
-		out, _, err := execute(t, args...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, part := range []string{"Usage:\n", "Examples:\n", "Emulator flags:\n"} {
-			if !strings.Contains(out, part) {
-				t.Errorf("%q prints no %q", args, part)
-			}
-		}
-		cmd.Flags().VisitAll(func(f *pflag.Flag) {
-			if n := strings.Count(out, "--"+f.Name+" ") - strings.Count(cmd.Example+cmd.Long+cmd.UseLine(), "--"+f.Name+" "); n < 1 {
-				t.Errorf("%q says nothing of --%s", args, f.Name)
 			}
 		})
 	}

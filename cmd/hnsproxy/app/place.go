@@ -1,0 +1,131 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/place"
+	"github.com/hnsproxy/hnsproxy/hnslb"
+)
+
+const (
+	// placePeriod is how often HNS is asked for what is not there yet.
+	placePeriod = 2 * time.Second
+	// firstLook is how long the first look for the source VIP may hold up the start.
+	firstLook = 5 * time.Second
+	// placeReminder is how often it is said that it is not there.
+	placeReminder = time.Minute
+)
+
+// vipFound ends a run without source VIP: the next one has it.
+type vipFound struct{ ip netip.Addr }
+
+// Error is part of error.
+func (f *vipFound) Error() string { return "the source VIP is " + f.ip.String() }
+
+// networkNames lists the networks of the HNS to program, nil if nobody can.
+func (p *program) networkNames() func(context.Context) ([]string, error) {
+	lister, ok := p.deps.Driver.(interface {
+		NetworkNames(ctx context.Context) ([]string, error)
+	})
+	switch {
+	case ok:
+		return lister.NetworkNames
+	case p.deps.Driver != nil || p.emulator != nil:
+		return nil // they are told the name
+	}
+	return hcnNetworkNames
+}
+
+// findPlace waits until it is known which network to work on, and looks for the source VIP
+// once. complete is false if there is none that is needed; ok is false when ctx ended. Everything else runs meanwhile: the network may be made
+// by a pod that is still to be started.
+func (p *program) findPlace(ctx context.Context) (complete, ok bool) {
+	if p.opts.Network == "" {
+		f := place.Finder{Driver: hnslb.WithTimeout(p.bare, p.opts.HNSCallTimeout), Names: p.networkNames()}
+		found := p.poll(ctx, "Waiting for the HNS network of the pods", "--network-name names it", func(ctx context.Context) (bool, error) {
+			ctx, stop := context.WithTimeout(ctx, p.opts.HNSCallTimeout)
+			defer stop()
+			n, err := f.Network(ctx)
+			p.opts.Network = n.Name
+			return err == nil, err
+		})
+		if !found {
+			return false, false
+		}
+		p.logger.Info("Found the HNS network of the pods", "network", p.opts.Network)
+	}
+	p.watch.Network = p.opts.Network
+	vip, needed := p.opts.VIP(), false
+	if !vip.IsValid() {
+		brief, stop := context.WithTimeout(ctx, firstLook)
+		defer stop()
+		vip, needed, _ = p.lookForVIP(brief) // else awaitSourceVIP says what is wrong
+	}
+	p.proxier.Place(p.opts.Network, vip)
+	return vip.IsValid() || !needed, true
+}
+
+// lookForVIP asks HNS once for the source VIP. needed is false if the network needs none.
+func (p *program) lookForVIP(ctx context.Context) (vip netip.Addr, needed bool, err error) {
+	d := hnslb.WithTimeout(p.bare, p.opts.HNSCallTimeout)
+	n, err := d.Network(ctx, p.opts.Network)
+	if err != nil {
+		return vip, true, err
+	}
+	if !n.IsOverlay() {
+		return vip, false, nil
+	}
+	endpoints, err := d.Endpoints(ctx)
+	if err != nil {
+		return vip, true, err
+	}
+	if vip, err = place.SourceVIP(n, endpoints); vip.IsValid() {
+		p.logger.Info("Found the source VIP", "network", n.Name, "sourceVIP", vip)
+	}
+	return vip, true, err
+}
+
+// awaitSourceVIP waits until an endpoint for the source VIP is there, and returns the zero
+// Addr if none is needed or ctx ended.
+func (p *program) awaitSourceVIP(ctx context.Context) netip.Addr {
+	var vip netip.Addr
+	p.poll(ctx, "Waiting for the source VIP that an overlay network needs",
+		"--source-vip gives it; else the network plugin makes an endpoint named Calico_ep, VIPEndpoint, source_vip or NETWORK_ep",
+		func(ctx context.Context) (bool, error) {
+			found, needed, err := p.lookForVIP(ctx)
+			vip = found
+			return !needed || found.IsValid(), err
+		})
+	return vip
+}
+
+// poll asks until the answer is yes, and says each minute what it waits for.
+func (p *program) poll(ctx context.Context, what, remedy string, ask func(context.Context) (bool, error)) bool {
+	ticker := p.deps.Clock.NewTicker(placePeriod)
+	defer ticker.Stop()
+	var told time.Time
+	for {
+		ok, err := ask(ctx)
+		if ok || ctx.Err() != nil {
+			return ok
+		}
+		switch now := p.deps.Clock.Now(); {
+		case told.IsZero():
+			told = now
+			p.logger.Info(what, "network", p.opts.Network, "err", err)
+		case now.Sub(told) >= placeReminder:
+			told = now
+			p.logger.Error(err, what, "network", p.opts.Network, "remedy", remedy)
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-ticker.C():
+		}
+	}
+}

@@ -1,0 +1,179 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"reflect"
+	"strconv"
+	"time"
+
+	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/options"
+	"k8s.io/component-base/logs"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+)
+
+// Exit codes of hnsproxy.
+const (
+	// ExitStopped follows a signal, or a command that did what it was asked.
+	ExitStopped = 0
+	// ExitFailed follows an error that may not come again.
+	ExitFailed = 1
+	// ExitInvalid follows a command line or configuration file that cannot be used: to
+	// start again changes nothing.
+	ExitInvalid = 2
+	// ExitConfigChanged follows a change of the configuration file: to start again takes it
+	// over.
+	ExitConfigChanged = 3
+)
+
+// errConfigChanged ends the program, for its supervisor to start it again.
+var errConfigChanged = errors.New("the configuration file changed; start again to take it over (--hns-reload-config does without)")
+
+// ExitCode returns the exit code after an error of the command.
+func ExitCode(err error) int {
+	if err == nil {
+		return ExitStopped
+	}
+	if _, ok := errors.AsType[*options.InvalidError](err); ok {
+		return ExitInvalid
+	}
+	if errors.Is(err, errConfigChanged) {
+		return ExitConfigChanged
+	}
+	return ExitFailed
+}
+
+// writeConfig is --write-config-to.
+func writeConfig(r *options.Resolved) error {
+	var text bytes.Buffer
+	if err := options.WriteConfiguration(&text, r.Config); err != nil {
+		return err
+	}
+	if err := os.WriteFile(r.WriteConfigTo, text.Bytes(), 0o644); err != nil { //nolint:gosec // it holds no secrets
+		return fmt.Errorf("--write-config-to: %w", err)
+	}
+	return nil
+}
+
+// serve runs the proxy, anew for each configuration that is taken over.
+func serve(ctx context.Context, c *options.CommandLine, r *options.Resolved, d Deps) error {
+	for {
+		next, err := serveOne(ctx, c, r, d)
+		if next == nil || err != nil {
+			return err
+		}
+		r = next
+	}
+}
+
+// serveOne runs the proxy until ctx ends, or with a file until another configuration is to
+// be taken over, which it returns.
+func serveOne(ctx context.Context, c *options.CommandLine, r *options.Resolved, d Deps) (*options.Resolved, error) {
+	logger := klog.FromContext(ctx)
+	for _, w := range r.Warnings {
+		logger.Info(w.Text, w.Values...)
+	}
+	if r.Options.ConfigFile == "" {
+		return nil, Run(ctx, *r.Options, d)
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	f := &configFile{
+		resolve: func() (*options.Resolved, error) { return c.Resolve(thisHost()) },
+		read:    func() ([]byte, error) { return os.ReadFile(r.Options.ConfigFile) },
+		logger:  logger, clock: clock.RealClock{},
+	}
+	var next *options.Resolved
+	var changed error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		next, changed = f.follow(ctx, r)
+		stop()
+	}()
+	err := Run(ctx, *r.Options, d)
+	stop()
+	<-done
+	return next, errors.Join(err, changed)
+}
+
+// configPeriod is how often the configuration file is read. Reading works where the volume
+// that holds it reports no changes, and sees through the links that a ConfigMap is mounted by.
+const configPeriod = time.Second
+
+// configFile follows the configuration file.
+type configFile struct {
+	resolve func() (*options.Resolved, error)
+	read    func() ([]byte, error)
+	logger  klog.Logger
+	clock   clock.WithTicker
+}
+
+// follow returns the configuration that takes the place of r, an error if the program is to
+// end, or neither when ctx ended.
+func (f *configFile) follow(ctx context.Context, r *options.Resolved) (*options.Resolved, error) {
+	seen := r.File
+	for {
+		var ok bool
+		if seen, ok = f.wait(ctx, seen); !ok {
+			return nil, nil
+		}
+		if !r.Options.ReloadConfig {
+			return nil, errConfigChanged
+		}
+		next, err := f.resolve()
+		if err != nil {
+			f.logger.Error(err, "The changed configuration file cannot be used; the configuration before it stays in force")
+			continue
+		}
+		f.setVerbosity(r, next)
+		if !reflect.DeepEqual(r.Options, next.Options) {
+			f.logger.Info("Taking over the changed configuration file", "file", next.Options.ConfigFile)
+			return next, nil
+		}
+		r = next
+	}
+}
+
+// wait waits until the file has held something else than seen for two looks, so that it is
+// not read while it is written, and returns what it holds.
+func (f *configFile) wait(ctx context.Context, seen []byte) (now []byte, ok bool) {
+	ticker := f.clock.NewTicker(configPeriod)
+	defer ticker.Stop()
+	last := seen
+	for {
+		select {
+		case <-ctx.Done():
+			return nil, false
+		case <-ticker.C():
+		}
+		data, err := f.read()
+		if err != nil {
+			continue // it is being replaced
+		}
+		if !bytes.Equal(data, seen) && bytes.Equal(data, last) {
+			return data, true
+		}
+		last = data
+	}
+}
+
+// setVerbosity takes over how much is logged, which changes nothing else.
+func (f *configFile) setVerbosity(r, next *options.Resolved) {
+	level := next.Config.Logging.Verbosity
+	if level == r.Config.Logging.Verbosity {
+		return
+	}
+	if _, err := logs.GlogSetter(strconv.Itoa(int(level))); err != nil {
+		f.logger.Error(err, "The verbosity of the log cannot be changed", "verbosity", level)
+		return
+	}
+	f.logger.Info("The verbosity of the log changed", "verbosity", level)
+}

@@ -1,0 +1,98 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package options
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/pflag"
+)
+
+// wantInvalid fails unless an error is one about the input, complete with why and remedy.
+func wantInvalid(t *testing.T, err error) {
+	t.Helper()
+	invalid, ok := errors.AsType[*InvalidError](err)
+	if !ok {
+		t.Fatalf("error %v is no InvalidError", err)
+	}
+	for _, p := range invalid.Problems {
+		if p.Why == "" || p.Remedy == "" || p.String() == "" {
+			t.Errorf("%#v lacks why or remedy", p)
+		}
+	}
+}
+
+// FuzzCommandLine: any arguments give options or an error that says what is wrong, and the
+// options that they give pass their own validation again.
+func FuzzCommandLine(f *testing.F) {
+	for _, d := range deployed {
+		f.Add(strings.Join(strings.Fields(d.args), "\n"))
+	}
+	for line := range strings.Lines(malformedLines) {
+		f.Add(strings.Join(strings.Fields(line), "\n"))
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		if strings.Contains(line, "config") {
+			t.Skip("this names a file of the machine")
+		}
+		r, err := resolve(nil, strings.Split(line, "\n")...)
+		if errors.Is(err, pflag.ErrHelp) {
+			return
+		}
+		if err != nil {
+			wantInvalid(t, err)
+			return
+		}
+		if err := r.Options.Validate(); err != nil {
+			t.Errorf("%q: %v", line, err)
+		}
+	})
+}
+
+// FuzzConfiguration: any file gives a configuration or an error that says what is wrong, and
+// what is written of a configuration is read as the same.
+func FuzzConfiguration(f *testing.F) {
+	files, err := filepath.Glob(filepath.Join("testdata", "config", "*"))
+	if err != nil || len(files) == 0 {
+		f.Fatalf("files %v, error %v", files, err)
+	}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	for line := range strings.Lines(malformedFiles) {
+		f.Add([]byte("kind: KubeProxyConfiguration\napiVersion: kubeproxy.config.k8s.io/v1alpha1\n" + line))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, _, err := ParseConfiguration("f", data)
+		if err != nil {
+			wantInvalid(t, err)
+			return
+		}
+		var text bytes.Buffer
+		if err := WriteConfiguration(&text, c); err != nil {
+			t.Fatal(err)
+		}
+		again, warnings, err := ParseConfiguration("f", text.Bytes())
+		if err != nil || len(warnings) > 0 {
+			t.Fatalf("error %v, warnings %v reading\n%s", err, warnings, text.String())
+		}
+		var twice bytes.Buffer
+		if err := WriteConfiguration(&twice, again); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(text.String(), twice.String()); diff != "" {
+			t.Errorf("written again (-first +second):\n%s", diff)
+		}
+	})
+}
