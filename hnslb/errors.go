@@ -6,6 +6,7 @@ package hnslb
 import (
 	"errors"
 	"fmt"
+	"strconv"
 )
 
 // Class says what an HNS error means for the caller.
@@ -36,6 +37,22 @@ const (
 
 // HRESULT is a Windows result code.
 type HRESULT uint32
+
+// String prints "0x803b0013".
+func (r HRESULT) String() string { return fmt.Sprintf("0x%08x", uint32(r)) }
+
+// MarshalText makes JSON show a code as people look for it.
+func (r HRESULT) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// UnmarshalText reads a code in any base that Go knows.
+func (r *HRESULT) UnmarshalText(text []byte) error {
+	n, err := strconv.ParseUint(string(text), 0, 32)
+	if err != nil {
+		return fmt.Errorf("result code %q: %w", text, err)
+	}
+	*r = HRESULT(n)
+	return nil
+}
 
 // HRESULTs that HNS was seen to return, and those of a service that is away.
 const (

@@ -23,6 +23,8 @@ type call struct {
 	// failed runs, under the lock, when HNS did not carry the call out. May be nil.
 	failed func()
 	epoch  int
+	// takes is how long a write takes.
+	takes time.Duration
 }
 
 type answer[T any] struct {
@@ -58,10 +60,10 @@ func attempt[T any](ctx context.Context, e *Emulator, c call, op func() (T, erro
 			return answer[T]{err: err}
 		}
 	}
-	switch {
-	case !c.writes():
+	if !c.writes() {
 		return read(ctx, e, c, op)
-	case e.writeTime() > 0:
+	}
+	if c.takes = e.takes(c); e.writeTime(c) > 0 {
 		return slowWrite(ctx, e, c, op)
 	}
 	return carryOut(e, c, op)
@@ -94,7 +96,7 @@ func read[T any](ctx context.Context, e *Emulator, c call, op func() (T, error))
 
 // readTime returns how long a read takes, and whether it looks before that time or after.
 func (e *Emulator) readTime(c call) (takes time.Duration, lookFirst bool) {
-	takes = e.latency.Read
+	takes = e.takes(c)
 	if c.verb != hnslb.VerbEndpoints && c.verb != hnslb.VerbLoadBalancers {
 		return takes, false
 	}
@@ -103,7 +105,7 @@ func (e *Emulator) readTime(c call) (takes time.Duration, lookFirst bool) {
 }
 
 // writeTime returns how long a write takes that begins now.
-func (e *Emulator) writeTime() time.Duration { return e.latency.Write + e.Faults().WritesTake }
+func (e *Emulator) writeTime(c call) time.Duration { return c.takes + e.Faults().WritesTake }
 
 // stoppedSince tells whether HNS was stopped since the call arrived.
 func (e *Emulator) stoppedSince(c call) bool {
@@ -155,7 +157,7 @@ func takeTurn[T any](ctx context.Context, e *Emulator, c call, op func() (T, err
 	}
 	defer e.gate.Release(1)
 	start := e.clock.Now()
-	timer := e.clock.NewTimer(e.writeTime())
+	timer := e.clock.NewTimer(e.writeTime(c))
 	defer timer.Stop()
 	select {
 	case <-timer.C():

@@ -20,7 +20,8 @@ import (
 type Config struct {
 	// Profile is the Windows release; the zero value means WS2022.
 	Profile Profile
-	// Latency of calls; the zero value answers at once and touches no timer.
+	// Latency of calls, which outranks Profile.Timings; the zero value leaves it to them, and
+	// without any answers at once and touches no timer.
 	Latency Latency
 	// Clock for latency and dark time, nil for the machine's. The machine's clock is
 	// right inside a testing/synctest bubble too.
@@ -47,6 +48,8 @@ type Serving struct {
 type Emulator struct {
 	profile Profile
 	latency Latency
+	// timings are those of the profile, empty when latency is in force.
+	timings []Timing
 	clock   clock.Clock
 	// gate lets one write through at a time, in the order of arrival.
 	gate *semaphore.Weighted
@@ -77,9 +80,14 @@ func New(c Config) *Emulator {
 	if c.Clock == nil {
 		c.Clock = clock.RealClock{}
 	}
-	return &Emulator{
+	var timings []Timing
+	if c.Latency == NoLatency() {
+		timings = c.Profile.Timings
+	}
+	e := &Emulator{
 		profile: c.Profile,
 		latency: c.Latency,
+		timings: timings,
 		clock:   c.Clock,
 		gate:    semaphore.NewWeighted(1),
 		store:   newStore(c.Clock, c.Watch),
@@ -88,6 +96,8 @@ func New(c Config) *Emulator {
 		trouble: newTrouble(),
 		counts:  newCounts(),
 	}
+	e.trouble.faults = c.Profile.Faults
+	return e
 }
 
 // Profile returns the machine that is emulated.

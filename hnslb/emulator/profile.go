@@ -4,6 +4,9 @@
 package emulator
 
 import (
+	"bytes"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -22,6 +25,38 @@ type Profile struct {
 	MaxEndpoints int
 	// Quirks that this release always has.
 	Quirks Quirks
+	// Faults that are switched on from the start, until SetFaults or ClearFaults.
+	Faults Faults
+	// Timings of the calls, as they were measured. None means that calls take no time.
+	Timings []Timing `json:",omitempty"`
+}
+
+// UnmarshalJSON reads a profile and refuses fields that it does not know: a switch that
+// this program does not have would be left out without a word.
+func (p *Profile) UnmarshalJSON(body []byte) error {
+	type plain Profile // without methods, or this would call itself
+	var in plain
+	if err := strictJSON(body, &in); err != nil {
+		return fmt.Errorf("emulator: read profile: %w", err)
+	}
+	if in.Version == (hnslb.Version{}) {
+		return errors.New("emulator: read profile: it has no version of HNS")
+	}
+	*p = Profile(in)
+	return nil
+}
+
+// strictJSON reads JSON and refuses unknown fields.
+func strictJSON(body []byte, into any) error {
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		if strings.Contains(err.Error(), "unknown field") {
+			return fmt.Errorf("%w: it was written by another version of hnsproxy, or misspelled", err)
+		}
+		return err
+	}
+	return nil
 }
 
 // Profiles lists the known profiles, oldest first.
@@ -75,6 +110,18 @@ func modern(name string, major, minor int) Profile {
 		MaxEndpoints: 1024,
 		Quirks:       Quirks{UnknownEndpointCode: hnslb.ResultEndpointNotFound},
 	}
+}
+
+// ProfileOf returns the known profile whose version is the latest that is not above v, the
+// oldest when all are.
+func ProfileOf(v hnslb.Version) Profile {
+	best := Profiles()[0]
+	for _, p := range Profiles() {
+		if v.AtLeast(p.Version) {
+			best = p
+		}
+	}
+	return best
 }
 
 // ProfileByName returns the profile of that name; the error lists the names.

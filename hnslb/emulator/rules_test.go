@@ -6,6 +6,7 @@ package emulator_test
 import (
 	"fmt"
 	"net/netip"
+	"reflect"
 	"testing"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
@@ -442,7 +443,7 @@ func TestReplaceNetwork(t *testing.T) {
 
 func TestProfileByName(t *testing.T) {
 	for _, want := range emulator.Profiles() {
-		if got, err := emulator.ProfileByName(want.Name); err != nil || got != want {
+		if got, err := emulator.ProfileByName(want.Name); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("ProfileByName(%q) = %v, %v", want.Name, got, err)
 		}
 	}

@@ -178,7 +178,7 @@ func TestRecords(t *testing.T) {
 	}
 	r.ok("drop-handles", nil, nil)
 	var profile emulator.Profile
-	if r.ok("profile", nil, &profile); profile != emulator.WS2022() {
+	if r.ok("profile", nil, &profile); !cmp.Equal(profile, emulator.WS2022()) {
 		t.Errorf("profile %+v", profile)
 	}
 }
