@@ -1,0 +1,96 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package probe
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/hnsproxy/hnsproxy/hnslb"
+)
+
+// echoFacts are about what HNS shows of a load balancer that it was given.
+func echoFacts() []fact {
+	all := []fact{
+		echoFact("flag DSR", "", func(lb *hnslb.LoadBalancer) { lb.Flags = hnslb.DSR }),
+		echoFact("no flags on a node port", "", func(lb *hnslb.LoadBalancer) { lb.VIPs = nil }),
+		echoFact("distribution by source IP", "DistributionType is dropped", func(lb *hnslb.LoadBalancer) { lb.Mappings[0].Distribution = hnslb.SourceIP }),
+		echoFact("source VIP that no endpoint has", "", nil),
+	}
+	all[3].find = func(ctx context.Context, b *bench) (string, error) {
+		return b.echo(ctx, func(lb *hnslb.LoadBalancer) { lb.SourceVIP = b.vip(vipsPerPort + 2) })
+	}
+	for _, f := range []struct {
+		name string
+		flag hnslb.MappingFlags
+	}{
+		{"ILB", hnslb.ILB}, {"LocalRoutedVIP", hnslb.LocalRoutedVIP}, {"UseMux", hnslb.UseMux},
+		{"PreserveDIP", hnslb.PreserveDIP}, {"VIPExternal", hnslb.VIPExternal},
+	} {
+		all = append(all, echoFact("mapping flag "+f.name, "", func(lb *hnslb.LoadBalancer) { lb.Mappings[0].Flags = f.flag }))
+	}
+	return all
+}
+
+func echoFact(name, row string, change func(*hnslb.LoadBalancer)) fact {
+	return fact{name: "echo of " + name, row: row, find: func(ctx context.Context, b *bench) (string, error) {
+		return b.echo(ctx, change)
+	}}
+}
+
+// echo makes a load balancer and says how HNS shows it: in the answer, and in a list, which
+// may come from another interface of HNS.
+func (b *bench) echo(ctx context.Context, change func(*hnslb.LoadBalancer)) (string, error) {
+	want, err := b.plan(ctx)
+	if err != nil {
+		return "", err
+	}
+	change(&want)
+	made, err := b.Driver.CreateLoadBalancer(ctx, want)
+	if found, err := verdict(err); err != nil || found != accepted {
+		return found, err
+	}
+	defer b.drop(ctx, made)
+	now, there, err := b.held(ctx, made.ID)
+	switch {
+	case err != nil:
+		return "", err
+	case !there:
+		return "not listed", nil
+	}
+	answer, listed := describeEcho(want, made), describeEcho(want, now)
+	if answer == listed {
+		return answer, nil
+	}
+	return fmt.Sprintf("%s; in a list %s", answer, listed), nil
+}
+
+// describeEcho tells how a load balancer differs from what was asked for.
+func describeEcho(want, got hnslb.LoadBalancer) string {
+	if len(got.Mappings) != 1 {
+		return fmt.Sprintf("with %d mappings", len(got.Mappings))
+	}
+	text := ""
+	note := func(what string, want, got any) {
+		if fmt.Sprint(want) == fmt.Sprint(got) {
+			return
+		}
+		if text != "" {
+			text += ", "
+		}
+		text += fmt.Sprintf("%s %v for %v", what, got, want)
+	}
+	w, g := want.Mappings[0], got.Mappings[0]
+	note("flags", want.Flags, got.Flags)
+	note("mapping flags", w.Flags, g.Flags)
+	note("distribution", w.Distribution, g.Distribution)
+	note("source VIP", want.SourceVIP, got.SourceVIP)
+	note("protocol", w.Protocol, g.Protocol)
+	note("internal port", w.InternalPort, g.InternalPort)
+	note("number of VIPs", len(want.VIPs), len(got.VIPs))
+	if text == "" {
+		return shown
+	}
+	return text
+}

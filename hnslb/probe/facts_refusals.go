@@ -1,0 +1,164 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package probe
+
+import (
+	"context"
+	"net/netip"
+
+	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+)
+
+// refusalFacts are the codes with which HNS refuses what is wrong in itself.
+func refusalFacts() []fact {
+	refused := func(name, row string, change func(*hnslb.LoadBalancer)) fact {
+		return fact{name: name, row: row, find: func(ctx context.Context, b *bench) (string, error) { return b.tried(ctx, change) }}
+	}
+	unknownEndpoint := refused("endpoint that HNS does not have", "Unknown endpoint in the list",
+		func(lb *hnslb.LoadBalancer) { lb.Endpoints = []hnslb.ID{nobodyID} })
+	unknownEndpoint.sets = "Quirks.UnknownEndpointCode"
+	unknownEndpoint.set = func(p *emulator.Profile, found string) {
+		if code := codeOf(found); code != 0 {
+			p.Quirks.UnknownEndpointCode = code
+		}
+	}
+	return []fact{
+		unknownEndpoint,
+		refused("no endpoints", "Empty endpoint list", func(lb *hnslb.LoadBalancer) { lb.Endpoints = nil }),
+		refused("no internal port", "No internal port", func(lb *hnslb.LoadBalancer) { lb.Mappings[0].InternalPort = 0 }),
+		refused("protocol SCTP", "No SCTP", func(lb *hnslb.LoadBalancer) { lb.Mappings[0].Protocol = hnslb.SCTP }),
+		{name: "endpoint made twice", row: "Endpoint made twice", find: findTwin},
+		{name: "endpoint on a network that is not there", find: func(ctx context.Context, b *bench) (string, error) {
+			ip, err := b.address()
+			if err != nil {
+				return "", err
+			}
+			spec := b.spec(ip)
+			spec.Network = nobodyID
+			e, err := b.Driver.CreateEndpoint(ctx, spec)
+			if err == nil {
+				b.dropEndpoint(ctx, e.ID)
+			}
+			return verdict(err)
+		}},
+	}
+}
+
+func findTwin(ctx context.Context, b *bench) (string, error) {
+	e, err := b.endpoint(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer b.dropEndpoint(ctx, e.ID)
+	twin, err := b.Driver.CreateEndpoint(ctx, b.spec(e.IPs[0]))
+	if err == nil {
+		b.dropEndpoint(ctx, twin.ID)
+	}
+	return verdict(err)
+}
+
+// frontendFacts are about frontends that are taken.
+func frontendFacts() []fact {
+	return []fact{
+		{name: "frontend that another load balancer has", row: "A frontend is taken", find: func(ctx context.Context, b *bench) (string, error) {
+			return b.beside(ctx, nil, func(*hnslb.LoadBalancer) {})
+		}},
+		{name: "node port and the same port on the management IP", row: "A VIP equal to the management IP", find: findNodePort},
+		{name: "listener on the node port", row: "A listener on the node port", find: func(ctx context.Context, b *bench) (string, error) {
+			return b.besideListener(ctx, func(lb *hnslb.LoadBalancer) { lb.VIPs = nil })
+		}},
+		{
+			name: "VIP whose port a program listens on", row: "A listener on the any-address",
+			find: func(ctx context.Context, b *bench) (string, error) { return b.besideListener(ctx, nil) },
+			sets: "Quirks.ListenerTakesVIP",
+			set: func(p *emulator.Profile, found string) {
+				p.Quirks.ListenerTakesVIP = codeOf(found) == hnslb.ResultPortAlreadyExists
+			},
+		},
+		{
+			name: "frontend of a load balancer that was deleted", row: "The port of a deleted load balancer", find: findLeak,
+			sets: "Faults.LeakPorts",
+			set: func(p *emulator.Profile, found string) {
+				p.Faults.LeakPorts = codeOf(found) == hnslb.ResultPortAlreadyExists
+			},
+		},
+	}
+}
+
+// beside makes one load balancer and tells what becomes of a second one that differs from it
+// by change.
+func (b *bench) beside(ctx context.Context, first, change func(*hnslb.LoadBalancer)) (string, error) {
+	lb, err := b.balancer(ctx, first)
+	if err != nil {
+		return "", err
+	}
+	defer b.drop(ctx, lb)
+	twin := lb
+	twin.ID = ""
+	change(&twin)
+	made, err := b.Driver.CreateLoadBalancer(ctx, twin)
+	if err == nil {
+		b.drop(ctx, made)
+	}
+	return verdict(err)
+}
+
+func findNodePort(ctx context.Context, b *bench) (string, error) {
+	if !b.network.ManagementIP.IsValid() {
+		return "", unknown("the network has no management IP yet")
+	}
+	return b.beside(ctx, func(lb *hnslb.LoadBalancer) { lb.VIPs = nil },
+		func(lb *hnslb.LoadBalancer) { lb.VIPs = []netip.Addr{b.network.ManagementIP} })
+}
+
+// besideListener tells what becomes of a load balancer on whose port a program listens.
+func (b *bench) besideListener(ctx context.Context, change func(*hnslb.LoadBalancer)) (string, error) {
+	if b.Listen == nil {
+		return "", unknown("the probe cannot listen here")
+	}
+	lb, err := b.plan(ctx)
+	if err != nil {
+		return "", err
+	}
+	stop, err := b.Listen(hnslb.TCP, lb.Mappings[0].ExternalPort)
+	if err != nil {
+		return "", unknown("the probe cannot listen: %v", err)
+	}
+	defer stop()
+	if change != nil {
+		change(&lb)
+	}
+	made, err := b.Driver.CreateLoadBalancer(ctx, lb)
+	if err == nil {
+		b.drop(ctx, made)
+	}
+	return verdict(err)
+}
+
+// findLeak makes a load balancer anew whose twin was deleted.
+func findLeak(ctx context.Context, b *bench) (string, error) {
+	lb, err := b.balancer(ctx, nil)
+	if err != nil {
+		return "", err
+	}
+	b.drop(ctx, lb)
+	if _, there, err := b.held(ctx, lb.ID); err != nil || there {
+		return "", unknownIf(err == nil, "the load balancer cannot be deleted", err)
+	}
+	again := lb
+	again.ID = ""
+	made, err := b.Driver.CreateLoadBalancer(ctx, again)
+	if err == nil {
+		b.drop(ctx, made)
+	}
+	return verdict(err)
+}
+
+func unknownIf(is bool, reason string, otherwise error) error {
+	if is {
+		return unknown("%s", reason)
+	}
+	return otherwise
+}

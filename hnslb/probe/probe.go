@@ -1,0 +1,244 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package probe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"k8s.io/utils/clock"
+
+	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+)
+
+// Config says what to probe, and how far to go.
+type Config struct {
+	// Driver of the HNS. Its calls should be bounded, see hnslb.WithTimeout.
+	Driver hnslb.Driver
+	// Network is the name of the network that carries the node's pods.
+	Network string
+	// Journal is the file that tells the next run what this one uses.
+	Journal string
+	// Sizes are numbers of endpoints and of load balancers, ascending, at which calls are
+	// timed; nil for 0, 100 and 1,000, or with Quick the first two.
+	Sizes []int
+	// Quick leaves out what needs more than 100 objects.
+	Quick bool
+	// ExhaustPorts finds out how many load balancers without DSR there can be. No program on
+	// the node can open a connection for as long as that takes.
+	ExhaustPorts bool
+	// Budget is how long it may take to make the objects of one size; 0 means 10 minutes.
+	Budget time.Duration
+	// Listen makes a program of the host listen on a port of the any-address, until the
+	// function that it returns is called. Nil where that cannot be done.
+	Listen func(protocol hnslb.Protocol, port uint16) (stop func(), err error)
+	// Build of Windows, for the report.
+	Build string
+	// Progress hears what is being done; nil for nobody.
+	Progress func(text string)
+	// Clock measures calls; nil for the machine's.
+	Clock clock.PassiveClock
+}
+
+func (c *Config) complete() {
+	if c.Sizes == nil {
+		c.Sizes = []int{0, 100, 1000}
+		if c.Quick {
+			c.Sizes = c.Sizes[:2]
+		}
+	}
+	if c.Budget == 0 {
+		c.Budget = 10 * time.Minute
+	}
+	if c.Clock == nil {
+		c.Clock = clock.RealClock{}
+	}
+	if c.Progress == nil {
+		c.Progress = func(string) {}
+	}
+}
+
+// LeftError tells that scratch objects could not be removed.
+type LeftError struct {
+	// Objects that are left, for people.
+	Objects []string
+	// Err is why HNS could not be looked through at the last, nil if it could.
+	Err error
+}
+
+// Error lists the objects.
+func (e *LeftError) Error() string {
+	text := "scratch objects are left, which the next run tries to remove again: " + strings.Join(e.Objects, ", ")
+	if e.Err != nil {
+		text += ": " + e.Err.Error()
+	}
+	return text
+}
+
+// Unwrap returns the cause.
+func (e *LeftError) Unwrap() error { return e.Err }
+
+// cleanupTime is how long the removal of scratch objects may take after the run was stopped.
+const cleanupTime = 10 * time.Minute
+
+// Run probes an HNS. It removes what an earlier run left, and at the end, also when ctx ends,
+// what it made itself. The error is a *LeftError when the report is complete and something
+// could not be removed; a run that was stopped returns the report as far as it went, and ctx's
+// error.
+func Run(ctx context.Context, c Config) (report *Report, err error) {
+	c.complete()
+	b := &bench{Config: c, skip: map[netip.Addr]bool{}}
+	if b.features, err = c.Driver.Features(ctx); err != nil {
+		return nil, fmt.Errorf("ask for the version of HNS: %w", err)
+	}
+	if b.network, err = c.Driver.Network(ctx, c.Network); err != nil {
+		return nil, fmt.Errorf("look for the network: %w", err)
+	}
+	if err := b.begin(ctx); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if left := b.end(ctx); left != nil {
+			err = errors.Join(err, left)
+		}
+	}()
+	r := newReport(b)
+	b.run(ctx, r)
+	return r, ctx.Err()
+}
+
+// Clean removes what an earlier run left, and makes nothing.
+func Clean(ctx context.Context, c Config) error {
+	c.complete()
+	journal, err := readJournal(c.Journal)
+	if err != nil {
+		return err
+	}
+	left, err := sweep(ctx, c.Driver, journal)
+	if err != nil || len(left.describe()) > 0 {
+		return &LeftError{left.describe(), err}
+	}
+	return removeJournal(c.Journal)
+}
+
+// begin removes what an earlier run left and writes what this one will use into the journal.
+func (b *bench) begin(ctx context.Context) error {
+	b.Progress("Looking for what an earlier run left")
+	if err := Clean(ctx, b.Config); err != nil {
+		left, ok := errors.AsType[*LeftError](err)
+		if !ok || left.Err != nil {
+			return err
+		}
+		b.Progress(left.Error()) // HNS will not let them go; they stand in nobody's way
+	}
+	h, err := list(ctx, b.Driver)
+	if err != nil {
+		return fmt.Errorf("list what HNS holds: %w", err)
+	}
+	for _, e := range h.ours(nil).endpoints {
+		for _, ip := range e.IPs {
+			b.skip[ip] = true
+		}
+	}
+	if b.scratch, err = choose(b.network, h, b.Listen); err != nil {
+		return err
+	}
+	return writeJournal(b.Journal, b.scratch)
+}
+
+// end removes what the run made, also when ctx has ended.
+func (b *bench) end(ctx context.Context) error {
+	b.Progress("Removing the scratch objects")
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
+	defer cancel()
+	return Clean(ctx, b.Config)
+}
+
+// run finds out everything.
+func (b *bench) run(ctx context.Context, r *Report) {
+	doc := documented(ctx, b)
+	for _, f := range facts() {
+		if !f.large {
+			r.add(f, b.find(ctx, f), doc[f.name])
+		}
+	}
+	b.measure(ctx, r)
+	for _, f := range facts() {
+		if f.large {
+			r.add(f, b.find(ctx, f), doc[f.name])
+		}
+	}
+}
+
+// found is what came out of looking for a fact.
+type found struct {
+	value string
+	err   error
+}
+
+func (b *bench) find(ctx context.Context, f fact) found {
+	b.Progress("Finding out: " + f.name)
+	if ctx.Err() != nil {
+		return found{err: unknown("the probe was stopped")}
+	}
+	value, err := f.settle(ctx, b)
+	return found{value, err}
+}
+
+// measure times the calls at each size.
+func (b *bench) measure(ctx context.Context, r *Report) {
+	defer b.shrink(ctx)
+	rounds := 100
+	if b.Quick {
+		rounds = 20
+	}
+	for _, size := range b.Sizes {
+		b.Progress(fmt.Sprintf("Timing calls with %d endpoints and load balancers of the probe", size))
+		err := b.grow(ctx, size, r.Profile.Timings)
+		var timings []emulator.Timing
+		if err == nil {
+			timings, err = b.sample(ctx, rounds)
+		}
+		if err != nil {
+			r.Untimed = append(r.Untimed, fmt.Sprintf("with %d objects: %v", size, err))
+			return
+		}
+		r.Profile.Timings = append(r.Profile.Timings, timings...)
+	}
+}
+
+// documented returns what our documents say about facts: what an emulator does that is as
+// they describe this HNS. Empty where they say nothing.
+func documented(ctx context.Context, real *bench) map[string]string {
+	e := emulator.New(emulator.Config{Profile: emulator.ProfileOf(real.features.Version)})
+	n := real.network
+	spec := emulator.NetworkSpec{Name: n.Name, Type: n.Type, ManagementIP: n.ManagementIP, Subnets: n.Subnets, Remotes: n.Remotes}
+	out := map[string]string{}
+	for _, f := range facts() {
+		out[f.name] = f.doc
+	}
+	made, err := e.AddNetwork(spec)
+	if err != nil {
+		return out // of a type that no document describes
+	}
+	b := &bench{Config: Config{Driver: e, Clock: real.Clock, ExhaustPorts: real.ExhaustPorts, Quick: real.Quick}, network: made, scratch: real.scratch}
+	b.Listen = func(protocol hnslb.Protocol, port uint16) (func(), error) {
+		e.Reserve(port, protocol)
+		return func() { e.Release(port, protocol) }, nil
+	}
+	for _, f := range facts() {
+		if f.doc != "" {
+			continue
+		}
+		if value, err := f.settle(ctx, b); err == nil {
+			out[f.name] = value
+		}
+	}
+	return out
+}

@@ -1,0 +1,264 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package probe
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/hnsproxy/hnsproxy/hnslb"
+)
+
+// NamePrefix begins the names of scratch endpoints.
+const NamePrefix = "hnsproxy-probe-"
+
+const (
+	// portCount is how many ports a run uses: with 250 VIPs each, far more frontends than
+	// it makes.
+	portCount = 32
+	// vipsPerPort is how many addresses of a block of VIPs are used.
+	vipsPerPort = 250
+	// Ports are looked for between these, above the node ports and below the ports that
+	// Windows gives to outgoing connections.
+	lowestPort, highestPort = 40000, 48000
+)
+
+// testNets are the addresses of documentation (RFC 5737), which no network may use.
+func testNets() []netip.Prefix {
+	return []netip.Prefix{
+		netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("203.0.113.0/24"),
+	}
+}
+
+// benchmarkNet is set aside for benchmarks (RFC 2544). Large sizes need more addresses than
+// documentation has.
+func benchmarkNet() netip.Prefix { return netip.MustParsePrefix("198.18.0.0/15") }
+
+// reserved tells whether an address is one that scratch objects may have.
+func reserved(ip netip.Addr) bool {
+	return slices.ContainsFunc(append(testNets(), benchmarkNet()), func(p netip.Prefix) bool { return p.Contains(ip) })
+}
+
+// scratch says what one run calls its own. It is the content of the journal.
+type scratch struct {
+	// VIPs holds the VIPs of load balancers, Addresses those of endpoints.
+	VIPs      netip.Prefix
+	Addresses []netip.Prefix
+	// Unnamed is the address of the endpoint that is made without a name.
+	Unnamed netip.Addr
+	// FirstPort is the lowest of portCount ports.
+	FirstPort uint16
+}
+
+// hasPort tells whether a port is one of the run's.
+func (s *scratch) hasPort(port uint16) bool {
+	return port >= s.FirstPort && port-s.FirstPort < portCount
+}
+
+// holdings is what HNS holds.
+type holdings struct {
+	endpoints []hnslb.Endpoint
+	balancers []hnslb.LoadBalancer
+}
+
+// ours are the scratch objects among h. Journal is nil when there is none.
+func (h holdings) ours(journal *scratch) holdings {
+	var out holdings
+	mine := map[hnslb.ID]bool{} // false for endpoints of others
+	for _, e := range h.endpoints {
+		if mine[e.ID] = ownEndpoint(e, journal); mine[e.ID] {
+			out.endpoints = append(out.endpoints, e)
+		}
+	}
+	for _, lb := range h.balancers {
+		if ownBalancer(lb, mine, journal) {
+			out.balancers = append(out.balancers, lb)
+		}
+	}
+	return out
+}
+
+// ownEndpoint tells whether an endpoint was made by a run of the probe.
+func ownEndpoint(e hnslb.Endpoint, journal *scratch) bool {
+	if !e.Remote || len(e.IPs) != 1 || !reserved(e.IPs[0]) {
+		return false
+	}
+	return strings.HasPrefix(e.Name, NamePrefix) || journal != nil && e.IPs[0] == journal.Unnamed
+}
+
+// ownBalancer tells whether a load balancer was made by a run of the probe: it names a
+// scratch endpoint, and none of anybody else's. One all of whose endpoints are gone is the
+// run's of the journal, if it stands on a frontend of it.
+func ownBalancer(lb hnslb.LoadBalancer, mine map[hnslb.ID]bool, journal *scratch) bool {
+	named := false
+	for _, id := range lb.Endpoints {
+		own, exists := mine[id]
+		if exists && !own {
+			return false
+		}
+		named = named || own
+	}
+	if named || journal == nil || len(lb.VIPs) == 0 {
+		return named
+	}
+	for _, vip := range lb.VIPs {
+		if !journal.VIPs.Contains(vip) {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(lb.Mappings, func(m hnslb.PortMapping) bool { return !journal.hasPort(m.ExternalPort) })
+}
+
+// describe names objects for people.
+func (h holdings) describe() []string {
+	var out []string
+	for _, lb := range h.balancers {
+		out = append(out, fmt.Sprintf("load balancer %s (%s)", lb.ObjectName(), lb.ID))
+	}
+	for _, e := range h.endpoints {
+		out = append(out, fmt.Sprintf("endpoint %s %q (%s)", e.ObjectName(), e.Name, e.ID))
+	}
+	return out
+}
+
+// choose picks addresses and ports that nobody on the node uses. Listen is nil where it
+// cannot be found out whether a program listens.
+func choose(network hnslb.Network, h holdings, listen func(hnslb.Protocol, uint16) (func(), error)) (scratch, error) {
+	own := h.ours(nil)
+	leftover := func(e hnslb.Endpoint) bool {
+		return slices.ContainsFunc(own.endpoints, func(o hnslb.Endpoint) bool { return o.ID == e.ID })
+	}
+	var used []netip.Prefix
+	add := func(ips ...netip.Addr) {
+		for _, ip := range ips {
+			if ip.IsValid() {
+				used = append(used, netip.PrefixFrom(ip, ip.BitLen()))
+			}
+		}
+	}
+	add(network.ManagementIP)
+	used = append(used, network.Subnets...)
+	for _, r := range network.Remotes {
+		used = append(used, r.Prefix)
+		add(r.ProviderAddress)
+	}
+	for _, e := range h.endpoints {
+		if !leftover(e) {
+			add(e.IPs...)
+			add(e.ProviderAddress)
+		}
+	}
+	ports := map[uint16]bool{}
+	for _, lb := range h.balancers {
+		add(lb.SourceVIP)
+		add(lb.VIPs...)
+		for _, m := range lb.Mappings {
+			ports[m.ExternalPort] = true
+		}
+	}
+	free := slices.DeleteFunc(append(testNets(), benchmarkNet()), func(p netip.Prefix) bool {
+		return slices.ContainsFunc(used, p.Overlaps)
+	})
+	if len(free) < 2 || free[0] == benchmarkNet() {
+		return scratch{}, errors.New("the node uses the addresses of documentation (RFC 5737), so there are none to try things on")
+	}
+	s := scratch{VIPs: free[0], Addresses: free[1:]}
+	s.Unnamed = s.Addresses[0].Addr().Next()
+	var err error
+	s.FirstPort, err = freePorts(ports, listen)
+	return s, err
+}
+
+// freePorts returns the first of portCount ports that no load balancer and no program uses.
+func freePorts(taken map[uint16]bool, listen func(hnslb.Protocol, uint16) (func(), error)) (uint16, error) {
+	for first := lowestPort; first+portCount <= highestPort; first += portCount {
+		if portsFree(uint16(first), taken, listen) {
+			return uint16(first), nil
+		}
+	}
+	return 0, fmt.Errorf("no %d neighbouring ports between %d and %d are free", portCount, lowestPort, highestPort)
+}
+
+func portsFree(first uint16, taken map[uint16]bool, listen func(hnslb.Protocol, uint16) (func(), error)) bool {
+	for port := first; port < first+portCount; port++ {
+		if taken[port] {
+			return false
+		}
+		for _, protocol := range []hnslb.Protocol{hnslb.TCP, hnslb.UDP} {
+			if listen == nil {
+				continue
+			}
+			stop, err := listen(protocol, port)
+			if err != nil {
+				return false
+			}
+			stop()
+		}
+	}
+	return true
+}
+
+// readJournal returns what a run before left in the journal, nil when it left none.
+func readJournal(path string) (*scratch, error) {
+	body, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var s scratch
+	if err == nil {
+		err = json.Unmarshal(body, &s)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the journal of an earlier run (delete it to go on without): %w", err)
+	}
+	return &s, nil
+}
+
+// writeJournal writes the journal. It is on the disk when this returns.
+func writeJournal(path string, s scratch) error {
+	body, err := json.Marshal(s)
+	if err == nil {
+		err = WriteFile(path, append(body, '\n'))
+	}
+	if err != nil {
+		return fmt.Errorf("write the journal: %w", err)
+	}
+	return nil
+}
+
+func removeJournal(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove the journal: %w", err)
+	}
+	return nil
+}
+
+// WriteFile writes a file, and its directory if there is none. The file appears whole or not
+// at all.
+func WriteFile(path string, body []byte) error {
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	tmp, err := os.CreateTemp(dir, filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(tmp.Name()) }() // after the rename there is nothing left to remove
+	_, err = tmp.Write(body)
+	err = cmp.Or(err, tmp.Sync())
+	err = cmp.Or(tmp.Close(), err)
+	if err != nil {
+		return err
+	}
+	return os.Rename(tmp.Name(), path)
+}
