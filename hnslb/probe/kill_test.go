@@ -1,0 +1,274 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package probe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/faulty"
+)
+
+// mortal passes calls on until the process that makes them is killed in one of them: before
+// HNS carried it out or after. It keeps the journal as it was in that moment.
+type mortal struct {
+	hnslb.Driver
+	journal string
+	// at is the call that the process is killed in, after tells that HNS carries it out.
+	at    int
+	after bool
+
+	mu      sync.Mutex
+	calls   int
+	content []byte
+}
+
+var errKilled = errors.New("killed")
+
+// dies counts a call and tells whether it is the last one of the process, or comes after it.
+func (m *mortal) dies() (last, dead bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.calls++
+	if m.calls == m.at {
+		m.content, _ = os.ReadFile(m.journal) // none when there is none yet
+	}
+	return m.calls == m.at, m.calls > m.at
+}
+
+func mortally[T any](m *mortal, v hnslb.Verb, call func() (T, error)) (T, error) {
+	var none T
+	last, dead := m.dies()
+	if !last && !dead {
+		return call()
+	}
+	if last && m.after {
+		_, _ = call() // nobody hears of it
+	}
+	return none, &hnslb.Error{Verb: v, Object: "any", Class: hnslb.Unavailable, Err: errKilled}
+}
+
+func (m *mortal) Features(ctx context.Context) (hnslb.Features, error) {
+	return mortally(m, hnslb.VerbFeatures, func() (hnslb.Features, error) { return m.Driver.Features(ctx) })
+}
+
+func (m *mortal) Network(ctx context.Context, name string) (hnslb.Network, error) {
+	return mortally(m, hnslb.VerbNetwork, func() (hnslb.Network, error) { return m.Driver.Network(ctx, name) })
+}
+
+func (m *mortal) Endpoints(ctx context.Context) ([]hnslb.Endpoint, error) {
+	return mortally(m, hnslb.VerbEndpoints, func() ([]hnslb.Endpoint, error) { return m.Driver.Endpoints(ctx) })
+}
+
+func (m *mortal) LoadBalancers(ctx context.Context) ([]hnslb.LoadBalancer, error) {
+	return mortally(m, hnslb.VerbLoadBalancers, func() ([]hnslb.LoadBalancer, error) { return m.Driver.LoadBalancers(ctx) })
+}
+
+func (m *mortal) CreateEndpoint(ctx context.Context, e hnslb.Endpoint) (hnslb.Endpoint, error) {
+	return mortally(m, hnslb.VerbCreateEndpoint, func() (hnslb.Endpoint, error) { return m.Driver.CreateEndpoint(ctx, e) })
+}
+
+func (m *mortal) DeleteEndpoint(ctx context.Context, id hnslb.ID) error {
+	return drop2(mortally(m, hnslb.VerbDeleteEndpoint, func() (struct{}, error) { return struct{}{}, m.Driver.DeleteEndpoint(ctx, id) }))
+}
+
+func (m *mortal) CreateLoadBalancer(ctx context.Context, lb hnslb.LoadBalancer) (hnslb.LoadBalancer, error) {
+	return mortally(m, hnslb.VerbCreateLoadBalancer, func() (hnslb.LoadBalancer, error) { return m.Driver.CreateLoadBalancer(ctx, lb) })
+}
+
+func (m *mortal) UpdateLoadBalancer(ctx context.Context, lb hnslb.LoadBalancer) (hnslb.LoadBalancer, error) {
+	return mortally(m, hnslb.VerbUpdateLoadBalancer, func() (hnslb.LoadBalancer, error) { return m.Driver.UpdateLoadBalancer(ctx, lb) })
+}
+
+func (m *mortal) DeleteLoadBalancer(ctx context.Context, id hnslb.ID) error {
+	return drop2(mortally(m, hnslb.VerbDeleteLoadBalancer, func() (struct{}, error) { return struct{}{}, m.Driver.DeleteLoadBalancer(ctx, id) }))
+}
+
+// callsOf counts the calls of a whole run.
+func callsOf(t *testing.T, profile emulator.Profile) int {
+	t.Helper()
+	n := newNode(t, profile, "L2Bridge")
+	c := n.config(t.TempDir())
+	m := &mortal{Driver: n, journal: c.Journal, at: 1 << 30}
+	c.Driver = m
+	if _, err := Run(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	return m.calls
+}
+
+// troubled is a release on which what is left is hardest to remove.
+func troubled() emulator.Profile {
+	p := emulator.WS2025()
+	p.MaxEndpoints = 7 // so that little is made to find it
+	p.Faults = emulator.Faults{DeleteFailsOnce: true, HalfMade: true}
+	return p
+}
+
+// TestKilled kills the process in each call of a run. The next run removes what is left, and
+// leaves what others have.
+func TestKilled(t *testing.T) {
+	profile := troubled()
+	calls := callsOf(t, profile)
+	t.Logf("a run makes %d calls", calls)
+	for at := 1; at <= calls; at++ {
+		for _, after := range []bool{false, true} {
+			n := newNode(t, profile, "L2Bridge")
+			c := n.config(t.TempDir())
+			m := &mortal{Driver: n, journal: c.Journal, at: at, after: after}
+			c.Driver = m
+			if _, err := Run(t.Context(), c); err == nil {
+				t.Errorf("killed in call %d, and no error", at)
+			}
+			if m.content != nil { // what the dead process did to it afterwards has not happened
+				if err := os.WriteFile(c.Journal, m.content, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			c.Driver = n
+			if err := Clean(t.Context(), c); err != nil {
+				t.Errorf("killed in call %d (carried out: %t): %v", at, after, err)
+			}
+			n.wantUntouched(t)
+			if t.Failed() {
+				t.Fatalf("killed in call %d (carried out: %t)", at, after)
+			}
+		}
+	}
+}
+
+// TestFailures fails each call of a run in turn, in each way. What the probe finds is right or
+// unknown, and nothing is left.
+func TestFailures(t *testing.T) {
+	profile := troubled()
+	profile.Faults = emulator.Faults{}
+	calls := callsOf(t, profile)
+	for _, f := range []faulty.Fault{
+		{Class: hnslb.Other}, {Class: hnslb.Invalid}, {Class: hnslb.NotFound}, {Class: hnslb.PortInUse},
+		{Class: hnslb.Unavailable, TakesEffect: true}, {Class: hnslb.Timeout, TakesEffect: true}, {Class: hnslb.Other, TakesEffect: true},
+	} {
+		t.Run(f.String(), func(t *testing.T) {
+			t.Parallel()
+			// Every call would take long; a step that shares no factor with the number of
+			// calls of any fact meets all of them in time.
+			for nth := 1; nth <= calls; nth += 3 {
+				f.Nth = nth
+				n := newNode(t, profile, "L2Bridge")
+				c := n.config(t.TempDir())
+				c.Driver = faulty.New(n, 1, f)
+				r, err := Run(t.Context(), c)
+				n.wantUntouched(t)
+				if r == nil {
+					if err == nil {
+						t.Error("no report and no error")
+					}
+				} else {
+					wantFound(t, profile, r)
+				}
+				if t.Failed() {
+					t.Fatalf("fault %v: %v", f, err)
+				}
+			}
+		})
+	}
+}
+
+// TestManyFailures: with one call in ten failing the probe finds out little, and leaves
+// nothing all the same.
+func TestManyFailures(t *testing.T) {
+	for seed := range uint64(20) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			n := newNode(t, troubled(), "L2Bridge")
+			c := n.config(t.TempDir())
+			f := faulty.New(n, seed, faulty.Fault{Chance: 0.1, Writes: true, Class: hnslb.Unavailable, TakesEffect: true},
+				faulty.Fault{Chance: 0.1, Class: hnslb.Other})
+			c.Driver = f
+			_, _ = Run(t.Context(), c) // it may have failed; what counts is what is left
+			f.Heal()
+			if err := Clean(t.Context(), c); err != nil {
+				t.Error(err)
+			}
+			n.wantUntouched(t)
+		})
+	}
+}
+
+// TestTimings: the probe finds how long calls take, and that writes wait for one another.
+func TestTimings(t *testing.T) {
+	profile := emulator.WS2025()
+	for i, v := range hnslb.Verbs() {
+		if v == hnslb.VerbFeatures {
+			continue
+		}
+		fast := time.Duration(i+1) * 10 * time.Microsecond
+		if v.IsWrite() {
+			fast *= 100
+		}
+		profile.Timings = append(profile.Timings,
+			emulator.Timing{Verb: v, Objects: 0, Median: fast, P99: fast}, emulator.Timing{Verb: v, Objects: 100, Median: 3 * fast, P99: 3 * fast})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t, profile, "L2Bridge")
+		c := n.config(t.TempDir())
+		c.Sizes = []int{0, 150}
+		r, err := Run(t.Context(), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n.wantUntouched(t)
+		if got := r.find(t, "a second write at once").Found; got != waits {
+			t.Errorf("a second write: %q", got)
+		}
+		if got := r.find(t, "a list during a write").Found; got != besides {
+			t.Errorf("a list during a write: %q", got)
+		}
+		byVerb := map[hnslb.Verb][]time.Duration{}
+		for _, timing := range r.Profile.Timings {
+			if timing.P99 != timing.Median {
+				t.Errorf("%+v, and all calls take the same", timing)
+			}
+			byVerb[timing.Verb] = append(byVerb[timing.Verb], timing.Median)
+		}
+		want := map[hnslb.Verb][]time.Duration{}
+		for _, timing := range profile.Timings {
+			want[timing.Verb] = append(want[timing.Verb], timing.Median)
+		}
+		if diff := cmp.Diff(want, byVerb); diff != "" {
+			t.Errorf("timings (-set +found):\n%s", diff)
+		}
+	})
+}
+
+// TestBudget: an HNS that is so slow that many objects would take for ever is timed with few.
+func TestBudget(t *testing.T) {
+	profile := emulator.WS2025()
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t, profile, "L2Bridge")
+		slow := emulator.New(emulator.Config{Profile: profile, Latency: emulator.Latency{Write: 2 * time.Second}})
+		if err := slow.Restore(n.before); err != nil {
+			t.Fatal(err)
+		}
+		n.Emulator = slow
+		c := n.config(t.TempDir())
+		c.Sizes = []int{0, 1000}
+		r, err := Run(t.Context(), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n.wantUntouched(t)
+		if len(r.Untimed) != 1 || r.Untimed[0] != "with 1000 objects: making 1000 objects would take 2h13m20s" {
+			t.Errorf("untimed are %q", r.Untimed)
+		}
+	})
+}
