@@ -78,7 +78,7 @@ func newNode(t failer, profile emulator.Profile, networkType string) *node {
 // config is what probes the node.
 func (n *node) config(dir string) Config {
 	return Config{
-		Driver: n, Network: networkName, Journal: filepath.Join(dir, "journal.json"), Sizes: []int{0, 3}, Quick: true,
+		Driver: n, Network: networkName, Journal: filepath.Join(dir, "journal.json"), Sizes: []int{0, 3}, Quick: true, Rounds: 2,
 		Listen: func(protocol hnslb.Protocol, port uint16) (func(), error) {
 			n.Reserve(port, protocol)
 			return func() { n.Release(port, protocol) }, nil

@@ -140,14 +140,14 @@ func findListDuringWrite(ctx context.Context, b *bench) (string, error) {
 }
 
 // sample measures the verbs while HNS holds what it holds now.
-func (b *bench) sample(ctx context.Context, rounds int) ([]emulator.Timing, error) {
+func (b *bench) sample(ctx context.Context) ([]emulator.Timing, error) {
 	h, err := list(ctx, b.Driver)
 	if err != nil {
 		return nil, err
 	}
 	objects := max(len(h.endpoints), len(h.balancers))
 	took := map[hnslb.Verb][]time.Duration{}
-	for range rounds {
+	for range b.Rounds {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
@@ -156,7 +156,7 @@ func (b *bench) sample(ctx context.Context, rounds int) ([]emulator.Timing, erro
 	var out []emulator.Timing
 	for _, v := range hnslb.Verbs() {
 		all := took[v]
-		if len(all)*2 < rounds && len(all) < listRounds {
+		if len(all)*2 < min(b.Rounds, listRounds) {
 			continue // it fails more often than not
 		}
 		slices.Sort(all)

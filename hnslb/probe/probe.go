@@ -28,6 +28,8 @@ type Config struct {
 	// Sizes are numbers of endpoints and of load balancers, ascending, at which calls are
 	// timed; nil for 0, 100 and 1,000, or with Quick the first two.
 	Sizes []int
+	// Rounds is how often each write is timed at each size; 0 for 100, or with Quick 20.
+	Rounds int
 	// Quick leaves out what needs more than 100 objects.
 	Quick bool
 	// ExhaustPorts finds out how many load balancers without DSR there can be. No program on
@@ -51,6 +53,12 @@ func (c *Config) complete() {
 		c.Sizes = []int{0, 100, 1000}
 		if c.Quick {
 			c.Sizes = c.Sizes[:2]
+		}
+	}
+	if c.Rounds == 0 {
+		c.Rounds = 100
+		if c.Quick {
+			c.Rounds = 20
 		}
 	}
 	if c.Budget == 0 {
@@ -194,16 +202,12 @@ func (b *bench) find(ctx context.Context, f fact) found {
 // measure times the calls at each size.
 func (b *bench) measure(ctx context.Context, r *Report) {
 	defer b.shrink(ctx)
-	rounds := 100
-	if b.Quick {
-		rounds = 20
-	}
 	for _, size := range b.Sizes {
 		b.Progress(fmt.Sprintf("Timing calls with %d endpoints and load balancers of the probe", size))
 		err := b.grow(ctx, size, r.Profile.Timings)
 		var timings []emulator.Timing
 		if err == nil {
-			timings, err = b.sample(ctx, rounds)
+			timings, err = b.sample(ctx)
 		}
 		if err != nil {
 			r.Untimed = append(r.Untimed, fmt.Sprintf("with %d objects: %v", size, err))
