@@ -64,7 +64,7 @@ func NewCommand() *cobra.Command {
 	c.AddAll(sets)
 	sets.AddTo(cmd.Flags())
 	setHelp(cmd, sets)
-	cmd.AddCommand(newPlanCommand(), newVersionCommand())
+	cmd.AddCommand(newPlanCommand(), newProbeCommand(), newVersionCommand())
 	cmd.SetGlobalNormalizationFunc(options.FlagName)
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return options.FlagError(cmd.Flags(), err) })
 	return cmd

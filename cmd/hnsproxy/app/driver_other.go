@@ -22,3 +22,6 @@ func hcnNetworkNames(context.Context) ([]string, error) {
 func newHCN(klog.Logger) (hnslb.Driver, error) {
 	return nil, errors.New("HNS is a part of Windows; use --hns-driver=emulator")
 }
+
+// windowsBuild is the build of Windows, of which this machine has none.
+func windowsBuild() string { return "" }

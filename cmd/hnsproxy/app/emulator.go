@@ -21,9 +21,12 @@ import (
 
 // newEmulator makes the HNS of the options, with what its state file holds.
 func newEmulator(o options.EmulatorOptions, c clock.Clock) (*emulator.Emulator, error) {
-	profile, err := emulator.ProfileByName(o.Profile)
+	profile, err := options.EmulatedProfile(o.Profile)
 	if err != nil {
 		return nil, err
+	}
+	if o.Latency == options.NoLatency {
+		profile.Timings = nil
 	}
 	latency, _ := options.LatencyByName(o.Latency)
 	e := emulator.New(emulator.Config{Profile: profile, Latency: latency, Clock: c})

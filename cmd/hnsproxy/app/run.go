@@ -17,6 +17,7 @@ import (
 	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/options"
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/probe"
 	"github.com/hnsproxy/hnsproxy/hnslb/watch"
 	"github.com/hnsproxy/hnsproxy/metrics"
 	"github.com/hnsproxy/hnsproxy/proxier"
@@ -162,13 +163,14 @@ func (p *program) build(ctx context.Context) error {
 		OnHealthz:  p.metrics.HealthzServed,
 		OnLivez:    p.metrics.LivezServed,
 	})
-	counted := metrics.Instrument(hnslb.WithTimeout(driver, o.HNSCallTimeout), p.metrics, p.deps.Clock)
+	learned := probe.Learn(driver, o.StateDir, p.logger)
+	counted := metrics.Instrument(hnslb.WithTimeout(learned, o.HNSCallTimeout), p.metrics, p.deps.Clock)
 	p.watch = watch.Config{Bare: driver, Driver: counted, Network: o.Network, Clock: p.deps.Clock, Logger: p.logger}
 	p.proxier, err = proxier.New(proxier.Config{
 		CallTimeout: o.HNSCallTimeout,
 		AtOnce:      o.CallsAtOnce,
 		Fit:         wanted.Fit,
-		Driver:      metrics.Instrument(driver, p.metrics, p.deps.Clock), // bare: a call that hangs may take as long as it likes
+		Driver:      metrics.Instrument(learned, p.metrics, p.deps.Clock), // bare: a call that hangs may take as long as it likes
 		Network:     o.Network,
 		Node:        o.Node(),
 		Options:     wanted,

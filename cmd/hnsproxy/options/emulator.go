@@ -4,10 +4,14 @@
 package options
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
 	"strings"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/probe"
 )
 
 // DefaultNetworkName is the name of an emulated network that nobody named: those that
@@ -22,10 +26,35 @@ func DefaultNetworkName(kind string) string {
 // NetworkTypes lists the types of networks that carry pods on Windows.
 func NetworkTypes() []string { return []string{"L2Bridge", "L2Tunnel", hnslb.NetworkOverlay} }
 
+// EmulatedProfile returns the profile of that name, or the one that hnsproxy probe wrote to
+// the file of that name.
+func EmulatedProfile(name string) (emulator.Profile, error) {
+	known, err := emulator.ProfileByName(name)
+	if err == nil {
+		return known, nil
+	}
+	report, errFile := probe.LoadReport(name)
+	switch {
+	case errors.Is(errFile, fs.ErrNotExist):
+		return emulator.Profile{}, fmt.Errorf("%w, or a file that hnsproxy probe wrote", err)
+	case errFile != nil:
+		return emulator.Profile{}, errFile
+	}
+	return report.Profile, nil
+}
+
+// Latencies that flags name beside those of releases.
+const (
+	// ProfileLatency is what the profile says: nothing for a release, and what was measured
+	// for a machine that was probed.
+	ProfileLatency = "profile"
+	NoLatency      = "none"
+)
+
 // LatencyByName returns the latency that a flag names.
 func LatencyByName(name string) (emulator.Latency, bool) {
 	switch name {
-	case "none":
+	case ProfileLatency, NoLatency:
 		return emulator.NoLatency(), true
 	case "ws2022":
 		return emulator.WS2022Latency(), true

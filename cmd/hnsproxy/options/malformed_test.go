@@ -167,7 +167,7 @@ there is no flag -x in -x; see hnsproxy --help
 --hns-emulator-network-type=NAT
 --hns-emulator-network-type=NAT: there is no such network type; use one of L2Bridge, L2Tunnel, Overlay
 --hns-emulator-latency=slow
---hns-emulator-latency=slow: there is no such latency; use none or ws2022
+--hns-emulator-latency=slow: there is no such latency; use profile, none or ws2022
 --hns-driver=hnsv3
 --hns-driver=hnsv3: there is no such HNS; use hcn or emulator
 --config=testdata/none.yaml

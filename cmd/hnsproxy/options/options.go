@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -113,6 +114,9 @@ type Options struct {
 	CallsAtOnce int
 	// UDPInPlace and LocalShortCut: see desired.Options.
 	UDPInPlace, LocalShortCut bool
+	// StateDir keeps what the probe found out; empty for none, which with HCN means the usual
+	// place of Windows.
+	StateDir string
 	// Emulated is used with HNS == Emulator.
 	Emulated EmulatorOptions
 
@@ -128,7 +132,7 @@ type EmulatorOptions struct {
 	NetworkType string
 	// State is the file that HNS is kept in over restarts, empty for none.
 	State string
-	// Latency is "none" or "ws2022".
+	// Latency is "profile", "none" or "ws2022".
 	Latency string
 }
 
@@ -156,7 +160,7 @@ func New() *Options {
 		Emulated: EmulatorOptions{
 			Profile:     "ws2022",
 			NetworkType: "L2Bridge",
-			Latency:     "none",
+			Latency:     ProfileLatency,
 		},
 	}
 }
@@ -167,6 +171,15 @@ type Host struct {
 	Hostname func() (string, error)
 }
 
+// usualStateDir is where programs of the whole machine keep their data on Windows; empty
+// elsewhere.
+func usualStateDir(h Host) string {
+	if dir := h.Getenv("ProgramData"); dir != "" {
+		return filepath.Join(dir, "hnsproxy")
+	}
+	return ""
+}
+
 // Complete fills in what follows from other options and from the machine.
 func (o *Options) Complete(h Host) error {
 	if o.Network == "" {
@@ -174,6 +187,9 @@ func (o *Options) Complete(h Host) error {
 	}
 	if o.Network == "" && o.HNS == Emulator {
 		o.Network = DefaultNetworkName(o.Emulated.NetworkType)
+	}
+	if o.StateDir == "" && o.HNS == HCN {
+		o.StateDir = usualStateDir(h)
 	}
 	if o.Kubeconfig == "" && len(o.Objects) == 0 {
 		o.KubeconfigList = h.Getenv(envKubeconfig)

@@ -58,6 +58,8 @@ func (c *CommandLine) AddHNSFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.HNS, "hns-driver", o.HNS, "`WHICH` HNS to program: hcn, that of this Windows machine, or emulator, one in memory that runs anywhere.")
 	fs.DurationVar(&o.HNSCallTimeout, "hns-call-timeout", o.HNSCallTimeout, "How long one call of HNS may take before it counts as lost; "+
 		"four times that on an HNS before 11, since Server 2019 is that slow at times.")
+	fs.StringVar(&o.StateDir, "hns-state-dir", o.StateDir, "`DIR` in which hnsproxy probe keeps what it found out about this machine's HNS, "+
+		"and hnsproxy looks for it. Nothing is needed there. On Windows %ProgramData%\\hnsproxy by default.")
 	fs.Float64Var(&o.HNSShare, "hns-share", o.HNSShare, "`FRACTION` of HNS's time, from "+fmt.Sprint(leastShare)+" to 1, that writes of hnsproxy may take. "+
 		"HNS carries out one write at a time, and a pod cannot start before HNS has made its endpoint. With 1, the network plugin "+
 		"waits behind two writes at most; with 0.5, hnsproxy rests after each write for as long as it took, and its changes, "+
@@ -74,12 +76,14 @@ func (c *CommandLine) AddEmulatorFlags(fs *pflag.FlagSet) {
 	for _, p := range emulator.Profiles() {
 		names = append(names, p.Name)
 	}
-	fs.StringVar(&e.Profile, "hns-emulator-profile", e.Profile, "Windows `RELEASE` to emulate: "+strings.Join(names, ", ")+".")
+	fs.StringVar(&e.Profile, "hns-emulator-profile", e.Profile, "Windows `RELEASE` to emulate: "+strings.Join(names, ", ")+
+		"; or a file that hnsproxy probe wrote on a real node.")
 	fs.StringVar(&e.NetworkType, "hns-emulator-network-type", e.NetworkType,
 		"`TYPE` of the network that is made when there is no saved state: "+strings.Join(NetworkTypes(), ", ")+".")
 	fs.StringVar(&e.State, "hns-emulator-state", e.State, "`FILE` that keeps the emulated HNS over restarts, as Windows does.")
 	fs.StringVar(&e.Latency, "hns-emulator-latency", e.Latency,
-		"How long emulated `CALLS` take: none, or ws2022 for 8 ms per write, one at a time.")
+		"How long emulated `CALLS` take: profile, which is no time for a release and what was measured for a file; none; "+
+			"or ws2022 for 8 ms per write, one at a time.")
 }
 
 // addRunFlags adds hnsproxy's own flags about how it runs.

@@ -13,7 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
 	"github.com/hnsproxy/hnsproxy/proxier/desired"
 	"github.com/hnsproxy/hnsproxy/proxier/services"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -267,13 +266,13 @@ func (v *validation) hns() {
 
 func (v *validation) emulator() {
 	e := v.o.Emulated
-	if _, err := emulator.ProfileByName(e.Profile); err != nil {
+	if _, err := EmulatedProfile(e.Profile); err != nil {
 		v.add("hns-emulator-profile", e.Profile, err.Error(), "choose one of them")
 	}
 	if !slices.ContainsFunc(NetworkTypes(), func(t string) bool { return strings.EqualFold(t, e.NetworkType) }) {
 		v.add("hns-emulator-network-type", e.NetworkType, "there is no such network type", "use one of "+strings.Join(NetworkTypes(), ", "))
 	}
 	if _, ok := LatencyByName(e.Latency); !ok {
-		v.add("hns-emulator-latency", e.Latency, "there is no such latency", "use none or ws2022")
+		v.add("hns-emulator-latency", e.Latency, "there is no such latency", "use profile, none or ws2022")
 	}
 }
