@@ -1,0 +1,51 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package probetest compares what the probe found out about an emulated machine with the
+// switches that the machine has.
+package probetest
+
+import (
+	"reflect"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+)
+
+// T is a test, or a property test.
+type T interface {
+	Helper()
+	Errorf(format string, args ...any)
+}
+
+// Switches returns the switches of a profile by their names.
+func Switches(p emulator.Profile) map[string]any {
+	out := map[string]any{"MaxEndpoints": p.MaxEndpoints}
+	for name, group := range map[string]any{"Quirks": p.Quirks, "Faults": p.Faults} {
+		for i, v := 0, reflect.ValueOf(group); i < v.NumField(); i++ {
+			out[name+"."+v.Type().Field(i).Name] = v.Field(i).Interface()
+		}
+	}
+	return out
+}
+
+// WantFound fails unless the profile that was found has the switches of the machine, but for
+// those that are said to be unreached, which are as our documents have them.
+func WantFound(t T, machine, found emulator.Profile, unreached map[string]string) {
+	t.Helper()
+	if machine.Quirks.UnknownEndpointCode == 0 {
+		machine.Quirks.UnknownEndpointCode = hnslb.ResultEndpointNotFound
+	}
+	want, got, documented := Switches(machine), Switches(found), Switches(emulator.ProfileOf(machine.Version))
+	for name := range unreached {
+		want[name] = documented[name]
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("switches (-set +found):\n%s unreached: %v", diff, unreached)
+	}
+	if found.Version != machine.Version {
+		t.Errorf("version %v, want %v", found.Version, machine.Version)
+	}
+}
