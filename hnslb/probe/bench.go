@@ -24,8 +24,8 @@ type bench struct {
 	// skip are addresses in the scratch ranges that an earlier run could not free.
 	skip map[netip.Addr]bool
 
-	frontends int
-	lastIP    netip.Addr
+	frontends, nodePorts int
+	lastIP               netip.Addr
 	// shared are endpoints that facts use and leave as they are.
 	shared []hnslb.ID
 	// grown are load balancers that are there for their number.
@@ -137,7 +137,7 @@ func (b *bench) plan(ctx context.Context) (hnslb.LoadBalancer, error) {
 		return hnslb.LoadBalancer{}, err
 	}
 	n := b.frontends
-	if n >= portCount*vipsPerPort {
+	if n >= vipPorts*vipsPerPort {
 		return hnslb.LoadBalancer{}, unknown("there are no more frontends to use")
 	}
 	b.frontends++
@@ -146,6 +146,13 @@ func (b *bench) plan(ctx context.Context) (hnslb.LoadBalancer, error) {
 		VIPs:      []netip.Addr{b.vip(1 + n%vipsPerPort)},
 		Mappings:  []hnslb.PortMapping{{Protocol: hnslb.TCP, InternalPort: 8080, ExternalPort: b.scratch.FirstPort + uint16(n/vipsPerPort)}},
 	}, nil
+}
+
+// nodePort makes a node port of a load balancer, on a port that none has had in this run.
+func (b *bench) nodePort(lb *hnslb.LoadBalancer) {
+	lb.VIPs = nil
+	lb.Mappings[0].ExternalPort = b.scratch.FirstPort + vipPorts + uint16(b.nodePorts%(portCount-vipPorts-1))
+	b.nodePorts++
 }
 
 // balancer makes what plan describes, changed by change.

@@ -14,12 +14,11 @@ import (
 func echoFacts() []fact {
 	all := []fact{
 		echoFact("flag DSR", "", func(lb *hnslb.LoadBalancer) { lb.Flags = hnslb.DSR }),
-		echoFact("no flags on a node port", "", func(lb *hnslb.LoadBalancer) { lb.VIPs = nil }),
+		{name: "echo of no flags on a node port", find: func(ctx context.Context, b *bench) (string, error) { return b.echo(ctx, b.nodePort) }},
 		echoFact("distribution by source IP", "DistributionType is dropped", func(lb *hnslb.LoadBalancer) { lb.Mappings[0].Distribution = hnslb.SourceIP }),
-		echoFact("source VIP that no endpoint has", "", nil),
-	}
-	all[3].find = func(ctx context.Context, b *bench) (string, error) {
-		return b.echo(ctx, func(lb *hnslb.LoadBalancer) { lb.SourceVIP = b.vip(vipsPerPort + 2) })
+		{name: "echo of a source VIP that no endpoint has", find: func(ctx context.Context, b *bench) (string, error) {
+			return b.echo(ctx, func(lb *hnslb.LoadBalancer) { lb.SourceVIP = b.vip(vipsPerPort + 2) })
+		}},
 	}
 	for _, f := range []struct {
 		name string

@@ -67,7 +67,7 @@ func frontendFacts() []fact {
 		}},
 		{name: "node port and the same port on the management IP", row: "A VIP equal to the management IP", find: findNodePort},
 		{name: "listener on the node port", row: "A listener on the node port", find: func(ctx context.Context, b *bench) (string, error) {
-			return b.besideListener(ctx, func(lb *hnslb.LoadBalancer) { lb.VIPs = nil })
+			return b.besideListener(ctx, b.nodePort)
 		}},
 		{
 			name: "VIP whose port a program listens on", row: "A listener on the any-address",
@@ -109,7 +109,7 @@ func findNodePort(ctx context.Context, b *bench) (string, error) {
 	if !b.network.ManagementIP.IsValid() {
 		return "", unknown("the network has no management IP yet")
 	}
-	return b.beside(ctx, func(lb *hnslb.LoadBalancer) { lb.VIPs = nil },
+	return b.beside(ctx, b.nodePort,
 		func(lb *hnslb.LoadBalancer) { lb.VIPs = []netip.Addr{b.network.ManagementIP} })
 }
 
@@ -122,14 +122,14 @@ func (b *bench) besideListener(ctx context.Context, change func(*hnslb.LoadBalan
 	if err != nil {
 		return "", err
 	}
+	if change != nil {
+		change(&lb)
+	}
 	stop, err := b.Listen(hnslb.TCP, lb.Mappings[0].ExternalPort)
 	if err != nil {
 		return "", unknown("the probe cannot listen: %v", err)
 	}
 	defer stop()
-	if change != nil {
-		change(&lb)
-	}
 	made, err := b.Driver.CreateLoadBalancer(ctx, lb)
 	if err == nil {
 		b.drop(ctx, made)

@@ -98,6 +98,11 @@ func testRandomProfile(t *rapid.T, dir string) {
 	}
 	n.wantUntouched(t)
 	wantFound(t, profile, r)
+	for _, f := range r.Facts {
+		if f.Differs() && f.Switch == "" && !probetest.Follows(profile, f.Fact) {
+			t.Errorf("%+v", f)
+		}
+	}
 	for _, name := range reachable() {
 		if why, unreached := r.Unreached[name]; unreached && !mayBeUnknown(profile, name) {
 			t.Errorf("%s is unknown: %s", name, why)

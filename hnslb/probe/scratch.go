@@ -22,9 +22,10 @@ import (
 const NamePrefix = "hnsproxy-probe-"
 
 const (
-	// portCount is how many ports a run uses: with 250 VIPs each, far more frontends than
-	// it makes.
-	portCount = 32
+	// portCount is how many ports a run uses: the first vipPorts with 250 VIPs each, which
+	// is far more frontends than it makes, the others for one node port each.
+	portCount = 64
+	vipPorts  = 32
 	// vipsPerPort is how many addresses of a block of VIPs are used.
 	vipsPerPort = 250
 	// Ports are looked for between these, above the node ports and below the ports that

@@ -7,6 +7,7 @@ package probetest
 
 import (
 	"reflect"
+	"strings"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -29,6 +30,14 @@ func Switches(p emulator.Profile) map[string]any {
 		}
 	}
 	return out
+}
+
+// Follows tells whether what a fact is found to be follows from another switch of the machine
+// than the one that it decides, if any.
+func Follows(machine emulator.Profile, fact string) bool {
+	lies := emulator.ProfileOf(machine.Version).Quirks.ModifyLies
+	return machine.Quirks.ModifyLies != lies && strings.HasPrefix(fact, "modify of ") ||
+		machine.Faults.EndpointDeleteLies && strings.Contains(fact, "endpoint")
 }
 
 // WantFound fails unless the profile that was found has the switches of the machine, but for
