@@ -68,7 +68,7 @@ func (f fact) settle(ctx context.Context, b *bench) (string, error) {
 
 // facts lists what the probe finds out, in the order of quirks.md.
 func facts() []fact {
-	return slices.Concat(callFacts(), modifyFacts(), echoFacts(), refusalFacts(), frontendFacts(), paceFacts(), limitFacts())
+	return slices.Concat(callFacts(), viewFacts(), modifyFacts(), echoFacts(), refusalFacts(), frontendFacts(), paceFacts(), limitFacts())
 }
 
 const (
@@ -118,7 +118,6 @@ func outOfReach() []reach {
 		{"The answer is lost", nil, trouble},
 		{"An object vanishes between", []string{"Faults.VanishDuringList"}, trouble},
 		{"A call hangs and cannot be taken back", []string{"Quirks.AbandonedWritesLost", "Faults.DeafHangs"}, trouble},
-		{"HNS prints one GUID", nil, "the driver folds IDs"},
 		{"A document may choose its ID", nil, "the driver leaves the choice to HNS"},
 		{"Backend without its switch port", nil, pod},
 		{"Local endpoint outside the subnets", nil, pod},

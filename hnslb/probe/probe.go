@@ -21,6 +21,8 @@ import (
 type Config struct {
 	// Driver of the HNS. Its calls should be bounded, see hnslb.WithTimeout.
 	Driver hnslb.Driver
+	// Viewer shows an object through both interfaces of HNS; nil where there is one.
+	Viewer hnslb.Viewer
 	// Network is the name of the network that carries the node's pods.
 	Network string
 	// Journal is the file that tells the next run what this one uses.

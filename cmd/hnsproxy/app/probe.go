@@ -121,8 +121,12 @@ func (o *probeOptions) config(ctx context.Context, progress io.Writer) (probe.Co
 	}
 	if o.HNS == HCN {
 		d, err := newHCN(klog.FromContext(ctx))
+		if err != nil {
+			return probe.Config{}, err
+		}
 		c.Driver = hnslb.WithTimeout(d, o.HNSCallTimeout)
-		return c, err
+		c.Viewer, _ = d.(hnslb.Viewer)
+		return c, nil
 	}
 	e, err := newEmulator(o.Emulated, clock.RealClock{})
 	if err != nil {

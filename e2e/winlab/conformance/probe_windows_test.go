@@ -40,7 +40,7 @@ func testProbe(t *testing.T, all bool) {
 	call("state", nil, &before)
 	d := hcn.New(func(message string) { t.Errorf("the driver warns: %s", message) })
 	r, err := probe.Run(t.Context(), probe.Config{
-		Driver: hnslb.WithTimeout(d, 30*time.Second), Network: before.Networks[0].Name, Journal: filepath.Join(t.TempDir(), "journal.json"),
+		Driver: hnslb.WithTimeout(d, 30*time.Second), Viewer: d, Network: before.Networks[0].Name, Journal: filepath.Join(t.TempDir(), "journal.json"),
 		Quick: !all, ExhaustPorts: true, Rounds: 10,
 		Listen: func(protocol hnslb.Protocol, port uint16) (func(), error) {
 			taken := emulator.HostPort{Protocol: protocol, Port: port}
