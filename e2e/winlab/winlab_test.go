@@ -132,36 +132,6 @@ func TestWatch(t *testing.T) {
 	}
 }
 
-// TestProbe finds out what emulated machines do through hcsshim: every release, and machines that no release matches.
-func TestProbe(t *testing.T) {
-	odd := emulator.WS2025()
-	odd.MaxEndpoints = 40
-	odd.Quirks = emulator.Quirks{ModifyLies: true, ListenerTakesVIP: true, PortBlocks: 70, UnknownEndpointCode: hnslb.ResultElementNotFound}
-	frail := emulator.WS2022()
-	frail.Faults = emulator.Faults{DeleteFailsOnce: true, HalfMade: true, LeakPorts: true}
-	for name, profile := range map[string]emulator.Profile{"odd": odd, "frail": frail} {
-		testProbe(t, name, profile, "TestProbe")
-	}
-	for _, profile := range emulator.Profiles() {
-		testProbe(t, profile.Name, profile, "TestProbe")
-	}
-	testProbe(t, "ws2022 with many objects", emulator.WS2022(), "TestProbeAll")
-}
-
-func testProbe(t *testing.T, name string, profile emulator.Profile, tests string) {
-	t.Helper()
-	t.Run(name, func(t *testing.T) {
-		service := serve(t, profile, "L2Bridge")
-		defer closeService(t, service)
-		state := service.State()
-		runConformance(t, service, tests)
-		after := service.State()
-		if len(state.Endpoints) != len(after.Endpoints) || len(state.LoadBalancers) != len(after.LoadBalancers) {
-			t.Errorf("left are %v and %v", after.Endpoints, after.LoadBalancers)
-		}
-	})
-}
-
 // TestNoEmulator: programs whose emulator does not run meet an HNS that is away.
 func TestNoEmulator(t *testing.T) {
 	service := serve(t, emulator.WS2025(), "L2Bridge")

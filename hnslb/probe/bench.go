@@ -24,7 +24,7 @@ type bench struct {
 	// skip are addresses in the scratch ranges that an earlier run could not free.
 	skip map[netip.Addr]bool
 
-	frontends, nodePorts int
+	frontends, freePorts int
 	lastIP               netip.Addr
 	// shared are endpoints that facts use and leave as they are.
 	shared []hnslb.ID
@@ -148,11 +148,32 @@ func (b *bench) plan(ctx context.Context) (hnslb.LoadBalancer, error) {
 	}, nil
 }
 
-// nodePort makes a node port of a load balancer, on a port that none has had in this run.
-func (b *bench) nodePort(lb *hnslb.LoadBalancer) {
+// freePort returns a port that none has had in this run and no program of the host listens on.
+// It stays free until it is used, but for programs that come in that moment.
+func (b *bench) freePort() (uint16, error) {
+	for b.freePorts < portCount-vipPorts-1 {
+		port := b.scratch.FirstPort + vipPorts + uint16(b.freePorts)
+		b.freePorts++
+		if b.Listen == nil {
+			return port, nil
+		}
+		if stop, err := b.Listen(hnslb.TCP, port); err == nil {
+			stop()
+			return port, nil
+		}
+	}
+	return 0, unknown("there are no more ports to use")
+}
+
+// nodePort is plan for a node port.
+func (b *bench) nodePort(ctx context.Context) (hnslb.LoadBalancer, error) {
+	lb, err := b.plan(ctx)
+	if err != nil {
+		return hnslb.LoadBalancer{}, err
+	}
 	lb.VIPs = nil
-	lb.Mappings[0].ExternalPort = b.scratch.FirstPort + vipPorts + uint16(b.nodePorts%(portCount-vipPorts-1))
-	b.nodePorts++
+	lb.Mappings[0].ExternalPort, err = b.freePort()
+	return lb, err
 }
 
 // balancer makes what plan describes, changed by change.
@@ -183,6 +204,11 @@ func (b *bench) tried(ctx context.Context, change func(*hnslb.LoadBalancer)) (st
 		return "", err
 	}
 	change(&lb)
+	return b.triedOf(ctx, lb)
+}
+
+// triedOf is tried for a load balancer that is planned.
+func (b *bench) triedOf(ctx context.Context, lb hnslb.LoadBalancer) (string, error) {
 	made, err := b.Driver.CreateLoadBalancer(ctx, lb)
 	if err == nil {
 		b.drop(ctx, made)

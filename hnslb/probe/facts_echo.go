@@ -14,7 +14,13 @@ import (
 func echoFacts() []fact {
 	all := []fact{
 		echoFact("flag DSR", "", func(lb *hnslb.LoadBalancer) { lb.Flags = hnslb.DSR }),
-		{name: "echo of no flags on a node port", find: func(ctx context.Context, b *bench) (string, error) { return b.echo(ctx, b.nodePort) }},
+		{name: "echo of no flags on a node port", find: func(ctx context.Context, b *bench) (string, error) {
+			lb, err := b.nodePort(ctx)
+			if err != nil {
+				return "", err
+			}
+			return b.echoOf(ctx, lb)
+		}},
 		echoFact("distribution by source IP", "DistributionType is dropped", func(lb *hnslb.LoadBalancer) { lb.Mappings[0].Distribution = hnslb.SourceIP }),
 		{name: "echo of a source VIP that no endpoint has", find: func(ctx context.Context, b *bench) (string, error) {
 			return b.echo(ctx, func(lb *hnslb.LoadBalancer) { lb.SourceVIP = b.vip(vipsPerPort + 2) })
@@ -38,14 +44,19 @@ func echoFact(name, row string, change func(*hnslb.LoadBalancer)) fact {
 	}}
 }
 
-// echo makes a load balancer and says how HNS shows it: in the answer, and in a list, which
-// may come from another interface of HNS.
+// echo says how HNS shows a load balancer that differs from what is planned by change.
 func (b *bench) echo(ctx context.Context, change func(*hnslb.LoadBalancer)) (string, error) {
 	want, err := b.plan(ctx)
 	if err != nil {
 		return "", err
 	}
 	change(&want)
+	return b.echoOf(ctx, want)
+}
+
+// echoOf makes a load balancer and says how HNS shows it: in the answer, and in a list, which
+// may come from another interface of HNS.
+func (b *bench) echoOf(ctx context.Context, want hnslb.LoadBalancer) (string, error) {
 	made, err := b.Driver.CreateLoadBalancer(ctx, want)
 	if found, err := verdict(err); err != nil || found != accepted {
 		return found, err

@@ -5,6 +5,7 @@ package probe
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
@@ -63,15 +64,30 @@ func findTwin(ctx context.Context, b *bench) (string, error) {
 func frontendFacts() []fact {
 	return []fact{
 		{name: "frontend that another load balancer has", row: "A frontend is taken", find: func(ctx context.Context, b *bench) (string, error) {
-			return b.beside(ctx, nil, func(*hnslb.LoadBalancer) {})
+			lb, err := b.plan(ctx)
+			if err != nil {
+				return "", err
+			}
+			return b.beside(ctx, lb, lb)
 		}},
 		{name: "node port and the same port on the management IP", row: "A VIP equal to the management IP", find: findNodePort},
 		{name: "listener on the node port", row: "A listener on the node port", find: func(ctx context.Context, b *bench) (string, error) {
-			return b.besideListener(ctx, b.nodePort)
+			lb, err := b.nodePort(ctx)
+			if err != nil {
+				return "", err
+			}
+			return b.besideListener(ctx, lb)
 		}},
 		{
 			name: "VIP whose port a program listens on", row: "A listener on the any-address",
-			find: func(ctx context.Context, b *bench) (string, error) { return b.besideListener(ctx, nil) },
+			find: func(ctx context.Context, b *bench) (string, error) {
+				lb, err := b.nodePort(ctx)
+				if err != nil {
+					return "", err
+				}
+				lb.VIPs = []netip.Addr{b.vip(vipsPerPort + 4)}
+				return b.besideListener(ctx, lb)
+			},
 			sets: "Quirks.ListenerTakesVIP",
 			set: func(p *emulator.Profile, found string) {
 				p.Quirks.ListenerTakesVIP = codeOf(found) == hnslb.ResultPortAlreadyExists
@@ -87,54 +103,40 @@ func frontendFacts() []fact {
 	}
 }
 
-// beside makes one load balancer and tells what becomes of a second one that differs from it
-// by change.
-func (b *bench) beside(ctx context.Context, first, change func(*hnslb.LoadBalancer)) (string, error) {
-	lb, err := b.balancer(ctx, first)
+// beside tells what becomes of a load balancer while there is another one.
+func (b *bench) beside(ctx context.Context, first, second hnslb.LoadBalancer) (string, error) {
+	made, err := b.Driver.CreateLoadBalancer(ctx, first)
 	if err != nil {
 		return "", err
 	}
-	defer b.drop(ctx, lb)
-	twin := lb
-	twin.ID = ""
-	change(&twin)
-	made, err := b.Driver.CreateLoadBalancer(ctx, twin)
-	if err == nil {
-		b.drop(ctx, made)
-	}
-	return verdict(err)
+	defer b.drop(ctx, made)
+	return b.triedOf(ctx, second)
 }
 
 func findNodePort(ctx context.Context, b *bench) (string, error) {
 	if !b.network.ManagementIP.IsValid() {
 		return "", unknown("the network has no management IP yet")
 	}
-	return b.beside(ctx, b.nodePort,
-		func(lb *hnslb.LoadBalancer) { lb.VIPs = []netip.Addr{b.network.ManagementIP} })
-}
-
-// besideListener tells what becomes of a load balancer on whose port a program listens.
-func (b *bench) besideListener(ctx context.Context, change func(*hnslb.LoadBalancer)) (string, error) {
-	if b.Listen == nil {
-		return "", unknown("the probe cannot listen here")
-	}
-	lb, err := b.plan(ctx)
+	lb, err := b.nodePort(ctx)
 	if err != nil {
 		return "", err
 	}
-	if change != nil {
-		change(&lb)
+	twin := lb
+	twin.VIPs = []netip.Addr{b.network.ManagementIP}
+	return b.beside(ctx, lb, twin)
+}
+
+// besideListener tells what becomes of a load balancer on whose port a program listens.
+func (b *bench) besideListener(ctx context.Context, lb hnslb.LoadBalancer) (string, error) {
+	if b.Listen == nil {
+		return "", unknown("the probe cannot listen here")
 	}
 	stop, err := b.Listen(hnslb.TCP, lb.Mappings[0].ExternalPort)
 	if err != nil {
-		return "", unknown("the probe cannot listen: %v", err)
+		return "", fmt.Errorf("listen: %w", err)
 	}
 	defer stop()
-	made, err := b.Driver.CreateLoadBalancer(ctx, lb)
-	if err == nil {
-		b.drop(ctx, made)
-	}
-	return verdict(err)
+	return b.triedOf(ctx, lb)
 }
 
 // findLeak makes a load balancer anew whose twin was deleted.
@@ -149,11 +151,7 @@ func findLeak(ctx context.Context, b *bench) (string, error) {
 	}
 	again := lb
 	again.ID = ""
-	made, err := b.Driver.CreateLoadBalancer(ctx, again)
-	if err == nil {
-		b.drop(ctx, made)
-	}
-	return verdict(err)
+	return b.triedOf(ctx, again)
 }
 
 func unknownIf(is bool, reason string, otherwise error) error {

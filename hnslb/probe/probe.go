@@ -156,7 +156,7 @@ func (b *bench) begin(ctx context.Context) error {
 			b.skip[ip] = true
 		}
 	}
-	if b.scratch, err = choose(b.network, h, b.Listen); err != nil {
+	if b.scratch, err = choose(b.network, h); err != nil {
 		return err
 	}
 	return writeJournal(b.Journal, b.scratch)

@@ -23,8 +23,9 @@ const NamePrefix = "hnsproxy-probe-"
 
 const (
 	// portCount is how many ports a run uses: the first vipPorts with 250 VIPs each, which
-	// is far more frontends than it makes, the others for one node port each.
-	portCount = 64
+	// is far more frontends than it makes, the others for one node port each, if no program
+	// uses them.
+	portCount = 128
 	vipPorts  = 32
 	// vipsPerPort is how many addresses of a block of VIPs are used.
 	vipsPerPort = 250
@@ -131,9 +132,8 @@ func (h holdings) describe() []string {
 	return out
 }
 
-// choose picks addresses and ports that nobody on the node uses. Listen is nil where it
-// cannot be found out whether a program listens.
-func choose(network hnslb.Network, h holdings, listen func(hnslb.Protocol, uint16) (func(), error)) (scratch, error) {
+// choose picks addresses that nobody on the node uses, and ports that no load balancer uses.
+func choose(network hnslb.Network, h holdings) (scratch, error) {
 	own := h.ours(nil)
 	leftover := func(e hnslb.Endpoint) bool {
 		return slices.ContainsFunc(own.endpoints, func(o hnslb.Endpoint) bool { return o.ID == e.ID })
@@ -175,37 +175,22 @@ func choose(network hnslb.Network, h holdings, listen func(hnslb.Protocol, uint1
 	s := scratch{VIPs: free[0], Addresses: free[1:]}
 	s.Unnamed = s.Addresses[0].Addr().Next()
 	var err error
-	s.FirstPort, err = freePorts(ports, listen)
+	s.FirstPort, err = freePorts(ports)
 	return s, err
 }
 
-// freePorts returns the first of portCount ports that no load balancer and no program uses.
-func freePorts(taken map[uint16]bool, listen func(hnslb.Protocol, uint16) (func(), error)) (uint16, error) {
-	for first := lowestPort; first+portCount <= highestPort; first += portCount {
-		if portsFree(uint16(first), taken, listen) {
-			return uint16(first), nil
+// freePorts returns the first of portCount neighbouring ports that are not taken.
+func freePorts(taken map[uint16]bool) (uint16, error) {
+	for first := uint16(lowestPort); first+portCount <= highestPort; first += portCount {
+		free := true
+		for port := range uint16(portCount) {
+			free = free && !taken[first+port]
+		}
+		if free {
+			return first, nil
 		}
 	}
 	return 0, fmt.Errorf("no %d neighbouring ports between %d and %d are free", portCount, lowestPort, highestPort)
-}
-
-func portsFree(first uint16, taken map[uint16]bool, listen func(hnslb.Protocol, uint16) (func(), error)) bool {
-	for port := first; port < first+portCount; port++ {
-		if taken[port] {
-			return false
-		}
-		for _, protocol := range []hnslb.Protocol{hnslb.TCP, hnslb.UDP} {
-			if listen == nil {
-				continue
-			}
-			stop, err := listen(protocol, port)
-			if err != nil {
-				return false
-			}
-			stop()
-		}
-	}
-	return true
 }
 
 // readJournal returns what a run before left in the journal, nil when it left none.

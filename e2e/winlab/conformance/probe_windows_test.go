@@ -7,6 +7,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -17,6 +18,11 @@ import (
 	"github.com/hnsproxy/hnsproxy/hnslb/probe"
 	"github.com/hnsproxy/hnsproxy/hnslb/probe/probetest"
 )
+
+// mayBeUnknown are facts that take slow calls, or more objects than a quick probe makes.
+var mayBeUnknown = []string{
+	"a second write at once", "a list during a write", "most endpoints of one load balancer", "one endpoint more than that",
+}
 
 // TestProbe: the probe finds the switches of the machine through hcsshim, and leaves nothing.
 // Since HNS lets remote endpoints stay where Faults.EndpointDeleteLies, no machine here has it.
@@ -59,8 +65,8 @@ func testProbe(t *testing.T, all bool) {
 		if f.Differs() && f.Switch == "" && !probetest.Follows(machine, f.Fact) {
 			t.Errorf("%+v", f) // what no switch decides is as documented, through hcsshim too
 		}
-		if f.Unknown != "" {
-			t.Logf("unknown is %s: %s", f.Fact, f.Unknown)
+		if f.Unknown != "" && !slices.Contains(mayBeUnknown, f.Fact) {
+			t.Errorf("%+v", f)
 		}
 	}
 }
