@@ -71,18 +71,6 @@ func facts() []fact {
 	return slices.Concat(callFacts(), viewFacts(), modifyFacts(), echoFacts(), refusalFacts(), frontendFacts(), paceFacts(), limitFacts())
 }
 
-const (
-	yes = "yes"
-	no  = "no"
-)
-
-func yesNo(b bool) string {
-	if b {
-		return yes
-	}
-	return no
-}
-
 // codeOf returns the code that a verdict holds, 0 if it is none.
 func codeOf(found string) hnslb.HRESULT {
 	var code hnslb.HRESULT

@@ -19,10 +19,14 @@ import (
 // With an update of Windows the report of before is out of date, and no longer found.
 func FileName(v hnslb.Version) string { return "probe-" + v.String() + ".json" }
 
+// fewestEndpoints is the lowest limit that any HNS was seen to have. A lower one in a file is
+// not believed: Services would be served by next to nobody.
+const fewestEndpoints = 64
+
 // Adjust returns the features of an HNS as the probe found them. What it did not find out
 // stays.
 func (r *Report) Adjust(f hnslb.Features) hnslb.Features {
-	if _, unknown := r.Unreached["MaxEndpoints"]; !unknown && r.Profile.MaxEndpoints > 0 {
+	if _, unknown := r.Unreached["MaxEndpoints"]; !unknown && r.Profile.MaxEndpoints >= fewestEndpoints {
 		f.MaxEndpoints = r.Profile.MaxEndpoints
 	}
 	for _, fact := range r.Facts {

@@ -221,9 +221,9 @@ func (b *bench) measure(ctx context.Context, r *Report) {
 
 // documented returns what our documents say about facts: what an emulator does that is as
 // they describe this HNS. Empty where they say nothing.
-func documented(ctx context.Context, real *bench) map[string]string {
-	e := emulator.New(emulator.Config{Profile: emulator.ProfileOf(real.features.Version)})
-	n := real.network
+func documented(ctx context.Context, b *bench) map[string]string {
+	e := emulator.New(emulator.Config{Profile: emulator.ProfileOf(b.features.Version)})
+	n := b.network
 	spec := emulator.NetworkSpec{Name: n.Name, Type: n.Type, ManagementIP: n.ManagementIP, Subnets: n.Subnets, Remotes: n.Remotes}
 	out := map[string]string{}
 	for _, f := range facts() {
@@ -233,8 +233,8 @@ func documented(ctx context.Context, real *bench) map[string]string {
 	if err != nil {
 		return out // of a type that no document describes
 	}
-	b := &bench{Config: Config{Driver: e, Clock: real.Clock, ExhaustPorts: real.ExhaustPorts, Quick: real.Quick}, network: made, scratch: real.scratch}
-	b.Listen = func(protocol hnslb.Protocol, port uint16) (func(), error) {
+	paper := &bench{Config: Config{Driver: e, Clock: b.Clock, ExhaustPorts: b.ExhaustPorts, Quick: b.Quick}, network: made, scratch: b.scratch}
+	paper.Listen = func(protocol hnslb.Protocol, port uint16) (func(), error) {
 		e.Reserve(port, protocol)
 		return func() { e.Release(port, protocol) }, nil
 	}
@@ -242,7 +242,7 @@ func documented(ctx context.Context, real *bench) map[string]string {
 		if f.doc != "" {
 			continue
 		}
-		if value, err := f.settle(ctx, b); err == nil {
+		if value, err := f.settle(ctx, paper); err == nil {
 			out[f.name] = value
 		}
 	}
