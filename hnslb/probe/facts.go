@@ -97,10 +97,11 @@ func outOfReach() []reach {
 	const trouble = "it happens when HNS is in trouble, which cannot be brought about"
 	return []reach{
 		{"## Where packets go", []string{
-			"Quirks.HostReachesVIPs", "Quirks.VIPNeedsEndpoint", "Quirks.NodePortWithoutPods", "Quirks.UDPFlowsStay", "Faults.NoDataPath",
+			"Quirks.HostReachesVIPs", "Quirks.VIPNeedsEndpoint", "Quirks.NodePortWithoutPods", "Quirks.UDPFlowsStay", "Quirks.SourceVIPFirst",
+			"Faults.NoDataPath",
 		}, "it shows in packets only"},
 		{"## What becomes of HNS", []string{
-			"Quirks.RestoredTwinCode", "Quirks.NoNotifications", "Quirks.StopUntold",
+			"Quirks.RestoredTwinCode", "Quirks.NoNotifications", "Quirks.StopUntold", "Faults.StoppedCode",
 		}, restart},
 		{"Every few calls the service dies", nil, trouble},
 		{"The answer is lost", nil, trouble},

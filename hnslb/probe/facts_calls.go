@@ -41,7 +41,10 @@ func callFacts() []fact {
 			set:  func(p *emulator.Profile, found string) { p.Faults.HalfMade = found != nobody },
 		},
 		{name: "MAC given in lower case", row: "MACs come back in upper case", find: findMAC},
-		{name: "name of an endpoint that is made without one", find: findUnnamed},
+		unnamedFact("as the answer shows it (V2)", "Quirks.DefaultNameV2", func(made, _ hnslb.Endpoint) string { return made.Name },
+			func(p *emulator.Profile, named bool) { p.Quirks.DefaultNameV2 = named }),
+		unnamedFact("as a list shows it (V1)", "Quirks.DefaultNameV1", func(_, listed hnslb.Endpoint) string { return listed.Name },
+			func(p *emulator.Profile, named bool) { p.Quirks.DefaultNameV1 = named }),
 		{name: "name of an endpoint that is made with one", find: findNamed},
 		{name: "delete of a load balancer that is gone", find: func(ctx context.Context, b *bench) (string, error) {
 			return verdict(b.Driver.DeleteLoadBalancer(ctx, nobodyID))
@@ -191,10 +194,28 @@ func findMAC(ctx context.Context, b *bench) (string, error) {
 	return "another one", nil
 }
 
-func findUnnamed(ctx context.Context, b *bench) (string, error) {
-	spec := b.spec(b.scratch.Unnamed)
-	spec.Name = ""
-	return b.findName(ctx, spec)
+// unnamedFact is about the name of an endpoint that is made without one.
+func unnamedFact(where, sets string, read func(made, listed hnslb.Endpoint) string, set func(*emulator.Profile, bool)) fact {
+	return fact{
+		name: "name of an endpoint that is made without one, " + where, row: "An endpoint that was made without a name", sets: sets,
+		find: func(ctx context.Context, b *bench) (string, error) {
+			spec := b.spec(b.scratch.Unnamed)
+			spec.Name = ""
+			made, listed, err := b.makeAndList(ctx, spec)
+			if err != nil {
+				return "", err
+			}
+			return nameText(read(made, listed)), nil
+		},
+		set: func(p *emulator.Profile, found string) { set(p, found == nameText(hnslb.DefaultEndpointName)) },
+	}
+}
+
+func nameText(name string) string {
+	if name == "" {
+		return "none"
+	}
+	return fmt.Sprintf("%q", name)
 }
 
 func findNamed(ctx context.Context, b *bench) (string, error) {
@@ -203,30 +224,25 @@ func findNamed(ctx context.Context, b *bench) (string, error) {
 		return "", err
 	}
 	spec := b.spec(ip)
-	name, err := b.findName(ctx, spec)
-	if name == fmt.Sprintf("%q", spec.Name) {
-		name = shown
-	}
-	return name, err
-}
-
-// findName makes an endpoint and returns the name that HNS lists.
-func (b *bench) findName(ctx context.Context, spec hnslb.Endpoint) (string, error) {
-	e, err := b.Driver.CreateEndpoint(ctx, spec)
-	if err != nil {
-		return "", err
-	}
-	defer b.dropEndpoint(ctx, e.ID)
-	now, there, err := b.heldEndpoint(ctx, e.ID)
+	made, listed, err := b.makeAndList(ctx, spec)
 	switch {
 	case err != nil:
 		return "", err
-	case !there:
-		return "", unknown("HNS does not list the endpoint")
-	case now.Name == "":
-		return "none", nil
-	case now.Name != e.Name:
-		return fmt.Sprintf("%q, when made %q", now.Name, e.Name), nil
+	case made.Name == spec.Name && listed.Name == spec.Name:
+		return shown, nil
 	}
-	return fmt.Sprintf("%q", now.Name), nil
+	return fmt.Sprintf("%s, in a list %s", nameText(made.Name), nameText(listed.Name)), nil
+}
+
+// makeAndList makes an endpoint, looks at how HNS lists it, and removes it.
+func (b *bench) makeAndList(ctx context.Context, spec hnslb.Endpoint) (made, listed hnslb.Endpoint, err error) {
+	if made, err = b.Driver.CreateEndpoint(ctx, spec); err != nil {
+		return made, listed, err
+	}
+	defer b.dropEndpoint(ctx, made.ID)
+	listed, there, err := b.heldEndpoint(ctx, made.ID)
+	if err == nil && !there {
+		err = unknown("HNS does not list the endpoint")
+	}
+	return made, listed, err
 }

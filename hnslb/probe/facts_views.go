@@ -23,7 +23,7 @@ func viewFacts() []fact {
 			find: viewEndpoint(true, "ID", "ID", caseOf)},
 		{name: "MAC given in lower case, in V1 and V2", row: "MACs come back in upper case", doc: "V1 upper case with dashes, V2 upper case with dashes",
 			find: viewEndpoint(true, "MacAddress", "MacAddress", macForm)},
-		{name: "name of an endpoint that is made without one, in V1 and V2", find: viewEndpoint(false, "Name", "Name", func(v any) string {
+		{name: "name of an endpoint that is made without one, in V1 and V2", row: "An endpoint that was made without a name", find: viewEndpoint(false, "Name", "Name", func(v any) string {
 			if v == nil || v == "" {
 				return "none"
 			}

@@ -115,6 +115,8 @@ func mayBeUnknown(p emulator.Profile, name string) bool {
 	switch name {
 	case "MaxEndpoints":
 		return p.MaxEndpoints >= quickEndpoints
+	case "Quirks.DefaultNameV1", "Quirks.DefaultNameV2":
+		return p.Faults.EndpointDeleteLies // they share an address
 	case "Quirks.ModifyLies":
 		return !p.Version.AtLeast(hnslb.Version{Major: 15, Minor: 4}) // there is no modify
 	}
