@@ -119,6 +119,7 @@ func outOfReach() []reach {
 		{"A VIP of zeroes", nil, "it would take over the traffic of the node"},
 		{"A list takes seconds", []string{"Faults.ListsTake", "Faults.ListsShowStart"},
 			"only how long lists take is measured; what they show of a change meanwhile is a matter of luck"},
+		{"A write takes 30 s", []string{"Faults.WritesTake"}, "it is in the timings"},
 		{"", []string{"Faults.ModifyLies"}, "it is Quirks.ModifyLies, switched at run time"},
 	}
 }

@@ -6,6 +6,7 @@ package probe
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
@@ -39,6 +40,13 @@ func callFacts() []fact {
 			name: "what a refused create leaves", row: "A failed create leaves a load balancer", find: findHalfMade,
 			sets: "Faults.HalfMade",
 			set:  func(p *emulator.Profile, found string) { p.Faults.HalfMade = found != nobody },
+		},
+		{
+			name: "frontend of a create that was refused", row: "It holds the frontend until it is deleted", find: findHalfMadeHolds,
+			sets: "Quirks.HalfMadeHolds",
+			set: func(p *emulator.Profile, found string) {
+				p.Quirks.HalfMadeHolds = codeOf(found) == hnslb.ResultPortAlreadyExists
+			},
 		},
 		{name: "MAC given in lower case", row: "MACs come back in upper case", find: findMAC},
 		unnamedFact("as the answer shows it (V2)", "Quirks.DefaultNameV2", func(made, _ hnslb.Endpoint) string { return made.Name },
@@ -161,6 +169,25 @@ func findHalfMade(ctx context.Context, b *bench) (string, error) {
 		}
 	}
 	return nobody, nil
+}
+
+// findHalfMadeHolds has a create refused for its endpoints and tries again with right ones.
+func findHalfMadeHolds(ctx context.Context, b *bench) (string, error) {
+	lb, err := b.plan(ctx)
+	if err != nil {
+		return "", err
+	}
+	wrong := lb
+	wrong.Endpoints = append(slices.Clone(lb.Endpoints), nobodyID)
+	made, err := b.Driver.CreateLoadBalancer(ctx, wrong)
+	if err == nil {
+		b.drop(ctx, made)
+		return "", unknown("HNS takes an endpoint that it does not have")
+	}
+	if _, err := verdict(err); err != nil {
+		return "", err
+	}
+	return b.triedOf(ctx, lb)
 }
 
 // drop2 returns the error of a call and leaves its value.

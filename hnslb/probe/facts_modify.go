@@ -67,7 +67,14 @@ func modifyFacts() []fact {
 		{"flags of the mapping", mapping(func(m *hnslb.PortMapping) { m.Flags ^= hnslb.LocalRoutedVIP }),
 			mapped(func(m hnslb.PortMapping) any { return m.Flags & hnslb.LocalRoutedVIP })},
 	} {
-		all = append(all, modifyFact(f.name, scope, f))
+		one := modifyFact(f.name, scope, f)
+		for _, s := range modifySwitches() {
+			if s.field == f.name {
+				one.row, one.sets = s.row, s.sets
+				one.set = func(p *emulator.Profile, found string) { s.set(&p.Quirks, found == ignored && !p.Quirks.ModifyLies) }
+			}
+		}
+		all = append(all, one)
 	}
 	return append(all, fact{name: "modify of a load balancer that is gone", find: func(ctx context.Context, b *bench) (string, error) {
 		lb, err := b.plan(ctx)
@@ -79,18 +86,37 @@ func modifyFacts() []fact {
 	}})
 }
 
+// modifySwitch is a switch that says that a modify ignores one field and not others.
+type modifySwitch struct {
+	field, row, sets string
+	set              func(q *emulator.Quirks, ignores bool)
+}
+
+func modifySwitches() []modifySwitch {
+	const keeps, flags = "A modify changes the endpoints and keeps", "A modify with other flags says yes"
+	return []modifySwitch{
+		{"source VIP", keeps, "Quirks.ModifyIgnoresSourceVIP", func(q *emulator.Quirks, ignores bool) { q.ModifyIgnoresSourceVIP = ignores }},
+		{"internal port", keeps, "Quirks.ModifyIgnoresPort", func(q *emulator.Quirks, ignores bool) { q.ModifyIgnoresPort = ignores }},
+		{"flags", flags, "Quirks.ModifyIgnoresFlags", func(q *emulator.Quirks, ignores bool) { q.ModifyIgnoresFlags = ignores }},
+	}
+}
+
 // modifyFact changes one field in place, and looks at what the answer and the next list show.
 func modifyFact(name, row string, f field) fact {
 	return fact{name: "modify of the " + name, row: row, find: func(ctx context.Context, b *bench) (string, error) {
 		if _, err := b.backends(ctx, 3); err != nil {
 			return "", err
 		}
-		had, err := b.balancer(ctx, nil)
+		want, err := b.plan(ctx)
+		if err != nil {
+			return "", err
+		}
+		had, err := b.Driver.CreateLoadBalancer(ctx, want)
 		if err != nil {
 			return "", err
 		}
 		defer b.drop(ctx, had)
-		want := had
+		want.ID = had.ID // but for the change as it was asked for, not as HNS shows it
 		f.change(b, &want)
 		answer, err := b.Driver.UpdateLoadBalancer(ctx, want)
 		if found, err := verdict(err); err != nil || found != accepted {

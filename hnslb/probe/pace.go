@@ -203,8 +203,8 @@ func (b *bench) round(ctx context.Context, took map[hnslb.Verb][]time.Duration) 
 	if !note(hnslb.VerbCreateLoadBalancer, func() error { lb, err = b.Driver.CreateLoadBalancer(ctx, want); return err }) {
 		return
 	}
-	change := lb
-	change.Endpoints = []hnslb.ID{e.ID}
+	change := want
+	change.ID, change.Endpoints = lb.ID, []hnslb.ID{e.ID}
 	note(hnslb.VerbUpdateLoadBalancer, func() error { return drop2(b.Driver.UpdateLoadBalancer(ctx, change)) })
 	if !note(hnslb.VerbDeleteLoadBalancer, func() error { return b.Driver.DeleteLoadBalancer(ctx, lb.ID) }) {
 		b.drop(ctx, lb)

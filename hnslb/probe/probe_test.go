@@ -117,7 +117,7 @@ func mayBeUnknown(p emulator.Profile, name string) bool {
 		return p.MaxEndpoints >= quickEndpoints
 	case "Quirks.DefaultNameV1", "Quirks.DefaultNameV2":
 		return p.Faults.EndpointDeleteLies // they share an address
-	case "Quirks.ModifyLies":
+	case "Quirks.ModifyLies", "Quirks.ModifyIgnoresSourceVIP", "Quirks.ModifyIgnoresPort", "Quirks.ModifyIgnoresFlags":
 		return !p.Version.AtLeast(hnslb.Version{Major: 15, Minor: 4}) // there is no modify
 	}
 	return false
@@ -143,7 +143,15 @@ func randomProfile(t *rapid.T) emulator.Profile {
 	p.Quirks.OrphanDeleteFails, p.Faults.ModifyLies = false, false
 	if !p.Version.AtLeast(hnslb.Version{Major: 15, Minor: 4}) {
 		p.Quirks.ModifyLies = false // there is no modify
+		p.Quirks.ModifyIgnoresSourceVIP, p.Quirks.ModifyIgnoresPort, p.Quirks.ModifyIgnoresFlags = false, false, false
 	}
+	if p.Quirks.ModifyLies { // it ignores everything
+		p.Quirks.ModifyIgnoresSourceVIP, p.Quirks.ModifyIgnoresPort, p.Quirks.ModifyIgnoresFlags = false, false, false
+	}
+	p.Quirks.HalfMadeHolds = p.Quirks.HalfMadeHolds && p.Faults.HalfMade
+	p.Quirks.EchoAdds = hnslb.MappingFlags(rapid.IntRange(0, 31).Draw(t, "mapping flags added"))
+	p.Quirks.EchoHides = hnslb.MappingFlags(rapid.IntRange(0, 31).Draw(t, "mapping flags hidden")) &^ p.Quirks.EchoAdds
+	p.Quirks.EchoAddsFlags = rapid.SampledFrom([]hnslb.LoadBalancerFlags{0, 4}).Draw(t, "flags added")
 	p.Faults.NoDataPath, p.Faults.NoAdapter = false, false
 	return p
 }

@@ -36,7 +36,11 @@ func Switches(p emulator.Profile) map[string]any {
 // than the one that it decides, if any.
 func Follows(machine emulator.Profile, fact string) bool {
 	lies := emulator.ProfileOf(machine.Version).Quirks.ModifyLies
-	return machine.Quirks.ModifyLies != lies && strings.HasPrefix(fact, "modify of ") ||
+	q := machine.Quirks
+	return (q.EchoHides|q.EchoAdds) != 0 && strings.Contains(fact, "flag") || q.EchoAddsFlags != 0 ||
+		(q.EchoHides|q.EchoAdds) != 0 && strings.HasPrefix(fact, "echo of ") ||
+		q.ModifyIgnoresFlags && strings.HasPrefix(fact, "modify of the ") ||
+		q.ModifyLies != lies && strings.HasPrefix(fact, "modify of ") ||
 		machine.Faults.EndpointDeleteLies && strings.Contains(fact, "endpoint")
 }
 
