@@ -15,7 +15,7 @@ import (
 )
 
 // soonest is how long a call must take for it to be told whether another one waits for it.
-const soonest = time.Millisecond
+const soonest = 4 * time.Millisecond
 
 // paceFacts are about what a second call at once does.
 func paceFacts() []fact {

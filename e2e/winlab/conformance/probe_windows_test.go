@@ -19,7 +19,7 @@ import (
 	"github.com/hnsproxy/hnsproxy/hnslb/probe/probetest"
 )
 
-// mayBeUnknown are facts that take slow calls, or more objects than a quick probe makes.
+// mayBeUnknown are facts that take more objects than a quick probe makes, or slow calls: how fast they are here, the machine decides.
 var mayBeUnknown = []string{
 	"a second write at once", "a list during a write", "most endpoints of one load balancer", "one endpoint more than that",
 }
@@ -62,7 +62,7 @@ func testProbe(t *testing.T, all bool) {
 		t.Errorf("left are %v and %v", after.Endpoints, after.LoadBalancers)
 	}
 	for _, f := range r.Facts {
-		if f.Differs() && f.Switch == "" && !probetest.Follows(machine, f.Fact) {
+		if f.Differs() && f.Switch == "" && !slices.Contains(mayBeUnknown, f.Fact) && !probetest.Follows(machine, f.Fact) {
 			t.Errorf("%+v", f) // what no switch decides is as documented, through hcsshim too
 		}
 		if f.Unknown != "" && !slices.Contains(mayBeUnknown, f.Fact) {
