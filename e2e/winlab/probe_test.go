@@ -73,7 +73,7 @@ func TestProbeProgram(t *testing.T) {
 	dir := t.TempDir()
 	report := filepath.Join(dir, "report.json")
 	start := func(more ...string) *program.Running {
-		args := append([]string{"probe", "--network-name=azure", "--yes", "--quick", "--state-dir=" + dir, "--profile-file=" + report}, more...)
+		args := append([]string{"probe", "--network-name=azure", "--yes", "--quick", "--hns-state-dir=" + dir, "--profile-file=" + report}, more...)
 		running, err := hnsproxy.Launch(t.Context(), service, dir, args...)
 		if err != nil {
 			t.Fatal(err)

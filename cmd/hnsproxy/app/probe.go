@@ -85,6 +85,9 @@ func (o *probeOptions) run(cmd *cobra.Command) error {
 		return err
 	}
 	o.Options = r.Options
+	if o.Network == "" {
+		return options.Invalid("network-name", "", "the probe needs the name of the HNS network", "on the node, Get-HnsNetwork lists the networks")
+	}
 	ctx := klog.NewContext(cmd.Context(), ownLogger())
 	c, err := o.config(ctx, cmd.ErrOrStderr())
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/options"
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
 	"github.com/hnsproxy/hnsproxy/hnslb/probe"
@@ -19,7 +20,7 @@ import (
 
 // probeArgs run the probe on an emulated HNS, with its files in dir.
 func probeArgs(dir string, more ...string) []string {
-	return append([]string{"probe", "--hns=emulator", "--quick", "--state-dir=" + dir}, more...)
+	return append([]string{"probe", "--hns-driver=emulator", "--quick", "--hns-state-dir=" + dir}, more...)
 }
 
 // TestProbe probes a release, and then the machine that its report describes: the same comes
@@ -27,7 +28,7 @@ func probeArgs(dir string, more ...string) []string {
 func TestProbe(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	out, progress, err := execute(t, probeArgs(dir, "--yes", "--emulator-profile=ws2019", "--emulator-latency=none", "-o", "json")...)
+	out, progress, err := execute(t, probeArgs(dir, "--yes", "--hns-emulator-profile=ws2019", "--hns-emulator-latency=none", "-o", "json")...)
 	if err != nil || !strings.Contains(progress, "Timing calls with 100 endpoints") {
 		t.Fatalf("%v\n%s", err, progress)
 	}
@@ -43,11 +44,11 @@ func TestProbe(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, "probe-journal.json")); err == nil {
 		t.Error("the journal is left")
 	}
-	profile, err := emulatedProfile(path)
+	profile, err := options.EmulatedProfile(path)
 	if err != nil || profile.Name != "probed-9.5" || len(profile.Timings) == 0 {
 		t.Errorf("profile %+v: %v", profile, err)
 	}
-	text, _, err := execute(t, probeArgs(t.TempDir(), "--yes", "--emulator-profile="+path)...)
+	text, _, err := execute(t, probeArgs(t.TempDir(), "--yes", "--hns-emulator-profile="+path)...)
 	if err != nil || !strings.Contains(text, "HNS 9.5, Windows emulator probed-9.5, network of type L2Bridge") {
 		t.Errorf("%v\n%s", err, text)
 	}
@@ -87,8 +88,8 @@ func TestProbeErrors(t *testing.T) {
 	}{
 		{[]string{"-o", "yaml"}, "use text or json"},
 		{[]string{"--hns-call-timeout=0s"}, "--hns-call-timeout=0s"},
-		{[]string{"--emulator-profile=" + broken}, `unknown field "NoSuchField"`},
-		{[]string{"--emulator-profile=ws2016"}, "or a file that hnsproxy probe wrote"},
+		{[]string{"--hns-emulator-profile=" + broken}, `unknown field "NoSuchField"`},
+		{[]string{"--hns-emulator-profile=ws2016"}, "or a file that hnsproxy probe wrote"},
 		{[]string{"stray"}, `takes no argument "stray"`},
 	} {
 		_, _, err := execute(t, probeArgs(t.TempDir(), append(tt.args, "--yes")...)...)

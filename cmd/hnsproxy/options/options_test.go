@@ -170,7 +170,7 @@ func TestValidate(t *testing.T) {
 		{ok + "--feature-gates=NoSuch=true", nil},
 		{ok + "--emulator-profile=ws2016", []string{"ws2019, ws2022"}},
 		{ok + "--emulator-network-type=NAT", []string{"L2Bridge, L2Tunnel, Overlay"}},
-		{ok + "--emulator-latency=slow", []string{"use none or ws2022"}},
+		{ok + "--emulator-latency=slow", []string{"use profile, none or ws2022"}},
 		{
 			"--hns=hcn --emulator-state=f --proxy-mode=iptables --source-vip=x --iptables-sync-period=0 --feature-gates=A=true,B=false",
 			[]string{"--hns-driver=hcn", "--hns-emulator-state=f", "--proxy-mode=iptables", "--source-vip=x", "--iptables-sync-period=0s"},
