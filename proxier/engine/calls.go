@@ -135,10 +135,12 @@ func (c *calls) oldest() time.Time {
 }
 
 // due returns when a call that is under way has taken too long.
-func (c *calls) due(timeout time.Duration) time.Time {
+func (c *calls) due(now time.Time, timeout time.Duration) time.Time {
 	next := time.Time{}
 	for _, call := range c.open {
 		switch {
+		case !call.hanging && !c.slow && !c.isSlow(call, now):
+			next = earliest(next, call.began.Add(c.slowAfter()))
 		case !call.hanging:
 			next = earliest(next, call.began.Add(c.patience()))
 		case !call.told && timeout > 0:
@@ -162,7 +164,7 @@ func (e *Engine) issue() []Call {
 	if c.rests(e.now) {
 		return nil
 	}
-	for e.trusted() && !e.recomputing && c.running() < c.width {
+	for e.trusted() && !e.recomputing && c.taken(e.now) < c.width {
 		call := e.nextCall()
 		if call == nil {
 			break
@@ -180,7 +182,7 @@ func (e *Engine) nextCall() *Call {
 			return nil
 		}
 		if c.alone != nil {
-			if c.running() > 0 {
+			if c.taken(e.now) > 0 || c.busy[c.alone.task] != nil {
 				return nil
 			}
 			if call := e.step(c.alone); call != nil || c.alone != nil {
@@ -281,7 +283,7 @@ func (e *Engine) step(u *unit) *Call {
 	first := p.Steps[0]
 	if p.Adjacent() && e.calls.alone == nil {
 		e.calls.alone = u
-		if e.calls.running() > 0 {
+		if e.calls.taken(e.now) > 0 {
 			return nil
 		}
 	}
@@ -459,9 +461,15 @@ func (e *Engine) close(c *Call) {
 
 // doubt notes that what became of a call is unknown: its object waits for a list (law 6).
 func (e *Engine) doubt(c *Call) {
-	if s, is := c.Step.(plan.UpdateLoadBalancer); is {
+	switch s := c.Step.(type) {
+	case plan.UpdateLoadBalancer:
 		// It exists all the same, so that it can be changed again without a look.
 		e.view.Doubt(s.Frontend.Key, s.LoadBalancer.Endpoints)
+		if !c.hanging {
+			return
+		}
+	case plan.DeleteLoadBalancer, plan.DeleteEndpoint:
+		// It can be deleted again by its ID: HNS says so when it is gone already.
 		if !c.hanging {
 			return
 		}

@@ -216,10 +216,21 @@ func TestHangingCall(t *testing.T) {
 		b := atRest(t)
 		b.SetServices(several(5))
 		b.ready()
-		if r := b.after(leastPatience - 1); len(r.Calls) > 0 {
+		if r := b.after(leastSlow - 1); len(r.Calls) > 0 {
+			t.Fatalf("before they are slow: %v", callTexts(r.Calls))
+		}
+		slow := b.after(1)
+		wantCalls(t, slow.Calls, "CreateEndpoint 10.244.2.3") // both give one place away
+		b.succeed(slow.Calls[0])
+		third := b.ready()
+		wantCalls(t, third.Calls, "CreateLoadBalancer 10.96.0.3:80/TCP")
+		if r := b.after(leastPatience - leastSlow - 1); len(r.Calls) > 0 {
 			t.Fatalf("before the patience is at an end: %v", callTexts(r.Calls))
 		}
-		wantCalls(t, b.after(1).Calls, "CreateEndpoint 10.244.2.3", "CreateEndpoint 10.244.2.4")
+		if len(b.unknown) > 0 {
+			t.Fatalf("in doubt already: %v", b.unknown)
+		}
+		wantCalls(t, b.after(1).Calls, "CreateEndpoint 10.244.2.4", "CreateEndpoint 10.244.2.5")
 	})
 	t.Run("only its object waits, for ever, whatever lists show", func(t *testing.T) {
 		b, _ := hung(t)

@@ -155,7 +155,7 @@ func (e *Engine) Ready(now time.Time) Ready {
 
 // wake returns when something is due.
 func (e *Engine) wake() time.Time {
-	return earliest(e.hns.due(), e.nextLookDue(), e.backoff.Next(), e.nextRelease(), e.calls.due(e.callTimeout()), e.lookGivenUp(), e.hns.givenUp(e.callTimeout()), e.routesDue())
+	return earliest(e.hns.due(), e.nextLookDue(), e.backoff.Next(), e.nextRelease(), e.calls.due(e.now, e.callTimeout()), e.lookGivenUp(), e.hns.givenUp(e.callTimeout()), e.routesDue())
 }
 
 // earliest returns the earliest of the times that are not zero, the zero time for none.

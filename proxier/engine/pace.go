@@ -9,6 +9,11 @@ import (
 	"github.com/hnsproxy/hnsproxy/hnslb"
 )
 
+const (
+	slowFactor = 4
+	leastSlow  = 40 * time.Millisecond
+)
+
 // setWidth says how many calls may be under way on an HNS.
 func (c *calls) setWidth(v hnslb.Version, given int) {
 	c.slow = v.Major < 11
@@ -38,4 +43,28 @@ func (c *calls) patience() time.Duration {
 	}
 	p := min(max(patienceFactor*c.pace, least), most)
 	return min(p<<min(c.stuck/c.width, 8), 4*most)
+}
+
+// slowAfter is how long a call may take before one other may begin beside it: long before it
+// counts as hanging, which costs a list. A network plugin that waits behind our calls meets
+// one more of them then.
+func (c *calls) slowAfter() time.Duration { return max(slowFactor*c.pace, leastSlow) }
+
+func (c *calls) isSlow(call *Call, now time.Time) bool {
+	return !c.slow && now.Sub(call.began) >= c.slowAfter()
+}
+
+// taken is how many places calls take up. All slow ones together give one place away.
+func (c *calls) taken(now time.Time) int {
+	n, slow := 0, 0
+	for _, call := range c.open {
+		if call.hanging {
+			continue
+		}
+		n++
+		if c.isSlow(call, now) {
+			slow = 1
+		}
+	}
+	return n - slow
 }
