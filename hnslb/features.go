@@ -42,8 +42,8 @@ type Features struct {
 // if it did, is not known.
 const EarlyMaxEndpoints = 64
 
-// FeaturesOf returns what an HNS of that version can do (gates: reference/hns.md
-// section 4, from microsoft/hnslib).
+// FeaturesOf returns what an HNS of that version can do (docs/hns.md, Versions
+// and features; the gates are those of microsoft/hnslib).
 func FeaturesOf(v Version) Features {
 	return Features{
 		Version:         v,

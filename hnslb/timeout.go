@@ -15,7 +15,7 @@ import (
 const (
 	// maxAbandoned is how many abandoned calls may hang before further calls are refused.
 	// Each holds an OS thread here and a thread in HNS, whose watchdog calls 200 suspicious
-	// (reference/hns.md section 8).
+	// (docs/hns.md, Performance and concurrency).
 	maxAbandoned = 16
 	// listFactor is how much longer a list may take than another call: it is up to three
 	// HNS calls per object, the others are five at most.

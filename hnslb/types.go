@@ -11,9 +11,9 @@ import (
 
 // ID is the GUID that HNS gave an object, in lower case.
 //
-// HNS prints one GUID in either case, depending on the API it is read through
-// (reference: V2 lower case, V1 upper case), so drivers fold every ID with NewID and
-// IDs compare with ==.
+// HNS prints one GUID in either case, depending on the API it is read through: lower case
+// through V2, upper case through V1 (docs/hns.md, Conventions). So drivers fold every ID
+// with NewID and IDs compare with ==.
 type ID string
 
 // NewID folds a GUID as HNS prints it.

@@ -129,7 +129,7 @@ func (e *Emulator) Errors() map[hnslb.Verb]int {
 }
 
 // HCNCalls returns what Counts would have cost in calls into computenetwork.dll through
-// hcsshim (reference section 2): open, act, query and close around each object. Lists are
+// hcsshim (docs/hns.md, Queries and lists): open, act, query and close around each object. Lists are
 // counted as the one V1 call that package hcn makes of them.
 func (e *Emulator) HCNCalls() map[hnslb.Verb]int {
 	calls := e.Counts()

@@ -52,7 +52,7 @@ type Faults struct {
 	NoAdapter bool
 
 	// DeafHangs: a call that hangs, see Hang, does not end when its context does, as a call
-	// into HNS does not [A: reference, the calls block without timeout or cancel]. A driver
+	// into HNS does not [A: docs/hns.md, The C API]. A driver
 	// in front has to leave it behind, as hnslb.WithTimeout does.
 	DeafHangs bool
 

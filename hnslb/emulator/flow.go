@@ -10,7 +10,7 @@ import (
 )
 
 // Flow is a flow of packets that VFP remembers: later packets go where the first one went,
-// for as long as VFP holds on to it. How long that is, is reference section 5.5:
+// for as long as VFP holds on to it. How long that is (docs/hns.md, Flows):
 //
 //   - The deletion of the load balancer ends it [B: k8s issue 113841].
 //   - After a change in place it stays where it is if the VIP is marked as external, and is

@@ -94,7 +94,7 @@ func (e *Emulator) DeleteNetwork(name string) error {
 }
 
 // ReplaceNetwork deletes a network and makes it again with the same settings: a new ID,
-// no endpoints [A: reference section 6].
+// no endpoints [A: docs/hns.md, Lifecycle and persistence].
 func (e *Emulator) ReplaceNetwork(name string) (hnslb.Network, error) {
 	var made hnslb.Network
 	err := e.onNetwork("replace network", name, func(n *network) error {

@@ -13,7 +13,8 @@ import (
 
 // Latency is how long HNS takes. No figures are published; the model is that writes are
 // carried out one at a time in order of arrival, and that reads do not wait for them [C:
-// reference section 8]. Calls that are refused take as long as those that succeed.
+// docs/hns.md, Performance and concurrency]. Calls that are refused take as long as those that
+// succeed.
 type Latency struct {
 	Read, Write time.Duration
 }

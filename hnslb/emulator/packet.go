@@ -48,8 +48,8 @@ func (s Source) String() string {
 	return "host"
 }
 
-// Packet is the first packet of a new flow. Flows that exist are not modelled: whether
-// they stay where they are when a load balancer changes is reference section 5.5.
+// Packet is the first packet of a new flow. Whether flows that exist stay where they are
+// when a load balancer changes is said by Flow.
 type Packet struct {
 	From Source
 	// FromPort chooses the backend where the hash counts ports; 0 is a port like others.
@@ -133,7 +133,7 @@ func btoi(b bool) int {
 }
 
 // hashOf is the choice that VFP makes for a new flow: by both addresses for SourceIP, by
-// the protocol too for SourceIPProtocol, else by the five-tuple (reference 5.1).
+// the protocol too for SourceIPProtocol, else by the five-tuple (docs/hns.md, Flags).
 func hashOf(p Packet, d hnslb.Distribution) uint64 {
 	h := fnv.New64a()
 	src, dst := p.From.ip.As16(), p.To.Addr().As16()

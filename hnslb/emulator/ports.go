@@ -17,7 +17,7 @@ type ports struct {
 	// leaked are frontends whose reservation outlived their load balancer.
 	leaked map[hnslb.FrontendKey]bool
 	// blocks counts the 64-port blocks of load balancers without DSR, per protocol: TCP
-	// and UDP have pools of their own (reference section 7).
+	// and UDP have pools of their own (docs/hns.md, Limits).
 	blocks map[hnslb.Protocol]int
 }
 

@@ -103,8 +103,8 @@ type Quirks struct {
 	RestoredTwinCode hnslb.HRESULT
 
 	// AbandonedWritesLost: a write whose caller's context ended is not carried out. By
-	// default it is, later: a call into HNS cannot be taken back (reference: the calls
-	// block without timeout or cancel [A]).
+	// default it is, later: a call into HNS cannot be taken back: the calls block without
+	// timeout or cancellation [A: docs/hns.md, The C API].
 	AbandonedWritesLost bool
 
 	// NoNotifications: those who registered for notifications hear nothing at all. That

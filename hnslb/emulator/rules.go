@@ -15,8 +15,8 @@ import (
 // refusal that HNS would make. Where several apply the first in the order of the callers
 // wins; HNS's own order is unknown.
 
-// ruleNoID: the driver contract lets HNS choose IDs. HNS itself would take one (reference
-// 1.1), which is why createEndpoint and createBalancer do.
+// ruleNoID: the driver contract lets HNS choose IDs. HNS itself would take one
+// (docs/hns.md, Conventions), which is why createEndpoint and createBalancer do.
 func ruleNoID(id hnslb.ID) error {
 	if id != "" {
 		return refuse(hnslb.ResultInvalidArgument, "A create must not carry an ID")
@@ -24,7 +24,7 @@ func ruleNoID(id hnslb.ID) error {
 	return nil
 }
 
-// ruleIDFree: an ID in the document is kept [B: reference 1.1]. The code for one that is
+// ruleIDFree: an ID in the document is kept [B: hnslib tests]. The code for one that is
 // live was not sighted; 0x800700b7 is the natural one [C].
 func (e *Emulator) ruleIDFree(id hnslb.ID) error {
 	if id != "" && e.store.has(hnslb.NewID(string(id))) {
@@ -54,7 +54,7 @@ func (e *Emulator) endpointRules(net *network, ep hnslb.Endpoint) error {
 	return nil
 }
 
-// ruleAddresses: one address, or one per family (reference 1.3); each one that a host can
+// ruleAddresses: one address, or one per family (docs/hns.md, Endpoints); each one that a host can
 // have. 0x803b001e is the code's own meaning [C].
 func ruleAddresses(ips []netip.Addr) error {
 	if len(ips) == 0 || len(ips) > 2 {
@@ -81,7 +81,7 @@ func usableAddress(ip netip.Addr) bool {
 // node's host network has that node's].
 func ruleLocalAddress(net *network, ip netip.Addr) error {
 	if ip == net.hostIP(hnslb.FamilyOf(ip)) {
-		return nil // the host's own endpoint, which Calico and EKS make [A: reference 5.2]
+		return nil // the host's own endpoint, which Calico and EKS make [C: docs/hns.md, What a load balancer can express]
 	}
 	for _, subnet := range net.Subnets {
 		if subnet.Contains(ip) {
@@ -161,7 +161,7 @@ func (e *Emulator) ruleEndpointCount(n int) error {
 	return nil
 }
 
-// ruleShape: a mapping with TCP or UDP (the schema has no SCTP, reference 5.6 [C]), both
+// ruleShape: a mapping with TCP or UDP (the schema has no SCTP [C]), both
 // ports (0x803b002d says so of the internal one), and VIPs that are addresses. A VIP of
 // zeroes would catch everything [A: CVE-2021-25736 was that by way of an empty VIP].
 func ruleShape(lb hnslb.LoadBalancer) error {
@@ -281,7 +281,7 @@ func (e *Emulator) frontendRules(lb hnslb.LoadBalancer) error {
 // ruleFrontendFree: one load balancer per frontend, 0x803b0013 [A: common-problems page,
 // hcsshim issue 1043]; 0x800700b7 when the twin came back after a restart [A: k8s issue
 // 139519]. A node port answers on the management IP, so a VIP with that address is the
-// same frontend [C: reference 13, rule 4].
+// same frontend [C].
 func (e *Emulator) ruleFrontendFree(k hnslb.FrontendKey) error {
 	for _, twin := range e.store.sameFrontend(k) {
 		b := e.store.frontends[twin]
@@ -309,7 +309,7 @@ func (e *Emulator) rulePortFree(k hnslb.FrontendKey, dsr bool) error {
 }
 
 // rulePortBlocks: without DSR each mapping needs a block of 64 ephemeral ports [A:
-// reference section 7].
+// docs/hns.md, Limits].
 func (e *Emulator) rulePortBlocks(lb hnslb.LoadBalancer) error {
 	limit := e.profile.Quirks.PortBlocks
 	if limit == 0 || lb.Flags&hnslb.DSR != 0 {

@@ -122,7 +122,8 @@ type balancer struct {
 	// network that its endpoints were on. HNS keeps it with the object (schema 2.5).
 	network hnslb.ID
 	// nodeIP is the management IP that went into the rules of a node port; the rules keep
-	// it when the network's changes [C: reference 9.4]. Not valid for others.
+	// it when the network's changes [C: docs/hns.md, Management IP].
+	// Not valid for others.
 	nodeIP netip.Addr
 	// live counts the mentions of endpoints that exist.
 	live int
@@ -192,7 +193,7 @@ func (s *store) networkByManagementIP(ip netip.Addr) *network {
 }
 
 // removeNetwork takes a network and its endpoints away. Load balancers stay behind,
-// dangling (reference section 6).
+// dangling (docs/hns.md, Lifecycle and persistence).
 func (s *store) removeNetwork(n *network) {
 	var gone []*endpoint
 	for _, ep := range s.endpointOrder.items {

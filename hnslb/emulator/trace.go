@@ -134,7 +134,7 @@ func (t *tracer) hostListens() bool {
 }
 
 // standsForVIP tells the remote endpoint of a cluster IP on overlay, which has the host's
-// MAC (reference 9.2), from that of a pod.
+// MAC (docs/hns.md, Overlay), from that of a pod.
 func standsForVIP(ep *endpoint) bool {
 	return ep.remote && ep.net.IsOverlay() && strings.EqualFold(ep.mac, ep.net.HostMAC)
 }
@@ -160,8 +160,8 @@ func (t *tracer) checkRules() string {
 	return ""
 }
 
-// checkFamily: IPv6 needs the flag on the load balancer (reference 5.1), HNS 11.10, and a
-// network that is no overlay (reference section 4).
+// checkFamily: IPv6 needs the flag on the load balancer, HNS 11.10, and a network that is no
+// overlay (docs/hns.md, Flags, and Versions and features).
 func (t *tracer) checkFamily() string {
 	flagged := t.b.Flags&hnslb.IPv6Enabled != 0
 	six := t.family == hnslb.IPv6
@@ -234,7 +234,7 @@ func (t *tracer) backend(ep *endpoint) Verdict {
 		return lost(reason)
 	}
 	v := Verdict{Backend: netip.AddrPortFrom(ip, t.mapping.InternalPort), SourceIP: source}
-	// PreserveDIP works from Windows 1903, HNS 10, on [B: reference section 4].
+	// PreserveDIP works from Windows 1903, HNS 10, on [B: docs/hns.md, Versions and features].
 	if t.mapping.Flags&hnslb.PreserveDIP != 0 && t.profile.Version.Major >= 10 {
 		v.DestinationKept = true
 		v.Backend = netip.AddrPortFrom(ip, t.packet.To.Port()) // nothing is rewritten
@@ -285,8 +285,8 @@ func (t *tracer) hairpinLoss(ip netip.Addr) string {
 }
 
 // sourceAddress is what the backend sees: the client with DSR, else the source VIP, else
-// the node's address (reference 5.1, 5.3). An overlay must be given a source VIP [A], and
-// answers to it need an endpoint that has it [C].
+// the node's address (docs/hns.md, Flags and Source VIP). An overlay must be given a source
+// VIP [A], and answers to it need an endpoint that has it [C].
 func (t *tracer) sourceAddress() (netip.Addr, string) {
 	if t.dsr() {
 		return t.src, ""

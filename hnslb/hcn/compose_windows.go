@@ -14,7 +14,7 @@ import (
 )
 
 // schemaVersion is what clients send with every object, newer fields included; HNS does
-// not refuse those for it (reference/hns.md section 1.1).
+// not refuse those for it (docs/hns.md, Conventions).
 func schemaVersion() hcn.SchemaVersion { return hcn.SchemaVersion{Major: 2, Minor: 0} }
 
 // composeEndpoint makes the document that creates e. The prefix length is left out: HNS

@@ -137,7 +137,7 @@ func parseRemoteSubnet(settings json.RawMessage) (hnslb.RemoteSubnet, bool) {
 }
 
 // parseManagementIP reads a management address. HNS shows an empty or a link-local IPv4
-// one while it has none (reference/hns.md section 9.2).
+// one while it has none (docs/hns.md, Overlay).
 func parseManagementIP(text string) netip.Addr {
 	a := parseAddr(text)
 	if a.Is4() && a.IsLinkLocalUnicast() {

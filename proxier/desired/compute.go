@@ -39,8 +39,8 @@ type computation struct {
 	out  []*Frontend
 }
 
-// face is what sets one kind of frontend apart: data only (law 3, the table of
-// design section 4).
+// face is what sets one kind of frontend apart: data only (law 3; the table is in
+// proxier/README.md, What a frontend becomes).
 type face struct {
 	kind    Kind
 	vip     netip.Addr
@@ -114,7 +114,7 @@ func (c *computation) externalFaces(p services.Port, f hnslb.Family) []face {
 	// From the inside, policy Local of an address that is not the node's own means all
 	// endpoints (KEP-1669, k8s issue 109780). Where none is on this node, DSR can do it: the
 	// packets of pods are rewritten at their own port, and what comes from the outside finds
-	// no backend here (hns.md 5.4). Where one is, HNS cannot tell pods from others, and all
+	// no backend here (docs/hns.md, Rules in VFP). Where one is, HNS cannot tell pods from others, and all
 	// go to this node's. preserve-destination is for pods of this node alone.
 	for _, vip := range ofFamily(svc.ExternalIPs, f) {
 		if slices.Contains(svc.IngressIPs, vip) {

@@ -205,7 +205,7 @@ func (e *Env) nodeIP(f hnslb.Family) netip.Addr {
 }
 
 // nodePortExcluded tells when --nodeport-addresses leaves out the address on which HNS serves
-// node ports: the node's own, and no other (hns.md 5.2).
+// node ports: the node's own, and no other (docs/hns.md, What a load balancer can express).
 func (e *Env) nodePortExcluded(f hnslb.Family) Note {
 	ip := e.nodeIP(f)
 	if !ip.IsValid() || e.options.NodePortAddresses.Contains(ip) {

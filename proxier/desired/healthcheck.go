@@ -85,7 +85,7 @@ func (e *Env) WithRoot(r Root) *Env {
 // healthChecks adds the frontends that lead from the ingress IPs of a family to the
 // health-check node port, or where the Service has none to /healthz of this proxy. Some
 // clouds send their health checks there and not to the node; the packets then end in HNS,
-// which needs a load balancer for them (pains row 25).
+// which needs a load balancer for them.
 func (c *computation) healthChecks(f hnslb.Family) {
 	port := cmp.Or(c.svc.HealthCheckNodePort, c.env.options.HealthzPort)
 	if port == 0 || !c.env.root.looked {

@@ -29,6 +29,9 @@
 //	merge.go       what a list shows
 //	connection.go  whether HNS and its network are there
 //	locals.go      pods of this node, whose endpoints the network plugin makes
+//	routes.go      routes to other nodes' pods that have not come yet
+//	pace.go        how many calls at a time, and how long one may take
+//	share.go       pauses that leave HNS to others
 //	modify.go      whether load balancers are changed in place
 //	latency.go     how long endpoint changes take
 //	reserve.go     cluster IPs of critical Services that are made anew

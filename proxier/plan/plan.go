@@ -178,7 +178,7 @@ func (in Input) inPlace(f *desired.Frontend, lb *observed.LoadBalancer, present 
 }
 
 // strands tells whether a change in place would leave UDP flows on an endpoint or a port that
-// goes. HNS keeps the flows of a VIP marked as external, and perhaps others (hns.md 5.5).
+// goes. HNS keeps the flows of a VIP marked as external, and perhaps others (docs/hns.md, Flows).
 // TCP clients notice and connect anew; UDP clients, a DNS resolver first of all, would send
 // to nobody for as long as they go on. Made anew, the load balancer starts without flows.
 func strands(f *desired.Frontend, lb *observed.LoadBalancer, present []*observed.Endpoint) bool {

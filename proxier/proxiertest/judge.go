@@ -12,7 +12,7 @@ import (
 	"github.com/hnsproxy/hnsproxy/hnslb"
 )
 
-// The flags of design section 4. A load balancer with others was made by somebody else.
+// The flags that hnsproxy and kube-proxy.exe write. A load balancer with others was made by somebody else.
 const (
 	ownFlags        = hnslb.DSR | hnslb.IPv6Enabled
 	ownMappingFlags = hnslb.LocalRoutedVIP | hnslb.UseMux | hnslb.PreserveDIP | hnslb.VIPExternal

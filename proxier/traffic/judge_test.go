@@ -87,7 +87,7 @@ func (s *situation) at(e endpoint) netip.AddrPort {
 }
 
 // servedGroups: HNS has one target port per load balancer, so of endpoints that disagree a
-// largest group that shares one is served (reference 5.2, pains 8).
+// largest group that shares one is served (docs/hns.md, What a load balancer can express).
 func (s *situation) servedGroups() [][]endpoint {
 	byPort := map[uint16][]endpoint{}
 	largest := 0

@@ -14,7 +14,7 @@ import (
 )
 
 // release is what a Windows release can do, by its documentation rather than by its HNS
-// version (reference section 4).
+// version (docs/hns.md, Versions and features).
 type release struct {
 	profile emulator.Profile
 	dsr     bool
@@ -173,7 +173,7 @@ func (m *machine) onWindows(p packet, a answer, used tally) *situation {
 	return s
 }
 
-// dsrFor: which load balancers have DSR, by the table of reference 5.1.
+// dsrFor: which load balancers have DSR, by the second table of docs/hns.md, Flags.
 func (m *machine) dsrFor(c *claim) bool {
 	switch {
 	case !m.dsr:

@@ -11,7 +11,7 @@
 // its rules, faults, profile and latency. What it does itself is what computenetwork.dll
 // and HNS's JSON reader do: documents (documents.go, v1documents.go), queries (query.go),
 // handles (handles.go), error records (reply.go). Facts and marks of evidence [A] [B] [C]
-// [?] are those of package emulator; sections are those of the reference paper on HNS.
+// [?] are those of package emulator; names of sections are those of docs/hns.md.
 //
 // # Faults and counts
 //

@@ -14,7 +14,7 @@ import (
 )
 
 // This file holds the V2 documents. They serve both ways, and leave out what is zero
-// [A: reference 1.1].
+// [A: Conventions].
 
 type schemaVersion struct{ Major, Minor int }
 
@@ -24,7 +24,7 @@ func schema() schemaVersion { return schemaVersion{Major: 2} }
 // zeroNamespace is where an endpoint is that no namespace has [B: antrea].
 const zeroNamespace = "00000000-0000-0000-0000-000000000000"
 
-// isolation is the VSID of every overlay; Windows has none below 4096 [A: reference 9.2].
+// isolation is the VSID of every overlay; Windows has none below 4096 [A: Overlay].
 const isolation = 4096
 
 type policyDocument struct {
@@ -121,7 +121,7 @@ func writeNetwork(n emulator.NetworkState) networkDocument {
 	return doc
 }
 
-// gateway is the first address of a subnet, the one that HNS reserves [A: reference 9.3].
+// gateway is the first address of a subnet, the one that HNS reserves [A: L2Bridge].
 func gateway(p netip.Prefix) netip.Addr { return p.Masked().Addr().Next() }
 
 func defaultRoute(p netip.Prefix) routeDocument {

@@ -57,8 +57,8 @@ func networkObject(n emulator.NetworkState, p emulator.Profile) object {
 	}
 }
 
-// modifyRequest is the envelope that networks and endpoints are changed with [A: reference
-// 1.6].
+// modifyRequest is the envelope that networks and endpoints are changed with [A: Modify
+// requests].
 type modifyRequest struct {
 	ResourceType, RequestType string
 	Settings                  struct{ Policies []policyDocument }
@@ -206,7 +206,7 @@ func (s *Server) loadBalancers() *kind {
 		},
 		createV1: s.createV1Balancer,
 		// The document is a whole load balancer and no envelope; the handle says which one
-		// it replaces [A: reference 1.6].
+		// it replaces [A: Modify requests].
 		modify: func(ctx context.Context, id hnslb.ID, document string) error {
 			var doc balancerDocument
 			if err := readJSON(document, &doc); err != nil {

@@ -85,7 +85,7 @@ func (s *Server) functionsOf(k *kind) map[string]function {
 }
 
 // enumerate returns the IDs of the objects that pass the filter, and nothing else of them
-// [A: reference 2]. An ID that nobody has is no error.
+// [A: Queries and lists]. An ID that nobody has is no error.
 func (s *Server) enumerate(ctx context.Context, k *kind, r request) reply {
 	q, err := parseQuery(r.args[0])
 	if err != nil {
@@ -121,8 +121,8 @@ func candidates(k *kind, q query, o emulator.Objects) []object {
 	return nil
 }
 
-// printID prints an ID: in lower case through V2, in upper case through V1 [A: reference
-// 1.1].
+// printID prints an ID: in lower case through V2, in upper case through V1 [A:
+// Conventions].
 func printID(id hnslb.ID, v1 bool) string {
 	if v1 {
 		return strings.ToUpper(string(id))
@@ -146,7 +146,7 @@ func (s *Server) create(ctx context.Context, k *kind, r request) reply {
 }
 
 // openObject opens an object; an unknown ID is 0x80070490 [A for namespaces, C for these:
-// reference 3.4].
+// What causes which error].
 func (s *Server) openObject(ctx context.Context, k *kind, r request) reply {
 	if _, err := s.look(ctx, k, r.id); err != nil {
 		return failed(err)
@@ -195,7 +195,7 @@ func (s *Server) look(ctx context.Context, k *kind, id hnslb.ID) (object, error)
 }
 
 // chosenID returns the ID that a client chose: that of the parameter, else that of the
-// document [B: reference 1.1].
+// document [B: Conventions].
 func chosenID(parameter hnslb.ID, document string) (hnslb.ID, error) {
 	if parameter != "" || document == "" {
 		return parameter, nil

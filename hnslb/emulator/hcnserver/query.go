@@ -9,7 +9,7 @@ import (
 	"github.com/hnsproxy/hnsproxy/hnslb"
 )
 
-// query is a HostComputeQuery [A: reference 2].
+// query is a HostComputeQuery [A: Queries and lists].
 type query struct {
 	// v1 asks for documents of the V1 schema [A: Microsoft's PowerShell module].
 	v1     bool

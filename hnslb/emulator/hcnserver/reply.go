@@ -54,7 +54,7 @@ func codeOf(err error) (hnslb.HRESULT, string) {
 }
 
 // fromRPC tells whether a code comes from the way to HNS and not from HNS, so that no
-// record and no V1 answer can come with it [C: reference 3.5].
+// record and no V1 answer can come with it [C: When the service is unavailable].
 func fromRPC(code hnslb.HRESULT) bool {
 	switch code {
 	case hnslb.ResultUnknownInterface, hnslb.ResultServerUnavailable, hnslb.ResultCallFailed,
@@ -91,7 +91,7 @@ func mustJSON(v any) string {
 }
 
 // readJSON reads a document of a client. Fields that are not known are dropped [?:
-// reference 15].
+// whether HNS refuses them].
 func readJSON(document string, into any) error {
 	if err := json.Unmarshal([]byte(document), into); err != nil {
 		return refuse(hnslb.ResultInvalidJSON, "%v", err)

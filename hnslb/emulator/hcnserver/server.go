@@ -166,7 +166,7 @@ func (s *Server) pass(ctx context.Context) error {
 }
 
 // closer returns the function that closes a handle. It comes without a record [A:
-// reference 11].
+// The C API].
 func (s *Server) closer(kind string) function {
 	return func(ctx context.Context, r request) reply {
 		err := s.pass(ctx)

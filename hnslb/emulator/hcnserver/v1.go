@@ -12,7 +12,7 @@ import (
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
 )
 
-// This file holds HNSCall [A: reference 10].
+// This file holds HNSCall [A: The V1 interface].
 
 // v1Answer is what HNSCall returns: a refusal has words and no code, and HRESULT S_OK.
 type v1Answer struct {

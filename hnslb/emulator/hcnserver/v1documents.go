@@ -12,10 +12,10 @@ import (
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
 )
 
-// This file holds the V1 documents [A: reference 1.5 and 10].
+// This file holds the V1 documents [A: Two schemas, one store; The V1 interface].
 
 // version is what V1 objects carry: the version of HNS, major in the upper half [A:
-// reference 1.1].
+// Conventions].
 func version(p emulator.Profile) uint64 {
 	return uint64(p.Version.Major)<<32 | uint64(p.Version.Minor)
 }
@@ -125,7 +125,7 @@ type v1Endpoint struct {
 	Version            uint64     `json:",omitempty"`
 }
 
-// States of V1 endpoints [A: reference 1.3] and policy lists [A: 1.5].
+// States of V1 endpoints [A: Endpoints] and policy lists [A: Two schemas, one store].
 const (
 	v1EndpointCreated   = 1
 	v1EndpointAttached  = 3 // shared: a pod has several containers

@@ -134,7 +134,7 @@ func guidOf(b [16]byte) hnslb.ID {
 }
 
 // isGUID tells whether a text has the form of a GUID, in either case and without braces
-// [A: reference 1.1].
+// [A: Conventions].
 func isGUID(text string) bool {
 	if len(text) != 36 {
 		return false
