@@ -128,7 +128,7 @@ create endpoint 10.244.2.2 remote mac 02-11-0a-f4-02-02
 delete loadbalancer 10.96.0.5:80/TCP
 create loadbalancer 10.96.0.5:80/TCP port 8080 to 10.244.2.1,10.244.2.2
 `},
-		{name: "a UDP backend goes: made anew, or its clients stay with it (pains row 10)", want: onUDP(wanted("10.244.2.1")),
+		{name: "a UDP backend goes: made anew, or its clients stay with it", want: onUDP(wanted("10.244.2.1")),
 			hns: in(eps(remote("10.244.2.1"), remote("10.244.2.2")), balancer(udp, "r10.244.2.1", "r10.244.2.2")), plan: `
 delete loadbalancer 10.96.0.5:80/UDP
 create loadbalancer 10.96.0.5:80/UDP port 8080 to 10.244.2.1
