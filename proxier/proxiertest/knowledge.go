@@ -178,9 +178,13 @@ func (k *knowledge) available(id hnslb.ID, write int) bool {
 
 // setBalancers takes a list that was begun after so many answers. It counts from the next
 // list of endpoints on: the proxy lists both, one after the other, and takes both together.
-func (k *knowledge) setBalancers(lbs []hnslb.LoadBalancer, begun int) {
+// One that came late only names what there was.
+func (k *knowledge) setBalancers(lbs []hnslb.LoadBalancer, begun int, late bool) {
 	for _, lb := range lbs {
 		k.named[lb.ID] = true
+	}
+	if late {
+		return
 	}
 	k.takeBalancers = func() {
 		k.takeBalancers = nil

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 )
@@ -170,9 +171,12 @@ func (k *LawKeeper) Endpoints(ctx context.Context) ([]hnslb.Endpoint, error) {
 	return eps, err
 }
 
+// givenUp is how long a list may take before the proxy may have given it up.
+const givenUp = 30 * time.Second
+
 // LoadBalancers is part of hnslb.Driver.
 func (k *LawKeeper) LoadBalancers(ctx context.Context) ([]hnslb.LoadBalancer, error) {
-	begun := k.answers()
+	begun, at := k.answers(), time.Now()
 	lbs, err := k.inner.LoadBalancers(ctx)
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -181,7 +185,7 @@ func (k *LawKeeper) LoadBalancers(ctx context.Context) ([]hnslb.LoadBalancer, er
 		for i, lb := range lbs {
 			plain[i] = k.plain(lb)
 		}
-		k.known.setBalancers(plain, begun)
+		k.known.setBalancers(plain, begun, time.Since(at) > givenUp)
 	}
 	return lbs, err
 }
