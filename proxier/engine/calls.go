@@ -134,29 +134,6 @@ func (c *calls) oldest() time.Time {
 	return first
 }
 
-// due returns when a call that is under way has taken too long.
-func (c *calls) due(now time.Time, timeout time.Duration) time.Time {
-	next := time.Time{}
-	for _, call := range c.open {
-		switch {
-		case !call.hanging && !c.slow && !c.isSlow(call, now):
-			next = earliest(next, call.began.Add(c.slowAfter()))
-		case !call.hanging:
-			next = earliest(next, call.began.Add(c.patience()))
-		case !call.told && timeout > 0:
-			next = earliest(next, call.began.Add(timeout))
-		}
-	}
-	return earliest(next, c.notBefore)
-}
-
-// orphan says that no call that is under way will return.
-func (c *calls) orphan() {
-	for _, call := range c.open {
-		call.orphan = true
-	}
-}
-
 // issue begins as many calls as there is room for.
 func (e *Engine) issue() []Call {
 	var out []Call
@@ -182,7 +159,7 @@ func (e *Engine) nextCall() *Call {
 			return nil
 		}
 		if c.alone != nil {
-			if c.taken(e.now) > 0 || c.busy[c.alone.task] != nil {
+			if c.occupied(e.now) {
 				return nil
 			}
 			if call := e.step(c.alone); call != nil || c.alone != nil {

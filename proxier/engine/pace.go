@@ -68,3 +68,31 @@ func (c *calls) taken(now time.Time) int {
 	}
 	return n - slow
 }
+
+// occupied tells whether the unit whose calls must be adjacent has to wait.
+func (c *calls) occupied(now time.Time) bool {
+	return c.taken(now) > 0 || c.busy[c.alone.task] != nil
+}
+
+// due returns when a call that is under way has taken too long.
+func (c *calls) due(now time.Time, timeout time.Duration) time.Time {
+	next := time.Time{}
+	for _, call := range c.open {
+		switch {
+		case !call.hanging && !c.slow && !c.isSlow(call, now):
+			next = earliest(next, call.began.Add(c.slowAfter()))
+		case !call.hanging:
+			next = earliest(next, call.began.Add(c.patience()))
+		case !call.told && timeout > 0:
+			next = earliest(next, call.began.Add(timeout))
+		}
+	}
+	return earliest(next, c.notBefore)
+}
+
+// orphan says that no call that is under way will return.
+func (c *calls) orphan() {
+	for _, call := range c.open {
+		call.orphan = true
+	}
+}
