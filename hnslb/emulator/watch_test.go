@@ -21,9 +21,10 @@ func TestShowsDegraded(t *testing.T) {
 			profile.Quirks.ShowsDegraded = shows
 			n := nodeOf(t, emulator.Config{Profile: profile}, spec("L2Bridge"))
 			lb := n.balance([]hnslb.ID{n.remote("10.244.2.5")})
+			key, _ := lb.Key()
 			step := func(what string, broken, want bool) {
 				t.Helper()
-				n.must(n.BreakDataPath(frontend("10.96.0.10", 80), broken))
+				n.must(n.BreakDataPath(key, broken))
 				all, err := n.LoadBalancers(t.Context())
 				n.must(err)
 				if len(all) != 1 || all[0].Degraded != want {
