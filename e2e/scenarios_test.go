@@ -28,6 +28,7 @@ func unsuited() map[string]string {
 		"bad-addresses":                 refused,
 		"call-hangs":                    faults,
 		"cluster-dns-made-anew":         moments,
+		"degraded-load-balancer":        moments,
 		"delete-fails-once-ws2019":      faults,
 		"dns-first":                     moments,
 		"endpoint-delete-lies":          faults,

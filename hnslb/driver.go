@@ -31,7 +31,8 @@ type Driver interface {
 	Endpoints(ctx context.Context) ([]Endpoint, error)
 
 	// LoadBalancers lists the load balancers of the whole host, half-made ones included.
-	// An object that vanishes while the list is made is left out.
+	// An object that vanishes while the list is made is left out. Nothing else fills in
+	// LoadBalancer.Degraded.
 	LoadBalancers(ctx context.Context) ([]LoadBalancer, error)
 
 	// CreateEndpoint makes an endpoint on e.Network; e.ID must be empty. It returns the

@@ -210,4 +210,8 @@ type LoadBalancer struct {
 	VIPs     []netip.Addr
 	Mappings []PortMapping
 	Flags    LoadBalancerFlags
+	// Degraded tells that HNS reports another state than healthy (docs/hns.md, load balancers
+	// through V1). Only lists fill it in; false also stands for not known. It is no part of
+	// what a load balancer is asked to be.
+	Degraded bool
 }

@@ -132,6 +132,15 @@ func TestWatch(t *testing.T) {
 	}
 }
 
+// TestDegraded runs what reads the state of load balancers, which hcsshim drops.
+func TestDegraded(t *testing.T) {
+	profile := emulator.WS2022()
+	profile.Quirks.ShowsDegraded = true
+	service := serve(t, profile, "L2Bridge")
+	defer closeService(t, service)
+	runConformance(t, service, "TestDegraded")
+}
+
 // TestNoEmulator: programs whose emulator does not run meet an HNS that is away.
 func TestNoEmulator(t *testing.T) {
 	service := serve(t, emulator.WS2025(), "L2Bridge")

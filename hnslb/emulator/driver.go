@@ -73,6 +73,7 @@ func (e *Emulator) LoadBalancers(ctx context.Context) ([]hnslb.LoadBalancer, err
 		out := make([]hnslb.LoadBalancer, len(e.store.balancerOrder.items))
 		for i, b := range e.store.balancerOrder.items {
 			out[i] = e.profile.Quirks.shown(b.LoadBalancer)
+			out[i].Degraded = e.profile.Quirks.Degrades(b.noRules)
 		}
 		return out, nil
 	})

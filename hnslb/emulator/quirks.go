@@ -97,6 +97,11 @@ type Quirks struct {
 	// issue 2176], so off by default.
 	UDPFlowsStay bool
 
+	// ShowsDegraded: a load balancer without rules in VFP has State 4 through V1, and not 2.
+	// That 4 is degraded is [A: findDegradedPolicy.ps1]; that it comes of lost rules is [C],
+	// since networkhealth.ps1 looks for either, so off by default.
+	ShowsDegraded bool
+
 	// RestoredTwinCode refuses the frontend of a load balancer that HNS brought back
 	// after a restart. Zero means 0x800700b7 [A: k8s issue 139519]; set 0x803b0013 for a
 	// machine that answers as it does for any other twin.
@@ -125,6 +130,9 @@ func (q Quirks) ShownName(name string, v1 bool) string {
 	}
 	return name
 }
+
+// Degrades tells whether a load balancer is shown as degraded, by whether it lacks rules in VFP.
+func (q Quirks) Degrades(noRules bool) bool { return q.ShowsDegraded && noRules }
 
 func (q Quirks) unknownEndpoint() hnslb.HRESULT {
 	if q.UnknownEndpointCode != 0 {

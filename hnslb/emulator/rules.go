@@ -128,6 +128,7 @@ func (e *Emulator) keepKnownFields(lb hnslb.LoadBalancer) hnslb.LoadBalancer {
 		}
 	}
 	foldIDs(lb.Endpoints)
+	lb.Degraded = false
 	return lb
 }
 

@@ -13,6 +13,37 @@ import (
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
 )
 
+// TestShowsDegraded: only lists show it, and only of a release that does.
+func TestShowsDegraded(t *testing.T) {
+	for _, shows := range []bool{false, true} {
+		t.Run(fmt.Sprint(shows), func(t *testing.T) {
+			profile := emulator.WS2025()
+			profile.Quirks.ShowsDegraded = shows
+			n := nodeOf(t, emulator.Config{Profile: profile}, spec("L2Bridge"))
+			lb := n.balance([]hnslb.ID{n.remote("10.244.2.5")})
+			key, _ := lb.Key()
+			step := func(what string, broken, want bool) {
+				t.Helper()
+				n.must(n.BreakDataPath(key, broken))
+				all, err := n.LoadBalancers(t.Context())
+				n.must(err)
+				if len(all) != 1 || all[0].Degraded != want {
+					t.Errorf("%s: %+v, want degraded %v", what, all, want)
+				}
+			}
+			step("healthy", false, false)
+			step("without rules", true, shows)
+			lb.Degraded = true
+			made, err := n.UpdateLoadBalancer(t.Context(), lb)
+			n.must(err)
+			if made.Degraded {
+				t.Error("a modify shows it")
+			}
+			step("with rules again", false, false)
+		})
+	}
+}
+
 // TestWatch: each change of what a frontend sends to is heard once, in order, with the state after it.
 func TestWatch(t *testing.T) {
 	var heard []string

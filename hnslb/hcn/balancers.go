@@ -81,6 +81,7 @@ func (l *balancerLister) complete(ctx context.Context, before []v1LoadBalancer) 
 			return nil, err
 		}
 		v2 := byID(all, balancerID)
+		addHealth(all, before)
 		return all, l.verify(before, v2, append(differing(before, v2), unshared(before, v2)...))
 	}
 
@@ -94,6 +95,7 @@ func (l *balancerLister) complete(ctx context.Context, before []v1LoadBalancer) 
 		switch {
 		case err == nil:
 			v2[v1.ID] = lb
+			lb.Degraded = v1.Degraded
 			known = append(known, lb)
 		case !gone(err):
 			return nil, err
@@ -102,6 +104,14 @@ func (l *balancerLister) complete(ctx context.Context, before []v1LoadBalancer) 
 		}
 	}
 	return known, l.verify(before, v2, append(differing(before, v2), missing...))
+}
+
+// addHealth fills in what only V1 shows of load balancers that were read through V2.
+func addHealth(all []hnslb.LoadBalancer, v1 []v1LoadBalancer) {
+	shown := byID(v1, v1BalancerID)
+	for i := range all {
+		all[i].Degraded = shown[all[i].ID].Degraded
+	}
 }
 
 // split completes what it can from memory, returns the rest as it is, and forgets what is

@@ -119,6 +119,43 @@ func TestBalancersCost(t *testing.T) {
 	wantCalls(t, f, "mostly unknown", 1+1+3*601)
 }
 
+// TestDegraded: whichever interface an object is read through, it is as degraded as V1 shows it,
+// which is nothing that the two could disagree about.
+func TestDegraded(t *testing.T) {
+	f := &fakeHNS{balancers: someBalancers(40)}
+	sick := map[hnslb.ID]bool{"l3": true}
+	f.v1Balancer = func(lb v1LoadBalancer) v1LoadBalancer {
+		lb.Degraded = sick[lb.ID]
+		return lb
+	}
+	l := newBalancerLister(f, noWarning(t))
+	check := func(what string, calls int, want ...hnslb.ID) {
+		t.Helper()
+		all, err := l.list(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []hnslb.ID
+		for _, lb := range all {
+			if lb.Degraded {
+				got = append(got, lb.ID)
+			}
+		}
+		slices.Sort(got)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", what, diff)
+		}
+		wantCalls(t, f, what, calls)
+	}
+	check("all through V2", 1+1+3*40, "l3")
+	sick["l5"] = true
+	check("from memory", 1, "l3", "l5")
+	l.forget("l5")
+	check("one through V2", 1+4, "l3", "l5")
+	delete(sick, "l3")
+	check("healthy again", 1, "l5")
+}
+
 // TestBalancersBelongToCaller: changing a result does not change the next one.
 func TestBalancersBelongToCaller(t *testing.T) {
 	f := &fakeHNS{balancers: someBalancers(1)}

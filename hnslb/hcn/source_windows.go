@@ -83,17 +83,13 @@ func (a api) v2Endpoint(id hnslb.ID) (hnslb.Endpoint, error) {
 }
 
 func (a api) v1LoadBalancers() ([]v1LoadBalancer, error) {
-	lists, err := do(callName{hnslb.VerbLoadBalancers, "all"}, a.v1, hcsshim.HNSListPolicyListRequest)
-	if err != nil {
-		return nil, err
-	}
-	all := make([]v1LoadBalancer, 0, len(lists))
-	for _, l := range lists {
-		if lb, ok := parseV1LoadBalancer(l.ID, l.EndpointReferences, l.Policies); ok {
-			all = append(all, lb)
+	return do(callName{hnslb.VerbLoadBalancers, "all"}, a.v1, func() ([]v1LoadBalancer, error) {
+		text, err := a.v1Get("/policylists/")
+		if err != nil {
+			return nil, err
 		}
-	}
-	return all, nil
+		return parseV1LoadBalancers(text)
+	})
 }
 
 func (a api) v2LoadBalancers() ([]hnslb.LoadBalancer, error) {

@@ -34,24 +34,57 @@ type v1Policy struct {
 	PA           string
 }
 
+// v1PolicyList is a V1 policy list, as far as it is used. hcsshim's type lacks the state.
+type v1PolicyList struct {
+	ID         string
+	References []string
+	Policies   []json.RawMessage
+	State      uint32
+}
+
+// v1StateHealthy is the State of a policy list that works. Microsoft's check of a node's
+// network, networkhealth.ps1, complains of any other; 4 is degraded.
+const v1StateHealthy = 2
+
+// degraded tells whether HNS reports a state, and another one than healthy.
+func (l v1PolicyList) degraded() bool { return l.State != 0 && l.State != v1StateHealthy }
+
 const (
 	v1TypeELB       = "ELB"
 	v1TypePA        = "PA"
 	v1EndpointsPath = "/endpoints/"
 )
 
+// parseV1LoadBalancers reads what V1 answers when it is asked for all policy lists.
+func parseV1LoadBalancers(text []byte) ([]v1LoadBalancer, error) {
+	if len(text) == 0 {
+		return nil, nil
+	}
+	var lists []v1PolicyList
+	if err := json.Unmarshal(text, &lists); err != nil {
+		return nil, err
+	}
+	all := make([]v1LoadBalancer, 0, len(lists))
+	for _, l := range lists {
+		if lb, ok := parseV1LoadBalancer(l); ok {
+			all = append(all, lb)
+		}
+	}
+	return all, nil
+}
+
 // parseV1LoadBalancer reads a V1 policy list. It is false for one that is no load balancer;
 // routes live in the same collection.
-func parseV1LoadBalancer(id string, references []string, policies []json.RawMessage) (v1LoadBalancer, bool) {
-	lb := v1LoadBalancer{LoadBalancer: hnslb.LoadBalancer{ID: hnslb.NewID(id)}}
-	for _, r := range references {
+func parseV1LoadBalancer(l v1PolicyList) (v1LoadBalancer, bool) {
+	lb := v1LoadBalancer{LoadBalancer: hnslb.LoadBalancer{ID: hnslb.NewID(l.ID), Degraded: l.degraded()}}
+	for _, r := range l.References {
 		if guid, ok := strings.CutPrefix(r, v1EndpointsPath); ok {
 			lb.Endpoints = append(lb.Endpoints, hnslb.NewID(guid))
 		}
 	}
 	var elb []v1Policy
 	unread := 0
-	for _, raw := range policies {
+	for _, raw := range l.Policies {
 		var p v1Policy
 		if err := json.Unmarshal(raw, &p); err != nil {
 			unread++
@@ -61,7 +94,7 @@ func parseV1LoadBalancer(id string, references []string, policies []json.RawMess
 	}
 	if len(elb) == 0 {
 		// Nothing there at all may be a half-made load balancer. V2 knows.
-		return lb, unread > 0 || len(policies) == 0
+		return lb, unread > 0 || len(l.Policies) == 0
 	}
 	p := elb[0]
 	vips, ok := parseVIPs(p.VIPs)

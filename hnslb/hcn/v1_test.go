@@ -8,6 +8,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -81,7 +82,7 @@ func TestParseV1LoadBalancer(t *testing.T) {
 			for _, p := range tc.policies {
 				raw = append(raw, json.RawMessage(p))
 			}
-			got, ok := parseV1LoadBalancer(id, append(refs, "/networks/x"), raw)
+			got, ok := parseV1LoadBalancer(v1PolicyList{ID: id, References: append(refs, "/networks/x"), Policies: raw})
 			if ok == tc.notALB {
 				t.Fatalf("is a load balancer: %t", ok)
 			}
@@ -89,6 +90,42 @@ func TestParseV1LoadBalancer(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestParseV1LoadBalancers: a list has other things than load balancers, too, and tells which
+// load balancers are degraded. A state that is missing tells nothing.
+func TestParseV1LoadBalancers(t *testing.T) {
+	const policies = `"Policies":[{"Type":"ELB","Protocol":6,"InternalPort":80,"ExternalPort":80}]`
+	for _, tc := range []struct{ name, text, want string }{
+		{"no answer", ``, ""},
+		{"none", `[]`, ""},
+		{"healthy", `[{"ID":"A","State":2,` + policies + `}]`, "a"},
+		{"degraded", `[{"ID":"A","State":4,"IsApplied":false,` + policies + `}]`, "a degraded"},
+		{"in another state", `[{"ID":"A","State":1,` + policies + `}]`, "a degraded"},
+		{"not told", `[{"ID":"A",` + policies + `}]`, "a"},
+		{"one of several", `[{"ID":"A","State":2,` + policies + `},{"ID":"R","State":4,"Policies":[{"Type":"ROUTE"}]},` +
+			`{"ID":"B","State":4,` + policies + `}]`, "a, b degraded"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			all, err := parseV1LoadBalancers([]byte(tc.text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, lb := range all {
+				if lb.Degraded {
+					lb.ID += " degraded"
+				}
+				got = append(got, string(lb.ID))
+			}
+			if text := strings.Join(got, ", "); text != tc.want {
+				t.Errorf("%q, want %q", text, tc.want)
+			}
+		})
+	}
+	if _, err := parseV1LoadBalancers([]byte(`{}`)); err == nil {
+		t.Error("what is no list passes for one")
 	}
 }
 

@@ -48,7 +48,7 @@ func (d *Driver) view(ctx context.Context, n callName, path string, v2 any) (hns
 	return hnslb.Views{V1: v1, V2: text}, err
 }
 
-// v1Get asks V1 for an object. hcsshim would leave out fields that it does not know, such as
+// v1Get asks V1 for an object or a collection. hcsshim would leave out fields that it does not know, such as
 // the state of a policy list.
 func (a api) v1Get(path string) ([]byte, error) {
 	var strings [3]*uint16

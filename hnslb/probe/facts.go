@@ -98,7 +98,7 @@ func outOfReach() []reach {
 	return []reach{
 		{"## Where packets go", []string{
 			"Quirks.HostReachesVIPs", "Quirks.VIPNeedsEndpoint", "Quirks.NodePortWithoutPods", "Quirks.UDPFlowsStay", "Quirks.SourceVIPFirst",
-			"Faults.NoDataPath",
+			"Quirks.ShowsDegraded", "Faults.NoDataPath",
 		}, "it shows in packets only"},
 		{"## What becomes of HNS", []string{
 			"Quirks.RestoredTwinCode", "Quirks.NoNotifications", "Quirks.StopUntold", "Faults.StoppedCode",

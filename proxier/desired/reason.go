@@ -69,6 +69,8 @@ const (
 	NetworkIncomplete Reason = "NetworkIncomplete"
 	// EndpointFailing: HNS refuses the endpoints of some backends.
 	EndpointFailing Reason = "EndpointFailing"
+	// HNSDegraded: in force, but HNS reports that its load balancer does not work as it should.
+	HNSDegraded Reason = "HNSDegraded"
 )
 
 // Reasons of a frontend that HNS refuses, one for each class of error.
@@ -158,6 +160,7 @@ func Tellings() map[Reason]Telling {
 		LocalAwaited:     {normal, arriving, "the network plugin makes the HNS endpoints of pods"},
 		EndpointReplaced: {normal, arriving, ""},
 		EndpointFailing:  {warning, retried, ""},
+		HNSDegraded:      {warning, retried, ""},
 
 		RouteAwaited:      {normal, arriving, "the network plugin adds the routes to other nodes"},
 		SourceVIPAwaited:  {warning, retried, ""},

@@ -6,11 +6,13 @@ package engine
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/proxier/desired"
 	"github.com/hnsproxy/hnsproxy/proxier/observed"
 	"github.com/hnsproxy/hnsproxy/proxier/services"
 )
@@ -242,6 +244,45 @@ func TestDrift(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"CreateLoadBalancer 10.96.0.1:80/TCP"}, b.log); diff != "" {
 		t.Errorf("calls (-want +got):\n%s", diff)
+	}
+}
+
+// TestDegraded: what HNS reports as degraded is told of and left as it is, until a list shows it
+// healthy or it was written for another reason. It is no drift.
+func TestDegraded(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		after func(*bench)
+		calls int
+	}{
+		{"healthy again", func(b *bench) { b.lbs[0].Degraded = false; b.Audit() }, 0},
+		{"still degraded", func(b *bench) { b.Audit() }, 0},
+		{"written anew", func(b *bench) { b.SetServices([]services.Input{service("a", "10.96.0.1", "10.244.2.1", "10.244.2.2")}) }, 2},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			b := atRest(t, service("a", "10.96.0.1", "10.244.2.1"))
+			b.lbs[0].Degraded = true
+			b.Audit()
+			b.run(time.Second)
+			if got := b.status("a"); got.State != Programmed || got.Note.Reason != desired.HNSDegraded || !strings.Contains(got.Note.Message, "restart the HNS service") {
+				t.Errorf("%s: %v", got.State, got.Note)
+			}
+			if len(b.log) > 0 || len(only[Drifted](b.told)) > 0 {
+				t.Errorf("calls %v, told %v", b.log, b.told)
+			}
+			want := desired.Reason("")
+			if tc.name == "still degraded" {
+				want = desired.HNSDegraded
+			}
+			tc.after(b)
+			b.run(time.Second)
+			if got := b.status("a"); got.State != Programmed || got.Note.Reason != want {
+				t.Errorf("then %s: %v, want reason %q", got.State, got.Note, want)
+			}
+			if len(b.log) != tc.calls {
+				t.Errorf("calls %v, want %d", b.log, tc.calls)
+			}
+		})
 	}
 }
 

@@ -92,7 +92,7 @@ func (e *Engine) enqueueDrift(drift observed.Drift) {
 		}
 	}
 	in := e.input()
-	for _, key := range drift.Frontends {
+	for _, key := range slices.Concat(drift.Frontends, drift.Health) {
 		e.enqueueFrontend(in, key)
 	}
 	for _, id := range e.view.HalfMade() {

@@ -327,10 +327,20 @@ func (e *Engine) verdict(f *desired.Frontend, u plan.Unit) (FrontendState, desir
 		return Pending, desired.Note{Reason: desired.RouteAwaited, Message: message}
 	case len(u.Evict) > 0:
 		return Pending, desired.Note{Reason: desired.EndpointReplaced, Message: "an endpoint of another kind makes room at " + addresses(u.Evict)}
+	case e.degraded(f.Key):
+		return Programmed, desired.Note{Reason: desired.HNSDegraded, Message: "in force, but HNS reports its load balancer as degraded, so that it " +
+			"may carry no traffic; if connections fail, restart the HNS service"}
 	case len(u.Taken) > 0:
 		return Programmed, e.taken(u)
 	}
 	return Programmed, desired.Note{}
+}
+
+// degraded tells whether a list showed the load balancer of a frontend as degraded. That writing
+// it anew would help is not known, so that is left to whoever reads of it.
+func (e *Engine) degraded(key hnslb.FrontendKey) bool {
+	lb := e.view.LoadBalancer(key)
+	return lb != nil && lb.Degraded
 }
 
 // sourceVIPVerdict is that of a frontend that waits for the endpoint of its source VIP.

@@ -19,6 +19,9 @@ type LoadBalancer struct {
 	InternalPort uint16
 	Shape        Shape
 	Ours         bool
+	// Degraded: the last list that says something of it showed it so. Written anew since, it
+	// counts as healthy.
+	Degraded bool
 	// clean: it names no endpoint of another network.
 	clean bool
 	// created: this process made it, so it is known how HNS shows what it was asked for.
@@ -197,6 +200,7 @@ func (v *View) convert(key hnslb.FrontendKey, in hnslb.LoadBalancer) *LoadBalanc
 		Key:          key,
 		InternalPort: in.Mappings[0].InternalPort,
 		Shape:        shapeOf(in),
+		Degraded:     in.Degraded,
 		Endpoints:    make([]*Endpoint, 0, len(in.Endpoints)),
 	}
 	v.flags.shown |= lb.Shape.MappingFlags

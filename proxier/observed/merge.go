@@ -36,6 +36,8 @@ func NewTouched() Touched {
 type Drift struct {
 	// Frontends whose load balancer differs.
 	Frontends []hnslb.FrontendKey
+	// Health are frontends whose load balancer became degraded, or healthy, and is the same.
+	Health []hnslb.FrontendKey
 	// Endpoints are the addresses of endpoints of ours that differ.
 	Endpoints []netip.Addr
 	// Addresses are those of all endpoints that differ. What others own comes and goes by
@@ -66,7 +68,9 @@ type Merge struct {
 	unseen []*Endpoint
 	// fresh is what takes the place of the view's load balancers at the end.
 	fresh balancers
-	drift Drift
+	// health are kept load balancers that HNS shows as degraded now, or not any more.
+	health []*LoadBalancer
+	drift  Drift
 }
 
 // Merge begins to take in a list.
@@ -240,12 +244,21 @@ func (m *Merge) takeBalancer(in hnslb.LoadBalancer) {
 			lb = old
 		}
 	}
+	if lb.Degraded != in.Degraded {
+		m.health = append(m.health, lb)
+	}
 	m.fresh.place(lb)
 }
 
 // swap puts the fresh load balancers into the view, but for frontends that were touched.
 func (m *Merge) swap(int) bool {
 	v, old := m.v, m.v.held
+	for _, lb := range m.health {
+		if _, touched := m.touched.Frontends[lb.Key]; !touched {
+			lb.Degraded = !lb.Degraded
+			m.drift.Health = append(m.drift.Health, lb.Key)
+		}
+	}
 	for key, known := range m.touched.Frontends {
 		m.drift.Unsettled = m.drift.Unsettled || !known && m.fresh.lbs[key] != old.lbs[key]
 		m.fresh.takeFrontend(old, key)

@@ -136,6 +136,45 @@ func TestOwnEndpoint(t *testing.T) {
 	}
 }
 
+// TestHealth: a degraded load balancer is not a different one. What is written anew counts as
+// healthy, and a list that was begun before says nothing of it.
+func TestHealth(t *testing.T) {
+	eps := []hnslb.Endpoint{remote(pod)}
+	v := viewOf(eps, balancer("lb", 0, "e"))
+	list := func(degraded bool) []hnslb.LoadBalancer {
+		lb := balancer("lb", 0, "e")
+		lb.Degraded = degraded
+		return []hnslb.LoadBalancer{lb}
+	}
+	check := func(what string, d Drift, want bool, told ...hnslb.FrontendKey) {
+		t.Helper()
+		lb := v.LoadBalancer(key())
+		if lb.Degraded != want || len(d.Frontends) > 0 || d.Unsettled {
+			t.Errorf("%s: degraded %v, want %v; drift %+v", what, lb.Degraded, want, d)
+		}
+		if diff := cmp.Diff(told, d.Health, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+			t.Errorf("%s: told (-want +got):\n%s", what, diff)
+		}
+		if m := v.Match(lb, balancer("", 0, "e"), v.At(pod)); m != Equal {
+			t.Errorf("%s: match %v", what, m)
+		}
+	}
+	check("became degraded", v.Replace(eps, list(true)), true, key())
+	check("still degraded", v.Replace(eps, list(true)), true)
+	check("healthy again", v.Replace(eps, list(false)), false, key())
+	v.Replace(eps, list(true))
+	touched := NewTouched()
+	touched.Frontends[key()] = true
+	m := v.Merge(List{Endpoints: eps, LoadBalancers: list(true)}, touched)
+	v.PutLoadBalancer(balancer("lb", 0, "e"))
+	for m.Step(1) {
+	}
+	check("written during the list", m.Drift(), false)
+	if d := viewOf(eps).Replace(eps, list(true)); len(d.Health) > 0 || len(d.Frontends) != 1 {
+		t.Errorf("new and degraded: drift %+v", d)
+	}
+}
+
 // TestDrift: a fresh list tells what was different from what the view held; what others
 // own may come and go.
 func TestDrift(t *testing.T) {

@@ -76,12 +76,14 @@ func (w Way) is(word string) bool {
 }
 
 // releases are the Windows releases that a script may name: those of the emulator, the one
-// that has no DSR, Server 2019 before KB4580390, and one that holds on to UDP flows.
+// that has no DSR, Server 2019 before KB4580390, one that holds on to UDP flows, and one that
+// shows a load balancer without rules as degraded.
 func releases() []emulator.Profile {
-	noDSR, clinging := emulator.WS2019(), emulator.WS2025()
+	noDSR, clinging, telling := emulator.WS2019(), emulator.WS2025(), emulator.WS2022()
 	noDSR.Name, noDSR.Version.Minor = "ws2019-rtm", 2
 	clinging.Name, clinging.Quirks.UDPFlowsStay = "udp-flows-stay", true
-	return append([]emulator.Profile{noDSR, clinging}, emulator.Profiles()...)
+	telling.Name, telling.Quirks.ShowsDegraded = "shows-degraded", true
+	return append([]emulator.Profile{noDSR, clinging, telling}, emulator.Profiles()...)
 }
 
 func profileNames() []string {

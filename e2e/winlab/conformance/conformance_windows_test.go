@@ -168,6 +168,39 @@ func TestCalls(t *testing.T) {
 	}
 }
 
+// TestDegraded: the driver lists a load balancer as degraded when V1 shows it so, whichever interface the rest comes from. The
+// release that it runs on must show it.
+func TestDegraded(t *testing.T) {
+	h := newHost(t)
+	ip := netip.MustParseAddr("198.51.100.1")
+	ep, err := h.driver.CreateEndpoint(t.Context(), hnslb.Endpoint{
+		Network: h.network.ID, IPs: []netip.Addr{ip}, MAC: hnslb.RemoteMAC(ip), Remote: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for port, broken := range map[uint16]bool{80: false, 81: true} {
+		h.must("set-faults", emulator.Faults{NoDataPath: broken}, nil)
+		if _, err := h.driver.CreateLoadBalancer(t.Context(), hnslb.LoadBalancer{
+			Endpoints: []hnslb.ID{ep.ID}, VIPs: []netip.Addr{netip.MustParseAddr("198.18.0.1")},
+			Mappings: []hnslb.PortMapping{{Protocol: hnslb.TCP, InternalPort: 8080, ExternalPort: port}},
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, driver := range map[string]hnslb.Driver{"from memory": h.driver, "through V2": hcn.New(nil)} {
+		all, err := driver.LoadBalancers(t.Context())
+		if err != nil || len(all) != 2 {
+			t.Fatalf("%s: %+v, %v", name, all, err)
+		}
+		for _, lb := range all {
+			if port := lb.Mappings[0].ExternalPort; lb.Degraded != (port == 81) {
+				t.Errorf("%s: port %d, degraded %v", name, port, lb.Degraded)
+			}
+		}
+	}
+}
+
 // networkCalls are the calls for a network by name: V2 shows the management address of an overlay only.
 func (h *host) networkCalls() map[string]int {
 	calls := map[string]int{

@@ -183,6 +183,30 @@ func TestLoadBalancerDocuments(t *testing.T) {
 	}
 }
 
+// TestDegradedDocument: only V1 has a place for it.
+func TestDegradedDocument(t *testing.T) {
+	profile := emulator.WS2025()
+	profile.Quirks.ShowsDegraded = true
+	r := newRig(t, emulator.Config{Profile: profile}, "L2Bridge")
+	id := r.create(kindLoadBalancer, balancer("10.96.0.1", r.remote("10.244.2.7")))
+	key := hnslb.FrontendKey{Family: hnslb.IPv4, Protocol: hnslb.TCP, VIP: netip.MustParseAddr("10.96.0.1"), Port: 80}
+	v2 := r.document(kindLoadBalancer, id)
+	for _, tc := range []struct {
+		broken bool
+		want   string
+	}{{false, `"State":2`}, {true, `"State":4`}, {false, `"State":2`}} {
+		if err := r.e.BreakDataPath(key, tc.broken); err != nil {
+			t.Fatal(err)
+		}
+		if got := r.document(kindLoadBalancer, id); got != v2 {
+			t.Errorf("V2: %s, want %s", got, v2)
+		}
+		if got := string(r.v1("GET", "/policylists/", "").Output); !strings.Contains(got, tc.want) {
+			t.Errorf("without rules %v: %s, want %s", tc.broken, got, tc.want)
+		}
+	}
+}
+
 // TestHalfMadeDocuments: a half-made load balancer has no mappings in V2 and no policies in V1.
 func TestHalfMadeDocuments(t *testing.T) {
 	r := ws2025(t)

@@ -127,9 +127,10 @@ type v1Endpoint struct {
 
 // States of V1 endpoints [A: Endpoints] and policy lists [A: Two schemas, one store].
 const (
-	v1EndpointCreated   = 1
-	v1EndpointAttached  = 3 // shared: a pod has several containers
-	v1PolicyListApplied = 2
+	v1EndpointCreated    = 1
+	v1EndpointAttached   = 3 // shared: a pod has several containers
+	v1PolicyListApplied  = 2
+	v1PolicyListDegraded = 4
 )
 
 func writeV1Endpoint(ep emulator.EndpointState, n hnslb.Network, p emulator.Profile) v1Endpoint {
@@ -203,6 +204,9 @@ func writeV1Balancer(lb emulator.LoadBalancerState, p emulator.Profile) v1Policy
 	doc := v1PolicyList{
 		ID: printID(lb.ID, true), HostComputeNetwork: printID(lb.Network, true),
 		State: v1PolicyListApplied, Version: version(p),
+	}
+	if p.Quirks.Degrades(lb.NoRules) {
+		doc.State = v1PolicyListDegraded
 	}
 	for _, id := range lb.Endpoints {
 		doc.References = append(doc.References, v1EndpointsPath+string(id))
