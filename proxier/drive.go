@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
-	"github.com/hnsproxy/hnsproxy/proxier/engine"
-	"github.com/hnsproxy/hnsproxy/proxier/observed"
-	"github.com/hnsproxy/hnsproxy/proxier/plan"
+	"github.com/hnsproxy/hnsproxy/internal/engine"
+	"github.com/hnsproxy/hnsproxy/internal/observed"
+	"github.com/hnsproxy/hnsproxy/internal/plan"
 )
 
 // stopGrace is how long calls that were begun, and those that must follow them, may go on

@@ -22,10 +22,10 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/internal/proxiertest"
 	"github.com/hnsproxy/hnsproxy/metrics"
 	"github.com/hnsproxy/hnsproxy/proxier"
 	"github.com/hnsproxy/hnsproxy/proxier/events"
-	"github.com/hnsproxy/hnsproxy/proxier/proxiertest"
 	"github.com/hnsproxy/hnsproxy/proxier/services"
 )
 

@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/internal/engine"
 	"github.com/hnsproxy/hnsproxy/metrics"
 	"github.com/hnsproxy/hnsproxy/proxier/desired"
-	"github.com/hnsproxy/hnsproxy/proxier/engine"
 	"github.com/hnsproxy/hnsproxy/proxier/events"
 	"github.com/hnsproxy/hnsproxy/proxier/services"
 	"k8s.io/klog/v2"

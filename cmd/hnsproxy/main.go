@@ -12,7 +12,7 @@ import (
 	"syscall"
 
 	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/app"
-	"github.com/hnsproxy/hnsproxy/proxier/printable"
+	"github.com/hnsproxy/hnsproxy/internal/printable"
 	"k8s.io/component-base/logs"
 )
 

@@ -9,7 +9,7 @@ import (
 	"slices"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
-	"github.com/hnsproxy/hnsproxy/proxier/multimap"
+	"github.com/hnsproxy/hnsproxy/internal/multimap"
 	"github.com/hnsproxy/hnsproxy/proxier/services"
 )
 

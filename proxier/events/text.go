@@ -11,7 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
-	"github.com/hnsproxy/hnsproxy/proxier/printable"
+	"github.com/hnsproxy/hnsproxy/internal/printable"
 )
 
 const (

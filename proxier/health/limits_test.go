@@ -18,8 +18,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/hnsproxy/hnsproxy/internal/proxiertest"
 	"github.com/hnsproxy/hnsproxy/proxier/health"
-	"github.com/hnsproxy/hnsproxy/proxier/proxiertest"
 )
 
 // port is one that is open, with its test.

@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
-	"github.com/hnsproxy/hnsproxy/proxier/backoff"
+	"github.com/hnsproxy/hnsproxy/internal/backoff"
 	"github.com/hnsproxy/hnsproxy/proxier/desired"
 	"github.com/hnsproxy/hnsproxy/proxier/services"
 	"k8s.io/apimachinery/pkg/util/sets"

@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/internal/printable"
 	"github.com/hnsproxy/hnsproxy/proxier/desired"
-	"github.com/hnsproxy/hnsproxy/proxier/printable"
 	"github.com/hnsproxy/hnsproxy/proxier/services"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/klog/v2"

@@ -14,8 +14,8 @@ import (
 	"syscall"
 	"testing/synctest"
 
+	"github.com/hnsproxy/hnsproxy/internal/proxiertest"
 	"github.com/hnsproxy/hnsproxy/proxier/health"
-	"github.com/hnsproxy/hnsproxy/proxier/proxiertest"
 )
 
 // newMachine has the addresses of the node: that of the Node object, another one, and those

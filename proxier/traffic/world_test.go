@@ -21,10 +21,10 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/internal/proxiertest"
 	"github.com/hnsproxy/hnsproxy/metrics"
 	"github.com/hnsproxy/hnsproxy/proxier"
 	"github.com/hnsproxy/hnsproxy/proxier/desired"
-	"github.com/hnsproxy/hnsproxy/proxier/proxiertest"
 	proxied "github.com/hnsproxy/hnsproxy/proxier/services"
 )
 

@@ -11,9 +11,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hnsproxy/hnsproxy/internal/printable"
 	"github.com/hnsproxy/hnsproxy/metrics"
 	"github.com/hnsproxy/hnsproxy/proxier/events"
-	"github.com/hnsproxy/hnsproxy/proxier/printable"
 	"github.com/hnsproxy/hnsproxy/proxier/services"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"

@@ -11,8 +11,8 @@ import (
 	"strings"
 
 	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/preview"
-	"github.com/hnsproxy/hnsproxy/proxier/plan"
-	"github.com/hnsproxy/hnsproxy/proxier/printable"
+	"github.com/hnsproxy/hnsproxy/internal/plan"
+	"github.com/hnsproxy/hnsproxy/internal/printable"
 	"github.com/jedib0t/go-pretty/v6/text"
 	"sigs.k8s.io/yaml"
 )

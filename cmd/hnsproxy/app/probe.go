@@ -17,7 +17,7 @@ import (
 	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/options"
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/probe"
-	"github.com/hnsproxy/hnsproxy/proxier/printable"
+	"github.com/hnsproxy/hnsproxy/internal/printable"
 	"github.com/spf13/cobra"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"

@@ -13,7 +13,7 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/probe"
-	"github.com/hnsproxy/hnsproxy/proxier/printable"
+	"github.com/hnsproxy/hnsproxy/internal/printable"
 	"github.com/jedib0t/go-pretty/v6/table"
 )
 

@@ -13,8 +13,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/hnsproxy/hnsproxy/internal/proxiertest"
 	"github.com/hnsproxy/hnsproxy/proxier/health"
-	"github.com/hnsproxy/hnsproxy/proxier/proxiertest"
 	"github.com/prometheus/client_golang/prometheus"
 )
 

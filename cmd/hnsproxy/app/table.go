@@ -11,10 +11,10 @@ import (
 	"strings"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/internal/plan"
+	"github.com/hnsproxy/hnsproxy/internal/printable"
 	"github.com/hnsproxy/hnsproxy/proxier"
 	"github.com/hnsproxy/hnsproxy/proxier/desired"
-	"github.com/hnsproxy/hnsproxy/proxier/plan"
-	"github.com/hnsproxy/hnsproxy/proxier/printable"
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
 )

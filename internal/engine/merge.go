@@ -10,9 +10,9 @@ import (
 	"slices"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/internal/observed"
+	"github.com/hnsproxy/hnsproxy/internal/plan"
 	"github.com/hnsproxy/hnsproxy/proxier/desired"
-	"github.com/hnsproxy/hnsproxy/proxier/observed"
-	"github.com/hnsproxy/hnsproxy/proxier/plan"
 )
 
 // mergeSome takes in a piece of a list, or checks some frontends after an audit, and tells

@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/hnsproxy/hnsproxy/hnslb"
-	"github.com/hnsproxy/hnsproxy/proxier/plan"
+	"github.com/hnsproxy/hnsproxy/internal/plan"
 )
 
 // TestHNSFound: HNS is told of once, its network whenever it is another one.

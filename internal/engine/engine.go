@@ -10,10 +10,10 @@ import (
 	"time"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
-	"github.com/hnsproxy/hnsproxy/proxier/backoff"
+	"github.com/hnsproxy/hnsproxy/internal/backoff"
+	"github.com/hnsproxy/hnsproxy/internal/observed"
+	"github.com/hnsproxy/hnsproxy/internal/plan"
 	"github.com/hnsproxy/hnsproxy/proxier/desired"
-	"github.com/hnsproxy/hnsproxy/proxier/observed"
-	"github.com/hnsproxy/hnsproxy/proxier/plan"
 	"github.com/hnsproxy/hnsproxy/proxier/services"
 )
 

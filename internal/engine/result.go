@@ -11,8 +11,8 @@ import (
 	"strings"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/internal/plan"
 	"github.com/hnsproxy/hnsproxy/proxier/desired"
-	"github.com/hnsproxy/hnsproxy/proxier/plan"
 )
 
 // ErrModifyLies says that HNS reported success for a change in place and kept what it

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
-	"github.com/hnsproxy/hnsproxy/proxier/plan"
+	"github.com/hnsproxy/hnsproxy/internal/plan"
 )
 
 func numbered(port uint16) task {

@@ -13,7 +13,7 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
-	"github.com/hnsproxy/hnsproxy/proxier/proxiertest"
+	"github.com/hnsproxy/hnsproxy/internal/proxiertest"
 )
 
 var (

@@ -9,8 +9,8 @@ import (
 	"testing"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/internal/observed"
 	"github.com/hnsproxy/hnsproxy/proxier/desired"
-	"github.com/hnsproxy/hnsproxy/proxier/observed"
 	"github.com/hnsproxy/hnsproxy/proxier/services"
 )
 

@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/hnsproxy/hnsproxy/hnslb"
-	"github.com/hnsproxy/hnsproxy/proxier/observed"
+	"github.com/hnsproxy/hnsproxy/internal/observed"
 	"github.com/hnsproxy/hnsproxy/proxier/services"
 )
 

@@ -6,8 +6,8 @@ package plan
 import (
 	"slices"
 
+	"github.com/hnsproxy/hnsproxy/internal/observed"
 	"github.com/hnsproxy/hnsproxy/proxier/desired"
-	"github.com/hnsproxy/hnsproxy/proxier/observed"
 )
 
 // LearnFlags lets the view take flags that nobody asked for as a habit of HNS, and tells

@@ -14,8 +14,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/hnsproxy/hnsproxy/hnslb"
-	"github.com/hnsproxy/hnsproxy/proxier/observed"
-	"github.com/hnsproxy/hnsproxy/proxier/plan"
+	"github.com/hnsproxy/hnsproxy/internal/observed"
+	"github.com/hnsproxy/hnsproxy/internal/plan"
 	"github.com/hnsproxy/hnsproxy/proxier/services"
 	"k8s.io/apimachinery/pkg/types"
 )

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
-	"github.com/hnsproxy/hnsproxy/proxier/plan"
+	"github.com/hnsproxy/hnsproxy/internal/plan"
 )
 
 // task is one object to look at: a frontend, the endpoints of an address, or a half-made load

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
-	"github.com/hnsproxy/hnsproxy/proxier/backoff"
-	"github.com/hnsproxy/hnsproxy/proxier/observed"
+	"github.com/hnsproxy/hnsproxy/internal/backoff"
+	"github.com/hnsproxy/hnsproxy/internal/observed"
 )
 
 const (

@@ -9,8 +9,8 @@ import (
 	"slices"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/internal/observed"
 	"github.com/hnsproxy/hnsproxy/proxier/desired"
-	"github.com/hnsproxy/hnsproxy/proxier/observed"
 )
 
 // Unit is what one frontend, or one address, needs. Its steps are carried out in order.

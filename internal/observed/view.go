@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
-	"github.com/hnsproxy/hnsproxy/proxier/multimap"
+	"github.com/hnsproxy/hnsproxy/internal/multimap"
 )
 
 // View is what HNS holds, as far as we know. HNS IDs live here and nowhere else (law 4).

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
-	"github.com/hnsproxy/hnsproxy/proxier/backoff"
+	"github.com/hnsproxy/hnsproxy/internal/backoff"
 	"github.com/hnsproxy/hnsproxy/proxier/desired"
 )
 

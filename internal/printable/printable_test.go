@@ -13,7 +13,7 @@ import (
 	"unicode/utf8"
 	"unsafe"
 
-	"github.com/hnsproxy/hnsproxy/proxier/printable"
+	"github.com/hnsproxy/hnsproxy/internal/printable"
 	"pgregory.net/rapid"
 )
 

@@ -14,7 +14,7 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
-	"github.com/hnsproxy/hnsproxy/proxier/proxiertest"
+	"github.com/hnsproxy/hnsproxy/internal/proxiertest"
 )
 
 // TestLawKeeperOnOverlay: what an overlay asks for before anything is written (law 15).
