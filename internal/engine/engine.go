@@ -213,7 +213,9 @@ func (e *Engine) setService(in plan.Input, input services.Input) {
 	}
 	for _, ip := range changes.Unused {
 		e.locals.forget(ip)
-		e.routes.forget(ip)
+		if len(e.listing(ip)) == 0 {
+			e.routes.forget(ip)
+		}
 		e.enqueueEndpoint(ip)
 	}
 	for _, ip := range changes.Reassigned {

@@ -24,12 +24,14 @@ type routes struct {
 	// which it has ended.
 	awaited map[netip.Addr]time.Time
 	givenUp map[netip.Addr]bool
+	// by are the Services that list an awaited address, whether or not they own their frontends.
+	by map[netip.Addr]map[services.Name]bool
 	// first is when the wait for some address ends, or did.
 	first time.Time
 }
 
 func newRoutes() routes {
-	return routes{awaited: map[netip.Addr]time.Time{}, givenUp: map[netip.Addr]bool{}}
+	return routes{awaited: map[netip.Addr]time.Time{}, givenUp: map[netip.Addr]bool{}, by: map[netip.Addr]map[services.Name]bool{}}
 }
 
 // due returns when the wait for some route ends, the zero time for never.
@@ -46,6 +48,20 @@ func (r *routes) await(ip netip.Addr, end time.Time) {
 		r.first = end
 	}
 	r.awaited[ip] = end
+	r.by[ip] = map[services.Name]bool{}
+}
+
+// note remembers that a Service lists an address, if that is awaited.
+func (r *routes) note(ip netip.Addr, name services.Name) {
+	if by := r.by[ip]; by != nil {
+		by[name] = true
+	}
+}
+
+// end ends the wait for an address.
+func (r *routes) end(ip netip.Addr) {
+	delete(r.awaited, ip)
+	delete(r.by, ip)
 }
 
 // restart begins all waits anew: routes could not come before.
@@ -85,7 +101,7 @@ func (r *routes) set() map[netip.Addr]bool {
 
 // forget drops an address that nobody lists any more.
 func (r *routes) forget(ip netip.Addr) {
-	delete(r.awaited, ip)
+	r.end(ip)
 	delete(r.givenUp, ip)
 }
 
@@ -107,16 +123,10 @@ func (e *Engine) noteRoutes(inputs []services.Input) (noted []netip.Addr) {
 	for _, in := range inputs {
 		for _, slice := range in.Slices {
 			for _, ep := range slice.Endpoints {
-				if vips[ep.IP] || !e.awaits(ep) {
-					continue
-				}
-				e.hns.wanted = true
-				if e.throughThisNode(ep.IP) {
-					e.routes.givenUp[ep.IP] = true // what is in force stays so
-				} else {
-					e.routes.await(ep.IP, e.now.Add(routePatience))
+				if !vips[ep.IP] && e.awaits(ep) && e.noteRoute(ep.IP) {
 					noted = append(noted, ep.IP)
 				}
+				e.routes.note(ep.IP, in.Name)
 			}
 		}
 	}
@@ -124,6 +134,18 @@ func (e *Engine) noteRoutes(inputs []services.Input) (noted []netip.Addr) {
 		e.env = e.env.WithAwaited(e.routes.set())
 	}
 	return noted
+}
+
+// noteRoute begins to wait for the route to an address, unless what is in force goes through
+// this node already and stays so.
+func (e *Engine) noteRoute(ip netip.Addr) bool {
+	e.hns.wanted = true
+	if e.throughThisNode(ip) {
+		e.routes.givenUp[ip] = true
+		return false
+	}
+	e.routes.await(ip, e.now.Add(routePatience))
+	return true
 }
 
 // awaits tells whether the route to an endpoint has to be awaited, and is not yet. What has no
@@ -145,7 +167,11 @@ func (e *Engine) routeIdle(env *desired.Env, ip netip.Addr) bool {
 
 // settleRoutes drops from the awaited addresses those that have a route now.
 func (e *Engine) settleRoutes(env *desired.Env) {
-	maps.DeleteFunc(e.routes.awaited, func(ip netip.Addr, _ time.Time) bool { return e.routeIdle(env, ip) })
+	for ip := range e.routes.awaited {
+		if e.routeIdle(env, ip) {
+			e.routes.end(ip)
+		}
+	}
 	maps.DeleteFunc(e.routes.givenUp, func(ip netip.Addr, _ bool) bool { return !env.LacksRoute(ip) })
 	if len(e.routes.awaited) > 0 {
 		e.hns.wanted = true
@@ -156,8 +182,8 @@ func (e *Engine) settleRoutes(env *desired.Env) {
 // nothing else follows.
 func (e *Engine) forgetUnusedRoutes(ips []netip.Addr) {
 	for _, ip := range ips {
-		if !e.state.Wanted(ip) {
-			delete(e.routes.awaited, ip)
+		if len(e.listing(ip)) == 0 {
+			e.routes.end(ip)
 		}
 	}
 	if e.env.Awaited() != len(e.routes.awaited) {
@@ -173,7 +199,7 @@ func (e *Engine) expireRoutes() {
 	}
 	expired := e.routes.expired(e.now)
 	e.forgetUnusedRoutes(expired)
-	given := slices.DeleteFunc(expired, func(ip netip.Addr) bool { return !e.state.Wanted(ip) })
+	given := slices.DeleteFunc(expired, func(ip netip.Addr) bool { return e.routes.by[ip] == nil })
 	if len(given) == 0 {
 		return
 	}
@@ -196,19 +222,31 @@ func (e *Engine) routesDue() time.Time {
 // are (law 1), for any tenant can name nodes that do not exist.
 func (e *Engine) giveUpRoutes(ips []netip.Addr) {
 	for _, ip := range ips {
-		delete(e.routes.awaited, ip)
+		for _, name := range e.listing(ip) {
+			e.resubmit[name] = true
+		}
+		e.routes.end(ip)
 		e.routes.givenUp[ip] = true
 	}
 	e.env = e.env.WithAwaited(e.routes.set())
 	for _, ip := range ips {
-		for _, key := range e.state.Users(ip) {
-			for _, f := range e.state.Claims(key) {
-				e.resubmit[f.Service] = true
-			}
-		}
 		e.enqueueUsers(ip)
 	}
 	e.recomputing = e.recomputing || len(e.resubmit) > 0
+}
+
+// listing returns the Services with frontends that list an awaited address. One that lost its
+// frontends to others counts: it may get them yet.
+func (e *Engine) listing(ip netip.Addr) []services.Name {
+	var names []services.Name
+	for name := range e.routes.by[ip] {
+		if slices.ContainsFunc(e.state.Frontends(name), func(f *desired.Frontend) bool {
+			return slices.ContainsFunc(f.Backends, func(b desired.Backend) bool { return b.IP == ip })
+		}) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // adoptRoutes ends the wait for addresses whose endpoint shows that it was in vain before: it

@@ -129,7 +129,7 @@ func (m *Merge) takeEndpoint(in hnslb.Endpoint) {
 		}
 	}
 	if same {
-		old.seen = v.generation
+		old.seen = uint16(v.generation)
 		if old.Ours && !old.InUse() {
 			m.drift.Idle = append(m.drift.Idle, old.IP)
 		}
@@ -140,7 +140,7 @@ func (m *Merge) takeEndpoint(in hnslb.Endpoint) {
 	}
 	v.PutEndpoint(in)
 	e := v.endpoints[in.ID]
-	e.seen = v.generation
+	e.seen = uint16(v.generation)
 	m.note(e)
 	if m.returned(in.ID) {
 		m.drift.ReturnedEndpoints = append(m.drift.ReturnedEndpoints, e.IP)
@@ -178,7 +178,7 @@ func (m *Merge) drop(e *Endpoint) {
 
 func (m *Merge) findUnseen(int) bool {
 	for _, e := range m.v.endpoints {
-		if e.seen != m.v.generation {
+		if e.seen != uint16(m.v.generation) {
 			m.unseen = append(m.unseen, e)
 		}
 	}

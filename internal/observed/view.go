@@ -54,8 +54,9 @@ type Endpoint struct {
 	// SourceVIP tells that it is the local endpoint that was made for the source VIP, Former
 	// that it was made when the host had another MAC.
 	SourceVIP, Former bool
-	// seen is the generation of the last list that named it.
-	seen uint32
+	// seen is the generation of the last list that named it, cut short: there may be 150,000 of
+	// these in memory.
+	seen uint16
 	// listed are the load balancers that name it, as HNS holds them.
 	listed []*LoadBalancer
 }
