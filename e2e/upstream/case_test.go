@@ -82,7 +82,14 @@ func (c *testCase) String() string {
 }
 
 // features of the HNS in this case.
-func (c *testCase) features() hnslb.Features { return hnslb.FeaturesOf(c.version) }
+// features are those of an HNS that refused more endpoints than an early one takes.
+func (c *testCase) features() hnslb.Features {
+	f := hnslb.FeaturesOf(c.version)
+	if c.version.Major < 10 {
+		f.MaxEndpoints = hnslb.EarlyMaxEndpoints
+	}
+	return f
+}
 
 // ours returns what hnsproxy makes of the case, through its public API alone.
 func (c *testCase) ours() ([]*desired.Frontend, []desired.HealthCheckPort) {
