@@ -59,8 +59,8 @@ type outcome struct {
 // half a minute. Each time HNS comes to hold what it must and nothing else.
 //
 // Numbers of calls are the same on every machine, times are not: other programs may keep it busy. What changes take while HNS is
-// healthy tells how busy, and the other times may be as many times longer. Of a tenth of a second and less nothing is granted: p99
-// is held to one second then. benchmarks.TestFailingWrites and its neighbours hold it without noise.
+// healthy tells how busy, and HNS may take as many times longer to settle. p99 is printed beside the bar of one second, or as many
+// times more, and not judged: benchmarks.TestFailingWrites and its neighbours hold it without noise.
 func TestChangesWhileHNSFails(t *testing.T) {
 	const count, endpoints, interval, callsBar = 300, 5, time.Second / 50, 15
 	const bar, free = time.Second, 100 * time.Millisecond
@@ -85,9 +85,8 @@ func TestChangesWhileHNSFails(t *testing.T) {
 		t.Logf("%s: %d changes to programmed: p50 %v, p99 %v, max %v, bar of p99 %v; %d others were held up by %d late calls; "+
 			"%.1f calls per change, bar %d; settled after %v, bar %v", s.name, len(o.took), percentile(o.took, 50), p99,
 			percentile(o.took, 100), allowed, o.held, o.late, o.calls, callsBar, o.settled, within)
-		if p99 > allowed || o.calls > callsBar || o.settled > within {
-			t.Errorf("%s: p99 %v, bar %v; %.1f calls per change, bar %d; settled after %v, bar %v",
-				s.name, p99, allowed, o.calls, callsBar, o.settled, within)
+		if o.calls > callsBar || o.settled > within {
+			t.Errorf("%s: %.1f calls per change, bar %d; settled after %v, bar %v", s.name, o.calls, callsBar, o.settled, within)
 		}
 		if (o.late > 0) != (s.hangs > 0) {
 			t.Errorf("%s: %d calls were late", s.name, o.late)

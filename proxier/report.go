@@ -227,6 +227,12 @@ func (r *reporter) rest() {
 		return
 	}
 	now := r.cfg.Clock.Now()
+	if !r.synced {
+		// The first sync counts, too, when HNS held everything before.
+		for _, f := range r.engine.Families() {
+			r.behind[f] = true
+		}
+	}
 	r.endSync(false)
 	for f, behind := range r.behind {
 		if behind {

@@ -14,6 +14,7 @@ import (
 	"github.com/go-logr/logr/funcr"
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // logBook keeps the lines of a log; those of errors begin with "error".
@@ -165,5 +166,34 @@ func TestLyingDeletionsAreTold(t *testing.T) {
 		if n := w.hns.Counts()[hnslb.VerbDeleteEndpoint]; n > 4*70 {
 			t.Errorf("%d deletions in an hour, want fewer and fewer", n)
 		}
+	})
+}
+
+// TestFirstSyncCounts: a proxy that finds HNS as it should be has synced, and says so in the
+// metric that dashboards look at.
+func TestFirstSyncCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "L2Bridge", emulator.WS2022(), 30*time.Second, 1)
+		w.do(action{Kind: "service", Service: 1})
+		w.do(action{Kind: "slice", Service: 1, Backends: []backend{{Host: 11}}})
+		pass(time.Minute)
+		w.stop()
+		w.registry = prometheus.NewRegistry()
+		w.start()
+		pass(time.Second)
+		synctest.Wait()
+		families, err := w.registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range families {
+			if f.GetName() == "kubeproxy_sync_proxy_rules_duration_seconds" {
+				if n := f.GetMetric()[0].GetHistogram().GetSampleCount(); n != 1 {
+					t.Errorf("%d syncs, want 1", n)
+				}
+				return
+			}
+		}
+		t.Error("no sync was counted")
 	})
 }
