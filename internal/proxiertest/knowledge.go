@@ -178,17 +178,18 @@ func (k *knowledge) available(id hnslb.ID, write int) bool {
 
 // setBalancers takes a list that was begun after so many answers. It counts from the next
 // list of endpoints on: the proxy lists both, one after the other, and takes both together.
-// One that came late only names what there was.
+// One that came late, so that the proxy may have given it up, only names what there was.
 func (k *knowledge) setBalancers(lbs []hnslb.LoadBalancer, begun int, late bool) {
 	for _, lb := range lbs {
 		k.named[lb.ID] = true
 	}
-	if late {
-		return
-	}
 	k.takeBalancers = func() {
 		k.takeBalancers = nil
-		k.replaceBalancers(lbs, begun)
+		if !late {
+			k.replaceBalancers(lbs, begun)
+		}
+		k.balancersListed = true
+		k.settleDoubt(false)
 	}
 }
 
@@ -204,8 +205,6 @@ func (k *knowledge) replaceBalancers(lbs []hnslb.LoadBalancer, begun int) {
 			k.see(lb.ID)
 		}
 	}
-	k.balancersListed = true
-	k.settleDoubt(false)
 }
 
 // answer notes that a write of an object was answered.
