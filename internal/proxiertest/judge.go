@@ -78,7 +78,7 @@ func (k *LawKeeper) judgeDeleteEndpoint(id hnslb.ID, name string) {
 	switch n := k.known.network; {
 	case !e.Remote && !k.madeForSourceVIP(e):
 		k.breach(10, verb, name, "it is local")
-	case e.Network != n.ID:
+	case e.Network != n.ID && !onItsWay(k.known.networkSince):
 		k.breach(7, verb, name, "it is on another network")
 	case e.Remote && !strings.EqualFold(e.MAC, hnslb.RemoteMAC(e.IPs[0])) && (!n.IsOverlay() || !k.known.hostMACs[strings.ToUpper(e.MAC)]):
 		k.breach(7, verb, name, "its MAC %s is not one that we give", e.MAC)

@@ -4,6 +4,7 @@
 package proxiertest
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -178,15 +179,17 @@ func (k *knowledge) available(id hnslb.ID, write int) bool {
 
 // setBalancers takes a list that was begun after so many answers. It counts from the next
 // list of endpoints on: the proxy lists both, one after the other, and takes both together.
-// One that came late, so that the proxy may have given it up, only names what there was.
+// Of one that came late the proxy may know or not, so that it only takes away.
 func (k *knowledge) setBalancers(lbs []hnslb.LoadBalancer, begun int, late bool) {
 	for _, lb := range lbs {
 		k.named[lb.ID] = true
 	}
 	k.takeBalancers = func() {
 		k.takeBalancers = nil
-		if !late {
-			k.replaceBalancers(lbs, begun)
+		known := maps.Clone(k.balancers)
+		k.replaceBalancers(lbs, begun)
+		if late {
+			maps.DeleteFunc(k.balancers, func(id hnslb.ID, _ hnslb.LoadBalancer) bool { _, ok := known[id]; return !ok })
 		}
 		k.balancersListed = true
 		k.settleDoubt(false)
