@@ -84,9 +84,9 @@ type calls struct {
 	alone *unit
 	// deletes counts deletions of endpoints under way.
 	deletes int
-	// width is how many calls may be under way, slow that HNS is an old one.
+	// width is how many calls may be under way, old that HNS is an old one.
 	width int
-	slow  bool
+	old   bool
 	// pace is how long calls take of late; stuck counts those that hang since one returned.
 	pace  time.Duration
 	stuck int

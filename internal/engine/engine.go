@@ -146,8 +146,10 @@ func (e *Engine) Ready(now time.Time) Ready {
 	r.Calls = e.issue()
 	e.settled = e.settled || e.AtRest()
 	r.Recompute, e.recompute = e.recompute, false
-	r.Resubmit = slices.SortedFunc(maps.Keys(e.resubmit), services.CompareNames)
-	clear(e.resubmit)
+	if len(e.resubmit) > 0 {
+		r.Resubmit = slices.SortedFunc(maps.Keys(e.resubmit), services.CompareNames)
+		clear(e.resubmit)
+	}
 	r.Transitions, e.transitions = e.transitions, nil
 	r.Wake = e.wake()
 	return r

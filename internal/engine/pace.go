@@ -16,11 +16,11 @@ const (
 
 // setWidth says how many calls may be under way on an HNS.
 func (c *calls) setWidth(v hnslb.Version, given int) {
-	c.slow = v.Major < 11
+	c.old = v.Major < 11
 	switch {
 	case given > 0:
 		c.width = given
-	case c.slow:
+	case c.old:
 		c.width = oldWidth
 	default:
 		c.width = width
@@ -29,7 +29,7 @@ func (c *calls) setWidth(v hnslb.Version, given int) {
 
 // callTimeout is how long a call may take before its object counts as stuck.
 func (e *Engine) callTimeout() time.Duration {
-	if e.calls.slow {
+	if e.calls.old {
 		return oldFactor * e.cfg.CallTimeout
 	}
 	return e.cfg.CallTimeout
@@ -38,7 +38,7 @@ func (e *Engine) callTimeout() time.Duration {
 // patience is how long a call may take before it gives its place away.
 func (c *calls) patience() time.Duration {
 	least, most := leastPatience, mostPatience
-	if c.slow {
+	if c.old {
 		least, most = oldPatience, oldFactor*mostPatience
 	}
 	p := min(max(patienceFactor*c.pace, least), most)
@@ -46,13 +46,16 @@ func (c *calls) patience() time.Duration {
 }
 
 // slowAfter is how long a call may take before one other may begin beside it: long before it
-// counts as hanging, which costs a list. A network plugin that waits behind our calls meets
-// one more of them then.
-func (c *calls) slowAfter() time.Duration { return max(slowFactor*c.pace, leastSlow) }
-
-func (c *calls) isSlow(call *Call, now time.Time) bool {
-	return !c.slow && now.Sub(call.began) >= c.slowAfter()
+// counts as hanging, which costs a list, but on an old HNS, which gets one call at a time. A
+// network plugin that waits behind our calls meets one more of them then.
+func (c *calls) slowAfter() time.Duration {
+	if c.old {
+		return c.patience()
+	}
+	return max(slowFactor*c.pace, leastSlow)
 }
+
+func (c *calls) isSlow(call *Call, now time.Time) bool { return now.Sub(call.began) >= c.slowAfter() }
 
 // taken is how many places calls take up. All slow ones together give one place away.
 func (c *calls) taken(now time.Time) int {
@@ -79,7 +82,7 @@ func (c *calls) due(now time.Time, timeout time.Duration) time.Time {
 	next := time.Time{}
 	for _, call := range c.open {
 		switch {
-		case !call.hanging && !c.slow && !c.isSlow(call, now):
+		case !call.hanging && !c.isSlow(call, now):
 			next = earliest(next, call.began.Add(c.slowAfter()))
 		case !call.hanging:
 			next = earliest(next, call.began.Add(c.patience()))

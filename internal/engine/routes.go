@@ -20,18 +20,22 @@ const routePatience = 10 * time.Second
 
 // routes follow the pods of other nodes to which an overlay has no route.
 type routes struct {
-	// awaited are their addresses, with the time at which the wait ends. given up are those for
-	// which it has ended.
-	awaited map[netip.Addr]time.Time
+	// awaited are their addresses, given up those for which the wait has ended.
+	awaited map[netip.Addr]*wait
 	givenUp map[netip.Addr]bool
-	// by are the Services that list an awaited address, whether or not they own their frontends.
-	by map[netip.Addr]map[services.Name]bool
 	// first is when the wait for some address ends, or did.
 	first time.Time
 }
 
+// wait is that for the route to one address.
+type wait struct {
+	end time.Time
+	// by are the Services that list the address, whether or not they own their frontends.
+	by map[services.Name]bool
+}
+
 func newRoutes() routes {
-	return routes{awaited: map[netip.Addr]time.Time{}, givenUp: map[netip.Addr]bool{}, by: map[netip.Addr]map[services.Name]bool{}}
+	return routes{awaited: map[netip.Addr]*wait{}, givenUp: map[netip.Addr]bool{}}
 }
 
 // due returns when the wait for some route ends, the zero time for never.
@@ -47,28 +51,21 @@ func (r *routes) await(ip netip.Addr, end time.Time) {
 	if len(r.awaited) == 0 {
 		r.first = end
 	}
-	r.awaited[ip] = end
-	r.by[ip] = map[services.Name]bool{}
+	r.awaited[ip] = &wait{end, map[services.Name]bool{}}
 }
 
 // note remembers that a Service lists an address, if that is awaited.
 func (r *routes) note(ip netip.Addr, name services.Name) {
-	if by := r.by[ip]; by != nil {
-		by[name] = true
+	if w := r.awaited[ip]; w != nil {
+		w.by[name] = true
 	}
-}
-
-// end ends the wait for an address.
-func (r *routes) end(ip netip.Addr) {
-	delete(r.awaited, ip)
-	delete(r.by, ip)
 }
 
 // restart begins all waits anew: routes could not come before.
 func (r *routes) restart(now time.Time) {
 	r.first = now.Add(routePatience)
-	for ip := range r.awaited {
-		r.awaited[ip] = r.first
+	for _, w := range r.awaited {
+		w.end = r.first
 	}
 }
 
@@ -76,9 +73,9 @@ func (r *routes) restart(now time.Time) {
 func (r *routes) expired(now time.Time) []netip.Addr {
 	var out []netip.Addr
 	r.first = time.Time{}
-	for ip, end := range r.awaited {
-		if now.Before(end) {
-			r.first = earliest(r.first, end)
+	for ip, w := range r.awaited {
+		if now.Before(w.end) {
+			r.first = earliest(r.first, w.end)
 		} else {
 			out = append(out, ip)
 		}
@@ -101,7 +98,7 @@ func (r *routes) set() map[netip.Addr]bool {
 
 // forget drops an address that nobody lists any more.
 func (r *routes) forget(ip netip.Addr) {
-	r.end(ip)
+	delete(r.awaited, ip)
 	delete(r.givenUp, ip)
 }
 
@@ -154,8 +151,7 @@ func (e *Engine) awaits(ep services.Endpoint) bool {
 	if ep.Node == "" || ep.Node == e.node.Name || e.routes.givenUp[ep.IP] || e.routeIdle(e.env, ep.IP) {
 		return false
 	}
-	_, known := e.routes.awaited[ep.IP]
-	return !known
+	return e.routes.awaited[ep.IP] == nil
 }
 
 // routeIdle tells whether there is no route to await: there is one, or the address is a cluster IP
@@ -167,11 +163,7 @@ func (e *Engine) routeIdle(env *desired.Env, ip netip.Addr) bool {
 
 // settleRoutes drops from the awaited addresses those that have a route now.
 func (e *Engine) settleRoutes(env *desired.Env) {
-	for ip := range e.routes.awaited {
-		if e.routeIdle(env, ip) {
-			e.routes.end(ip)
-		}
-	}
+	maps.DeleteFunc(e.routes.awaited, func(ip netip.Addr, _ *wait) bool { return e.routeIdle(env, ip) })
 	maps.DeleteFunc(e.routes.givenUp, func(ip netip.Addr, _ bool) bool { return !env.LacksRoute(ip) })
 	if len(e.routes.awaited) > 0 {
 		e.hns.wanted = true
@@ -183,7 +175,7 @@ func (e *Engine) settleRoutes(env *desired.Env) {
 func (e *Engine) forgetUnusedRoutes(ips []netip.Addr) {
 	for _, ip := range ips {
 		if len(e.listing(ip)) == 0 {
-			e.routes.end(ip)
+			delete(e.routes.awaited, ip)
 		}
 	}
 	if e.env.Awaited() != len(e.routes.awaited) {
@@ -199,7 +191,7 @@ func (e *Engine) expireRoutes() {
 	}
 	expired := e.routes.expired(e.now)
 	e.forgetUnusedRoutes(expired)
-	given := slices.DeleteFunc(expired, func(ip netip.Addr) bool { return e.routes.by[ip] == nil })
+	given := slices.DeleteFunc(expired, func(ip netip.Addr) bool { return e.routes.awaited[ip] == nil })
 	if len(given) == 0 {
 		return
 	}
@@ -225,7 +217,7 @@ func (e *Engine) giveUpRoutes(ips []netip.Addr) {
 		for _, name := range e.listing(ip) {
 			e.resubmit[name] = true
 		}
-		e.routes.end(ip)
+		delete(e.routes.awaited, ip)
 		e.routes.givenUp[ip] = true
 	}
 	e.env = e.env.WithAwaited(e.routes.set())
@@ -238,8 +230,12 @@ func (e *Engine) giveUpRoutes(ips []netip.Addr) {
 // listing returns the Services with frontends that list an awaited address. One that lost its
 // frontends to others counts: it may get them yet.
 func (e *Engine) listing(ip netip.Addr) []services.Name {
+	w := e.routes.awaited[ip]
+	if w == nil {
+		return nil
+	}
 	var names []services.Name
-	for name := range e.routes.by[ip] {
+	for name := range w.by {
 		if slices.ContainsFunc(e.state.Frontends(name), func(f *desired.Frontend) bool {
 			return slices.ContainsFunc(f.Backends, func(b desired.Backend) bool { return b.IP == ip })
 		}) {

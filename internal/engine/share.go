@@ -9,7 +9,7 @@ import "time"
 func (e *Engine) paced(c *Call) {
 	took := e.now.Sub(c.began)
 	e.calls.stuck = 0
-	if !c.hanging || e.calls.slow {
+	if !c.hanging || e.calls.old {
 		e.calls.pace += (took - e.calls.pace) / 8
 	}
 	if c.hanging {

@@ -4,7 +4,6 @@
 package proxiertest
 
 import (
-	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -186,11 +185,10 @@ func (k *knowledge) setBalancers(lbs []hnslb.LoadBalancer, begun int, late bool)
 	}
 	k.takeBalancers = func() {
 		k.takeBalancers = nil
-		known := maps.Clone(k.balancers)
-		k.replaceBalancers(lbs, begun)
 		if late {
-			maps.DeleteFunc(k.balancers, func(id hnslb.ID, _ hnslb.LoadBalancer) bool { _, ok := known[id]; return !ok })
+			lbs = slices.DeleteFunc(slices.Clone(lbs), func(lb hnslb.LoadBalancer) bool { _, known := k.balancers[lb.ID]; return !known })
 		}
+		k.replaceBalancers(lbs, begun)
 		k.balancersListed = true
 		k.settleDoubt(false)
 	}
