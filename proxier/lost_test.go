@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"runtime"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -31,8 +30,7 @@ import (
 
 // witness writes down what a proxy says: log lines, Events, and why it is behind.
 type witness struct {
-	mu     sync.Mutex
-	lines  []string
+	logBook
 	events []events.Event
 	why    string
 }
@@ -49,19 +47,6 @@ func (w *witness) Updated(hnslb.Family) {
 	w.why = ""
 }
 
-// take returns the log lines with a word since the last time, and forgets all of them.
-func (w *witness) take(word string) (lines []string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, line := range w.lines {
-		if strings.Contains(line, word) {
-			lines = append(lines, line)
-		}
-	}
-	w.lines = nil
-	return lines
-}
-
 func (w *witness) behind() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -75,11 +60,7 @@ func watched(t *testing.T, hns hnslb.Driver) (*proxier.Proxier, *witness) {
 	p, err := proxier.New(proxier.Config{
 		Driver: hns, Network: "pods", Node: services.Node{Name: "this"}, AuditPeriod: 30 * time.Second,
 		Metrics: metrics.New(prometheus.NewRegistry()), Clock: clock.RealClock{}, Health: w,
-		Logger: funcr.New(func(_, args string) {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			w.lines = append(w.lines, args)
-		}, funcr.Options{}),
+		Logger: funcr.New(w.add, funcr.Options{}),
 		Tell: func(e events.Event) {
 			w.mu.Lock()
 			defer w.mu.Unlock()

@@ -5,12 +5,9 @@ package upstream
 
 import (
 	"net/netip"
-	"slices"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/proxier/desired"
-	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
 )
 
 // standIn returns the IPv6 address that upstream is shown in place of an IPv4-mapped one:
@@ -41,19 +38,8 @@ func mappedOf(ip netip.Addr) (netip.Addr, bool) {
 // standInForMapped takes IPv4-mapped endpoints away, and shows stand-ins for VIPs.
 func standInForMapped(c *testCase) *testCase {
 	isMapped := func(text string) bool { return standIn(text) != text }
-	applies := false
-	out := c.withSlices(func(s *discoveryv1.EndpointSlice) *discoveryv1.EndpointSlice {
-		mapped := func(e discoveryv1.Endpoint) bool { return isMapped(e.Addresses[0]) }
-		if s.AddressType == discoveryv1.AddressTypeFQDN || !slices.ContainsFunc(s.Endpoints, mapped) {
-			return s
-		}
-		applies = true
-		s = s.DeepCopy()
-		s.Endpoints = slices.DeleteFunc(s.Endpoints, mapped)
-		return s
-	})
-	ingress := func(in corev1.LoadBalancerIngress) bool { return isMapped(in.IP) }
-	if slices.ContainsFunc(c.service.Spec.ExternalIPs, isMapped) || slices.ContainsFunc(c.service.Status.LoadBalancer.Ingress, ingress) {
+	out, applies := c.withoutEndpoints(isMapped)
+	if c.hasVIP(isMapped) {
 		applies = true
 		out.service = c.service.DeepCopy()
 		for i, ip := range out.service.Spec.ExternalIPs {

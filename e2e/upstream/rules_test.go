@@ -283,29 +283,40 @@ func movedSlices(c *testCase) *testCase {
 	return &out
 }
 
+// withoutEndpoints takes away the endpoints with certain addresses, and tells whether there are any.
+func (c *testCase) withoutEndpoints(certain func(ip string) bool) (out *testCase, applies bool) {
+	has := func(e discoveryv1.Endpoint) bool { return certain(e.Addresses[0]) }
+	out = c.withSlices(func(s *discoveryv1.EndpointSlice) *discoveryv1.EndpointSlice {
+		if s.AddressType == discoveryv1.AddressTypeFQDN || !slices.ContainsFunc(s.Endpoints, has) {
+			return s
+		}
+		applies = true
+		s = s.DeepCopy()
+		s.Endpoints = slices.DeleteFunc(s.Endpoints, has)
+		return s
+	})
+	return out, applies
+}
+
+// hasVIP tells whether an external IP or an ingress IP is a certain address.
+func (c *testCase) hasVIP(certain func(ip string) bool) bool {
+	return slices.ContainsFunc(c.service.Spec.ExternalIPs, certain) ||
+		slices.ContainsFunc(c.service.Status.LoadBalancer.Ingress, func(in corev1.LoadBalancerIngress) bool { return certain(in.IP) })
+}
+
 // strictAddresses takes away what only a lenient parser reads.
 func strictAddresses(c *testCase) *testCase {
 	lenient := func(ip string) bool {
 		_, err := netip.ParseAddr(ip)
 		return ip != "" && err != nil
 	}
-	applies := false
-	out := c.withSlices(func(s *discoveryv1.EndpointSlice) *discoveryv1.EndpointSlice {
-		isLenient := func(e discoveryv1.Endpoint) bool { return lenient(e.Addresses[0]) }
-		if s.AddressType == discoveryv1.AddressTypeFQDN || !slices.ContainsFunc(s.Endpoints, isLenient) {
-			return s
-		}
-		applies = true
-		s = s.DeepCopy()
-		s.Endpoints = slices.DeleteFunc(s.Endpoints, isLenient)
-		return s
-	})
-	ingress := func(in corev1.LoadBalancerIngress) bool { return lenient(in.IP) }
-	if slices.ContainsFunc(c.service.Spec.ExternalIPs, lenient) || slices.ContainsFunc(c.service.Status.LoadBalancer.Ingress, ingress) {
+	out, applies := c.withoutEndpoints(lenient)
+	if c.hasVIP(lenient) {
 		applies = true
 		out.service = c.service.DeepCopy()
 		out.service.Spec.ExternalIPs = slices.DeleteFunc(out.service.Spec.ExternalIPs, lenient)
-		out.service.Status.LoadBalancer.Ingress = slices.DeleteFunc(out.service.Status.LoadBalancer.Ingress, ingress)
+		out.service.Status.LoadBalancer.Ingress = slices.DeleteFunc(out.service.Status.LoadBalancer.Ingress,
+			func(in corev1.LoadBalancerIngress) bool { return lenient(in.IP) })
 	}
 	if !applies {
 		return nil

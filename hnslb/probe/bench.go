@@ -190,8 +190,13 @@ func (b *bench) balancer(ctx context.Context, change func(*hnslb.LoadBalancer)) 
 
 // drop removes a load balancer as well as it can; at the end of the run all are removed.
 func (b *bench) drop(ctx context.Context, lb hnslb.LoadBalancer) {
+	insist(ctx, func() error { return b.Driver.DeleteLoadBalancer(ctx, lb.ID) })
+}
+
+// insist deletes an object, in a few tries.
+func insist(ctx context.Context, remove func() error) {
 	for range tries {
-		if err := b.Driver.DeleteLoadBalancer(ctx, lb.ID); err == nil || hnslb.ErrorClass(err) == hnslb.NotFound || ctx.Err() != nil {
+		if err := remove(); err == nil || hnslb.ErrorClass(err) == hnslb.NotFound || ctx.Err() != nil {
 			return
 		}
 	}
@@ -218,37 +223,29 @@ func (b *bench) triedOf(ctx context.Context, lb hnslb.LoadBalancer) (string, err
 
 // dropEndpoint is drop for an endpoint.
 func (b *bench) dropEndpoint(ctx context.Context, id hnslb.ID) {
-	for range tries {
-		if err := b.Driver.DeleteEndpoint(ctx, id); err == nil || hnslb.ErrorClass(err) == hnslb.NotFound || ctx.Err() != nil {
-			return
-		}
-	}
+	insist(ctx, func() error { return b.Driver.DeleteEndpoint(ctx, id) })
 }
 
 // held returns a load balancer as HNS lists it, false when it lists none of that ID.
 func (b *bench) held(ctx context.Context, id hnslb.ID) (hnslb.LoadBalancer, bool, error) {
 	all, err := b.Driver.LoadBalancers(ctx)
-	if err != nil {
-		return hnslb.LoadBalancer{}, false, err
-	}
-	i := slices.IndexFunc(all, func(lb hnslb.LoadBalancer) bool { return lb.ID == id })
-	if i < 0 {
-		return hnslb.LoadBalancer{}, false, nil
-	}
-	return all[i], true, nil
+	lb, there := find(all, func(lb hnslb.LoadBalancer) bool { return lb.ID == id })
+	return lb, there, err
 }
 
 // heldEndpoint is held for an endpoint.
 func (b *bench) heldEndpoint(ctx context.Context, id hnslb.ID) (hnslb.Endpoint, bool, error) {
 	all, err := b.Driver.Endpoints(ctx)
-	if err != nil {
-		return hnslb.Endpoint{}, false, err
+	e, there := find(all, func(e hnslb.Endpoint) bool { return e.ID == id })
+	return e, there, err
+}
+
+// find returns the first object that is the one, false when there is none.
+func find[T any](all []T, is func(T) bool) (found T, there bool) {
+	if i := slices.IndexFunc(all, is); i >= 0 {
+		return all[i], true
 	}
-	i := slices.IndexFunc(all, func(e hnslb.Endpoint) bool { return e.ID == id })
-	if i < 0 {
-		return hnslb.Endpoint{}, false, nil
-	}
-	return all[i], true, nil
+	return found, false
 }
 
 // list returns what HNS holds.

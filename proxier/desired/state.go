@@ -252,9 +252,6 @@ func (s *State) Keys(yield func(hnslb.FrontendKey) bool) {
 // Wanted tells whether some frontend lists an address.
 func (s *State) Wanted(ip netip.Addr) bool { return s.users.Has(ip) }
 
-// WantedAddresses returns how many addresses some frontend lists.
-func (s *State) WantedAddresses() int { return len(s.users) }
-
 // Users returns the frontends that list an address.
 func (s *State) Users(ip netip.Addr) []hnslb.FrontendKey {
 	var out []hnslb.FrontendKey

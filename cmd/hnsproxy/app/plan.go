@@ -75,8 +75,8 @@ func newPlanCommand() *cobra.Command {
 
 func runPlan(cmd *cobra.Command, c *options.CommandLine, files []string, format string) error {
 	c.AddObjects(files)
-	if !slices.Contains([]string{"text", "json", "yaml"}, format) {
-		return options.Invalid("output", format, "there is no such format", "use text, json or yaml")
+	if err := checkFormat(format); err != nil {
+		return err
 	}
 	r, err := c.Resolve(thisHost())
 	if err != nil {
@@ -90,7 +90,7 @@ func runPlan(cmd *cobra.Command, c *options.CommandLine, files []string, format 
 	if err != nil {
 		return err
 	}
-	if err := p.write(cmd.OutOrStdout(), format); err != nil {
+	if err := writeDocument(cmd.OutOrStdout(), format, p.document(), p.text); err != nil {
 		return fmt.Errorf("print the plan: %w", err)
 	}
 	return p.complain(cmd.ErrOrStderr())

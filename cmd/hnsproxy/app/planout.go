@@ -4,9 +4,7 @@
 package app
 
 import (
-	"encoding/json"
 	"fmt"
-	"io"
 	"net/netip"
 	"strings"
 
@@ -14,47 +12,7 @@ import (
 	"github.com/hnsproxy/hnsproxy/internal/plan"
 	"github.com/hnsproxy/hnsproxy/internal/printable"
 	"github.com/jedib0t/go-pretty/v6/text"
-	"sigs.k8s.io/yaml"
 )
-
-// write prints the plan in a format.
-func (p *planned) write(w io.Writer, format string) error {
-	var body []byte
-	var err error
-	switch format {
-	case "json":
-		body, err = json.MarshalIndent(p.document(), "", "  ")
-		body = append(printable.JSON(body), '\n')
-	case "yaml":
-		body, err = yamlOf(p.document())
-	default:
-		body = []byte(p.text())
-	}
-	if err != nil {
-		return err
-	}
-	_, err = w.Write(body)
-	return err
-}
-
-// yamlOf prints a document as YAML, by way of JSON as yaml.Marshal does. It escapes what stands
-// in the way on both: the YAML parser refuses control characters that JSON leaves as they
-// are, and its encoder leaves format characters, which in a plain scalar become the text of
-// their escapes.
-func yamlOf(d planDocument) ([]byte, error) {
-	body, err := json.Marshal(d)
-	if err != nil {
-		return nil, err
-	}
-	if body, err = yaml.JSONToYAML(printable.JSON(body)); err != nil {
-		return nil, err
-	}
-	var b strings.Builder
-	for line := range strings.Lines(string(body)) {
-		b.WriteString(printable.Text(strings.TrimSuffix(line, "\n")) + "\n")
-	}
-	return []byte(b.String()), nil
-}
 
 // text prints the plan for people.
 func (p *planned) text() string {

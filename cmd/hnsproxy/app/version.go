@@ -4,7 +4,6 @@
 package app
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"runtime"
@@ -14,7 +13,6 @@ import (
 	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/options"
 	"github.com/spf13/cobra"
 	"k8s.io/component-base/version"
-	"sigs.k8s.io/yaml"
 )
 
 // clientModule is the module whose version is that of Kubernetes: v0.37.2 for v1.37.2.
@@ -87,23 +85,13 @@ func newVersionCommand() *cobra.Command {
 }
 
 func printVersions(w io.Writer, format string) error {
+	if err := checkFormat(format); err != nil {
+		return err
+	}
 	v := versions{ownVersion(), kubernetesVersion(), runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH}
-	text := fmt.Appendf(nil, "hnsproxy %s\nKubernetes %s\n%s %s\n", v.Version, v.Kubernetes, v.Go, v.Platform)
-	var err error
-	switch format {
-	case "text":
-	case "json":
-		text, err = json.MarshalIndent(v, "", "  ")
-		text = append(text, '\n')
-	case "yaml":
-		text, err = yaml.Marshal(v)
-	default:
-		return options.Invalid("output", format, "there is no such format", "use text, json or yaml")
-	}
-	if err == nil {
-		_, err = w.Write(text)
-	}
-	return err
+	return writeDocument(w, format, v, func() string {
+		return fmt.Sprintf("hnsproxy %s\nKubernetes %s\n%s %s\n", v.Version, v.Kubernetes, v.Go, v.Platform)
+	})
 }
 
 func userAgent() string {
