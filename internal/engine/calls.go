@@ -45,8 +45,8 @@ type Call struct {
 	task  task
 	unit  *unit
 	began time.Time
-	// look is the list that was under way when it began, knownBefore what was known of its
-	// object since then.
+	// look is the latest list that was under way while the call was, knownBefore what was known of
+	// its object since that began, before the call.
 	look        *Look
 	knownBefore *bool
 	// hanging: it gave its place to others. told: that was told. orphan: HNS ended meanwhile.

@@ -160,6 +160,7 @@ func (e *Engine) nextLook() *Look {
 	l.began, l.touched = e.now, observed.NewTouched()
 	for t, c := range e.calls.busy {
 		if !c.hanging {
+			c.look, c.knownBefore = l.asked, nil
 			e.touch(t, false)
 		}
 	}

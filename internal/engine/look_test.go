@@ -170,6 +170,23 @@ func TestRefusedDuringAList(t *testing.T) {
 	}
 }
 
+// TestRefusedAsAListBegan: the same holds for a call that was under way when the list began.
+func TestRefusedAsAListBegan(t *testing.T) {
+	b := atRest(t)
+	b.SetServices([]services.Input{service("a", "10.96.0.1", "10.244.2.1")})
+	create := b.one(b.ready(), "CreateEndpoint 10.244.2.1")
+	b.Audit()
+	b.ready()
+	b.answer(Ready{Network: true})
+	r := b.ready()
+	wantLook(t, r, &Look{})
+	b.fail(create, refused(hnslb.Other))
+	b.ready()
+	b.eps = append(b.eps, remote("10.244.2.1"))
+	b.list(r.Look)
+	wantCalls(t, b.ready().Calls, "CreateLoadBalancer 10.96.0.1:80/TCP")
+}
+
 // TestListFails: a list that fails is asked for again after growing pauses, up to a limit,
 // and the failure is told once a minute.
 func TestListFails(t *testing.T) {

@@ -25,8 +25,10 @@ type knowledge struct {
 	refused, vacated map[netip.Addr]int
 
 	endpointsListed, balancersListed bool
-	// takeBalancers takes in the load balancers that were listed; nil when that is done.
+	// takeBalancers takes in the load balancers that were listed; nil when that is done. The list
+	// was begun after takenFrom answers.
 	takeBalancers func()
+	takenFrom     int
 	// answers counts the answers to writes, answered says after which one an object was
 	// written or deleted last.
 	answers  int
@@ -178,11 +180,16 @@ func (k *knowledge) available(id hnslb.ID, write int) bool {
 
 // setBalancers takes a list that was begun after so many answers. It counts from the next
 // list of endpoints on: the proxy lists both, one after the other, and takes both together.
-// Of one that came late the proxy may know or not, so that it only takes away.
+// Of one that came late the proxy may know or not, so that it only takes away. Of lists that come
+// at once, the one that was begun last counts.
 func (k *knowledge) setBalancers(lbs []hnslb.LoadBalancer, begun int, late bool) {
 	for _, lb := range lbs {
 		k.named[lb.ID] = true
 	}
+	if k.takeBalancers != nil && begun < k.takenFrom {
+		return
+	}
+	k.takenFrom = begun
 	k.takeBalancers = func() {
 		k.takeBalancers = nil
 		if late {

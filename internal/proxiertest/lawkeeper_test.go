@@ -7,6 +7,7 @@ import (
 	"context"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -368,6 +369,28 @@ func TestLawKeeper(t *testing.T) {
 			c.endpoint(remoteA)
 			c.list()
 			c.endpoint(remoteB)
+		}, ""},
+		{"an old list came after a new one", now, func(c *client) {
+			c.list()
+			a, b := c.endpoint(remoteA), c.endpoint(remoteB)
+			lb := c.create(balancer(a))
+			var lists sync.WaitGroup
+			slow := func(take time.Duration) {
+				c.hns.SetFaults(emulator.Faults{ListsTake: take})
+				lists.Go(func() { _, _ = c.LoadBalancers(context.Background()) })
+				synctest.Wait()
+			}
+			slow(3 * time.Second)
+			c.update(lb, balancer(b)) // of which the first list says nothing
+			slow(time.Second)
+			if err := c.hns.DeleteBehind(lb); err != nil {
+				c.t.Error(err)
+			}
+			lists.Wait()
+			c.hns.SetFaults(emulator.Faults{})
+			_, _ = c.Endpoints(context.Background())
+			later()
+			c.create(balancer(b))
 		}, ""},
 		{"listed half in doubt", now, func(c *client) {
 			c.list()
