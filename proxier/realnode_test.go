@@ -13,6 +13,7 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/internal/proxiertest"
 	"github.com/hnsproxy/hnsproxy/proxier"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -193,20 +194,6 @@ func TestModifyIsReadBack(t *testing.T) {
 	}
 }
 
-// echoes are the ways in which an HNS may show flags otherwise than asked.
-func echoes() map[string]emulator.Quirks {
-	return map[string]emulator.Quirks{
-		"as asked":                           {},
-		"without VIPExternal":                {EchoHides: hnslb.VIPExternal},
-		"without LocalRoutedVIP":             {EchoHides: hnslb.LocalRoutedVIP},
-		"without both":                       {EchoHides: hnslb.LocalRoutedVIP | hnslb.VIPExternal},
-		"with ILB":                           {EchoAdds: hnslb.ILB},
-		"with a bit without name":            {EchoAdds: 64},
-		"with a flag without name":           {EchoAddsFlags: 8},
-		"with all, and without what it asks": {EchoAdds: 64 | hnslb.ILB, EchoAddsFlags: 4, EchoHides: hnslb.VIPExternal},
-	}
-}
-
 // populate puts Services of all kinds into the cluster.
 func (w *world) populate() {
 	w.serves(1, nil, 1, 11)
@@ -252,7 +239,7 @@ func takeover(t *testing.T, network string, profile emulator.Profile, quirks emu
 func TestTakeoverWithEchoes(t *testing.T) {
 	for _, profile := range []emulator.Profile{emulator.WS2019(), emulator.WS2022(), emulator.WS2025()} {
 		for _, network := range []string{"L2Bridge", "Overlay"} {
-			for name, quirks := range echoes() {
+			for name, quirks := range proxiertest.Echoes() {
 				t.Run(profile.Name+"/"+network+"/"+name, func(t *testing.T) {
 					t.Parallel()
 					synctest.Test(t, func(t *testing.T) {

@@ -42,12 +42,14 @@ type node struct {
 	cluster  *bulk.Cluster
 	services map[string]*bulk.Service
 	host     program.Host
-	overlay  bool
+	// overlay is the type of the network, dualStack whether it carries IPv6 too.
+	overlay, dualStack bool
 }
 
 func newNode(t *testing.T, profile emulator.Profile, overlay bool) *node {
 	t.Helper()
 	n := &node{tb: t, plane: controlplane.New(t), tracker: bulk.NewTracker(), services: map[string]*bulk.Service{}, overlay: overlay}
+	n.dualStack = !overlay && hnslb.FeaturesOf(profile.Version).IPv6
 	n.cluster = bulk.NewCluster(n.plane.Admin)
 	e := emulator.New(emulator.Config{Profile: profile, Watch: n.tracker.Hear})
 	networkType := "L2Bridge"
@@ -132,7 +134,7 @@ func (n *node) populate(ctx context.Context) {
 			s.Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyLocal
 		}),
 	}
-	if !n.overlay {
+	if n.dualStack {
 		specs = append(specs, spec("six", []bulk.Endpoint{
 			{IP: netip.MustParseAddr("fd00:244:2::2")}, {IP: netip.MustParseAddr("fd00:244:2::3")},
 		}, func(s *corev1.Service) { s.Spec.IPFamilies = []corev1.IPFamily{corev1.IPv6Protocol} }))

@@ -20,9 +20,11 @@ import (
 type world struct {
 	script script
 	hns    *emulator.Emulator
-	host   *host
-	clock  *jumpClock
-	watch  watch
+	// old tells that HNS gets one call at a time.
+	old   bool
+	host  *host
+	clock *jumpClock
+	watch watch
 	// truth is the cluster, sent is what the proxy was told of it; both by key.
 	truth, sent map[string]*object
 	// uids of pods, by what they are called.
@@ -100,6 +102,7 @@ func (w *world) begin() {
 			w.injected[a.name]++
 		}
 	}
+	w.old = profile.Version.Major < 11
 	w.hns = emulator.New(emulator.Config{Profile: profile, Seed: s.seed, Watch: w.dark.watch,
 		Latency: emulator.Latency{Read: s.latency / 80, Write: s.latency}})
 	w.reconcile()
@@ -192,6 +195,9 @@ func (w *world) do(a action) {
 	shadow := span{from: time.Now()}
 	if e.narrow {
 		shadow.of = a.list("of")
+	}
+	if a.name == "hang-object" && w.old {
+		w.dark.allowed = excused + heldUp
 	}
 	w.shadows = append(w.shadows, shadow)
 	r := running{action: a, entry: e, shadow: len(w.shadows) - 1}
