@@ -232,6 +232,9 @@ func (e *Engine) pinned(ip netip.Addr) bool {
 // step plans a unit anew and returns its next call, nil when it waits or is done.
 func (e *Engine) step(u *unit) *Call {
 	p := e.planUnit(u)
+	if e.mayBeGone(u.task, p) {
+		return e.lookBefore(u)
+	}
 	if u.task.isFrontend() {
 		creates := leadingCreates(p.Steps)
 		if u.dark && anyPresent(p.Steps[len(creates):]) {
@@ -434,25 +437,6 @@ func (e *Engine) close(c *Call) {
 		e.calls.deletes--
 	}
 	e.touch(c.task, false)
-}
-
-// doubt notes that what became of a call is unknown: its object waits for a list (law 6).
-func (e *Engine) doubt(c *Call) {
-	switch s := c.Step.(type) {
-	case plan.UpdateLoadBalancer:
-		// It exists all the same, so that it can be changed again without a look.
-		e.view.Doubt(s.Frontend.Key, s.LoadBalancer.Endpoints)
-		if !c.hanging {
-			return
-		}
-	case plan.DeleteLoadBalancer, plan.DeleteEndpoint:
-		// It can be deleted again by its ID: HNS says so when it is gone already.
-		if !c.hanging {
-			return
-		}
-	}
-	e.unknown[c.task] = c.Step.Backends()
-	e.wantLook(c.task)
 }
 
 // requeue queues a task that was asked for meanwhile.

@@ -59,6 +59,9 @@ type Engine struct {
 	// unknown are objects of which a call may have taken effect or not, with the endpoints
 	// that a load balancer among them may name. Each waits for the next list (law 6).
 	unknown map[task][]netip.Addr
+	// deleting are objects whose deletion may have taken effect or not, and their IDs. It is
+	// repeated, without a list.
+	deleting map[task]hnslb.ID
 	// again are objects that were asked for while they could not be worked on.
 	again   map[task]bool
 	modify  modify
@@ -96,6 +99,7 @@ func New(cfg Config) *Engine {
 		backoff:  backoff.New[task](cfg.Seed),
 		calls:    newCalls(),
 		unknown:  map[task][]netip.Addr{},
+		deleting: map[task]hnslb.ID{},
 		again:    map[task]bool{},
 		resubmit: map[services.Name]bool{},
 		latency:  latencies{},
@@ -182,12 +186,13 @@ func (e *Engine) SetServices(inputs []services.Input) {
 	noted := e.noteRoutes(inputs)
 	in := e.input()
 	for _, input := range inputs {
-		e.setService(in, input)
+		noted = append(noted, e.setService(in, input)...)
 	}
-	e.forgetUnusedRoutes(noted)
+	e.forgetUnusedRoutes(noted) // another of these Services may have begun to list an address
 }
 
-func (e *Engine) setService(in plan.Input, input services.Input) {
+// setService takes one Service and returns the addresses that nobody lists any more.
+func (e *Engine) setService(in plan.Input, input services.Input) []netip.Addr {
 	before := e.state.Frontends(input.Name)
 	after := desired.Compute(input, e.env)
 	e.reserve(input, before)
@@ -215,14 +220,12 @@ func (e *Engine) setService(in plan.Input, input services.Input) {
 	}
 	for _, ip := range changes.Unused {
 		e.locals.forget(ip)
-		if len(e.listing(ip)) == 0 {
-			e.routes.forget(ip)
-		}
 		e.enqueueEndpoint(ip)
 	}
 	for _, ip := range changes.Reassigned {
 		e.reassign(in, ip)
 	}
+	return changes.Unused
 }
 
 // reassign looks again at everything that meets at an address which became a cluster IP, or

@@ -130,15 +130,16 @@ func (e *Engine) undefer() {
 
 // resolve ends the doubt about the objects that a list was about.
 func (e *Engine) resolve(endpointsOnly bool) {
+	shown := func(t task) bool { return !e.wasTouched(t) && (!endpointsOnly || t.ip.IsValid()) }
+	maps.DeleteFunc(e.deleting, func(t task, _ hnslb.ID) bool { return shown(t) })
 	if len(e.unknown) == 0 {
 		return
 	}
 	var resolved []task
 	for t := range e.unknown {
-		if e.wasTouched(t) || endpointsOnly && !t.ip.IsValid() {
-			continue
+		if shown(t) {
+			resolved = append(resolved, t)
 		}
-		resolved = append(resolved, t)
 	}
 	slices.SortFunc(resolved, task.compare)
 	for _, t := range resolved {

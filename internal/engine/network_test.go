@@ -208,6 +208,25 @@ func TestRouteGivenUp(t *testing.T) {
 	}
 }
 
+// TestRouteAwaitedByTheNext: an address that goes from one Service to another at once is waited
+// for no longer than any other.
+func TestRouteAwaitedByTheNext(t *testing.T) {
+	b := overlayBench(t)
+	a, c := service("a", "10.96.0.1", "10.244.7.8"), service("c", "10.96.0.3", "10.244.2.1")
+	b.run(0)
+	b.SetServices([]services.Input{a, c})
+	b.run(time.Second)
+	b.SetServices([]services.Input{service("a", "10.96.0.1", "10.244.2.1"), service("c", "10.96.0.3", "10.244.7.8")})
+	b.run(8 * time.Second)
+	if s := b.status("c"); s.State != Pending || s.Note.Reason != desired.RouteAwaited {
+		t.Errorf("state %s %s", s.State, s.Note.Reason)
+	}
+	b.clock = b.clock.Add(2 * time.Second)
+	if r := b.ready(); !slices.Equal(r.Resubmit, []services.Name{c.Name}) {
+		t.Fatalf("the wait is over, and it asks for %v", r.Resubmit)
+	}
+}
+
 // TestNetworkWithoutServices: a network of a type without load balancers is none, and that is
 // told.
 func TestNetworkWithoutServices(t *testing.T) {

@@ -45,6 +45,7 @@ func (e *Engine) Done(r Result) {
 	e.paced(c)
 	e.close(c)
 	err := verified(c.Step, r)
+	delete(e.deleting, c.task)
 	if err == nil {
 		delete(e.unknown, c.task)
 		e.succeeded(c, r)

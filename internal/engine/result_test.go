@@ -97,6 +97,47 @@ func TestUnknownUpdate(t *testing.T) {
 	}
 }
 
+// TestUnknownDeletion: a deletion of which nobody knows is made again. What is wanted again by then,
+// as it was, may be gone: a list shows whether it is.
+func TestUnknownDeletion(t *testing.T) {
+	const remove, create = "DeleteLoadBalancer 10.96.0.1:80/TCP", "CreateLoadBalancer 10.96.0.1:80/TCP"
+	for _, tc := range []struct {
+		name         string
+		done, wanted bool
+		calls        []string
+		lists        int
+	}{
+		{"not done", false, false, []string{remove, "DeleteEndpoint 10.244.2.1"}, 0},
+		{"not done, wanted again", false, true, nil, 1},
+		{"done", true, false, []string{remove, "DeleteEndpoint 10.244.2.1"}, 0},
+		{"done, wanted again", true, true, []string{create}, 1},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			b := atRest(t, several(1)...)
+			b.SetServices([]services.Input{without(several(1)[0])})
+			c := b.begun(remove)
+			if tc.done {
+				b.apply(c)
+			}
+			b.fail(c, refused(hnslb.Timeout))
+			b.clear()
+			if tc.wanted {
+				b.SetServices(several(1))
+			}
+			b.run(10 * time.Second)
+			if diff := cmp.Diff(tc.calls, b.log); diff != "" {
+				t.Errorf("calls (-want +got):\n%s", diff)
+			}
+			if len(b.looks) != tc.lists {
+				t.Errorf("%d lists, want %d", len(b.looks), tc.lists)
+			}
+			if tc.wanted && (len(b.lbs) != 1 || b.status("a").State != Programmed) {
+				t.Errorf("HNS has %v, a is %s", b.lbs, b.status("a").State)
+			}
+		})
+	}
+}
+
 // TestEndpointsOfADoubtfulUpdate: of a change that may have taken effect or not, the
 // endpoints of both stay.
 func TestEndpointsOfADoubtfulUpdate(t *testing.T) {

@@ -174,8 +174,8 @@ func (e *Engine) settleRoutes(env *desired.Env) {
 // nothing else follows.
 func (e *Engine) forgetUnusedRoutes(ips []netip.Addr) {
 	for _, ip := range ips {
-		if len(e.listing(ip)) == 0 {
-			delete(e.routes.awaited, ip)
+		if len(e.state.Users(ip)) == 0 && len(e.listing(ip)) == 0 {
+			e.routes.forget(ip)
 		}
 	}
 	if e.env.Awaited() != len(e.routes.awaited) {

@@ -167,15 +167,22 @@ func (k *knowledge) dropEndpoint(id hnslb.ID, write int) {
 }
 
 // available tells whether an endpoint could have been named at some write: it was known
-// then, or it could have been made: nothing else stood at its address, and nobody had
-// tried in vain.
+// then, or it could have been made: nothing else stood at its address, nobody had tried in
+// vain, and nobody had to wait for a route to it.
 func (k *knowledge) available(id hnslb.ID, write int) bool {
 	e := k.endpoints[id]
 	if k.born[id] <= write || len(e.IPs) == 0 {
 		return true
 	}
 	denied, ok := k.refused[e.IPs[0]]
-	return e.Remote && k.vacated[e.IPs[0]] <= write && (!ok || denied > write)
+	return e.Remote && k.routed(e.IPs[0]) && k.vacated[e.IPs[0]] <= write && (!ok || denied > write)
+}
+
+// routed tells whether the network has a route to an address. On an overlay a proxy may wait for it.
+func (k *knowledge) routed(ip netip.Addr) bool {
+	return !k.network.IsOverlay() ||
+		slices.ContainsFunc(k.network.Subnets, func(p netip.Prefix) bool { return p.Contains(ip) }) ||
+		slices.ContainsFunc(k.network.Remotes, func(r hnslb.RemoteSubnet) bool { return r.Prefix.Contains(ip) })
 }
 
 // setBalancers takes a list that was begun after so many answers. It counts from the next
@@ -201,6 +208,8 @@ func (k *knowledge) setBalancers(lbs []hnslb.LoadBalancer, begun int, late bool)
 	}
 }
 
+// replaceBalancers takes a list that was begun after so many answers. It says nothing of what was
+// answered in between, nor of who held a frontend that was given to another since.
 func (k *knowledge) replaceBalancers(lbs []hnslb.LoadBalancer, begun int) {
 	for id := range k.balancers {
 		if k.answered[id] <= begun {
@@ -208,7 +217,9 @@ func (k *knowledge) replaceBalancers(lbs []hnslb.LoadBalancer, begun int) {
 		}
 	}
 	for _, lb := range lbs {
-		if k.answered[lb.ID] <= begun {
+		key, one := lb.Key()
+		given := one && k.holder(key) != nil && k.answered[k.holder(key).ID] > begun
+		if k.answered[lb.ID] <= begun && !given {
 			k.balancers[lb.ID] = lb
 			k.see(lb.ID)
 		}

@@ -392,6 +392,26 @@ func TestLawKeeper(t *testing.T) {
 			later()
 			c.create(balancer(b))
 		}, ""},
+		{"a list showed a load balancer that made room meanwhile", old, func(c *client) {
+			c.list()
+			a := c.endpoint(remoteA)
+			old, err := c.hns.AddForeignLoadBalancer(balancer(a))
+			if err != nil {
+				c.t.Error(err)
+			}
+			c.hns.SetFaults(emulator.Faults{ListsTake: time.Second, ListsShowStart: true})
+			var lists sync.WaitGroup
+			lists.Go(c.list)
+			synctest.Wait()
+			if err := c.hns.DeleteBehind(old.ID); err != nil {
+				c.t.Error(err)
+			}
+			lb := c.create(balancer(a))
+			lists.Wait()
+			<-time.After(time.Second)
+			c.drop(lb)
+			c.create(balancer(c.pod.ID))
+		}, ""},
 		{"listed half in doubt", now, func(c *client) {
 			c.list()
 			c.hns.LoseAnswers(hnslb.VerbCreateEndpoint, 1)
