@@ -75,9 +75,11 @@ func (c *CommandLine) addServerFlags(fs *pflag.FlagSet) {
 func (c *CommandLine) addLogFlags(fs *pflag.FlagSet) {
 	logsapi.AddFlags(&c.config.Logging, fs)
 	l := &c.logFiles
-	fs.StringVar(&l.Dir, "log-dir", l.Dir, "`DIRECTORY` for log files, with --logtostderr=false.")
+	fs.StringVar(&l.Dir, "log-dir", l.Dir, "`DIRECTORY` for log files, with --logtostderr=false. It is made if it is not there.")
 	fs.StringVar(&l.File, "log-file", l.File, "One log `FILE` instead of --log-dir, with --logtostderr=false.")
-	fs.BoolVar(&l.ToStderr, "logtostderr", l.ToStderr, "Log to standard error instead of files. --logging-format is for standard error only.")
+	fs.Uint64Var(&l.MaxSize, "log-file-max-size", l.MaxSize, "`MEGABYTES` at which a log file is put aside and another one begun, "+
+		"with the last two kept; 0 is no limit.")
+	fs.BoolVar(&l.ToStderr, "logtostderr", l.ToStderr, "Log to standard error instead of files.")
 	fs.BoolVar(&l.AlsoToStderr, "alsologtostderr", l.AlsoToStderr, "Log to standard error as well as to files.")
 	fs.StringVar(&l.Threshold, "stderrthreshold", l.Threshold, "With log files, what goes to standard error too: `INFO`, WARNING, ERROR or FATAL.")
 }

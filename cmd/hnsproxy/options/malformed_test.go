@@ -82,6 +82,8 @@ there is no flag -x in -x; see hnsproxy --help
 --healthz-port=http: is no whole number, or too large; write a whole number
 --metrics-port=:1
 --metrics-port=:1: is no whole number, or too large; write a whole number
+--log-file-max-size=1G
+--log-file-max-size=1G: is no whole number, or too large; write a whole number
 --v=high
 --v=high: is no whole number, or too large; write a whole number
 --v=-1
