@@ -85,8 +85,9 @@ type program struct {
 	source   *informers
 	// watch says how changes of HNS itself are noticed.
 	watch watch.Config
-	// announcer is nil without API server.
+	// announcer and contact are nil without API server.
 	announcer *announcer
+	contact   *contact
 	// files is nil when the objects come from an API server.
 	files *objects.Source
 	// bare is the HNS to program.
@@ -252,6 +253,12 @@ func (p *program) run(ctx context.Context) error {
 		p.source.run(ctx)
 		return nil
 	})
+	if p.contact != nil {
+		group.Go(func() error {
+			p.contact.run(ctx)
+			return nil
+		})
+	}
 	group.Go(func() error { return p.proxy(ctx) })
 	if p.opts.Table {
 		f := &follower{out: p.deps.Out, rows: p.proxier.Table().Rows, notices: p.deps.Notices,
