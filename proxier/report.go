@@ -70,7 +70,9 @@ func (r *reporter) publishOne(t engine.Transition) {
 	case engine.FrontendGone:
 		told := r.table.remove(t.Service, t.Key)
 		r.events.Remove(t.Service, t.Key)
-		r.cfg.Logger.V(2).Info("Frontend gone", "frontend", t.Key.String(), "service", t.Service.String(), "backends", backendsText(told, nil))
+		if log := r.cfg.Logger.V(2); log.Enabled() {
+			log.Info("Frontend gone", "frontend", t.Key.String(), "service", t.Service.String(), "backends", backendsText(told, nil))
+		}
 	case engine.InForce:
 		r.cfg.Metrics.NetworkProgrammed(t.Family, t.After)
 	case engine.Queued:

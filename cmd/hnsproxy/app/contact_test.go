@@ -110,6 +110,7 @@ func TestContact(t *testing.T) {
 }
 
 func testContact(t *testing.T, err func(string) error, first time.Duration, lines int, said string) {
+	t.Helper()
 	book := &logLines{begin: time.Now()}
 	server := &troubled{}
 	logger := funcr.New(book.add, funcr.Options{})
