@@ -32,6 +32,7 @@ type reporter struct {
 	// behind are the families whose last sync broke off.
 	behind map[hnslb.Family]bool
 	synced bool
+	losses losses
 }
 
 func newReporter(p *Proxier) *reporter {
@@ -43,6 +44,7 @@ func (r *reporter) publish(ts []engine.Transition) {
 	for _, t := range ts {
 		r.publishOne(t)
 	}
+	r.noteLosses()
 	n := 0
 	for _, count := range r.wrote {
 		n += count
@@ -59,16 +61,18 @@ func (r *reporter) publishOne(t engine.Transition) {
 	now := r.cfg.Clock.Now()
 	switch t := t.(type) {
 	case engine.FrontendStatus:
-		r.events.Set(t.Frontend, t.Note, t.State != Pending || t.Note.Reason != "")
-		if r.table.set(t, now) {
-			r.cfg.Logger.V(2).Info("Frontend", "frontend", t.Frontend.Key.String(), "service", t.Frontend.Service.String(),
-				"kind", t.Frontend.Kind.String(), "state", t.State, "reason", t.Note.Reason, "message", t.Note.Message)
+		r.events.Set(t.Frontend, t.Note, !passing(t))
+		if told, news := r.table.set(t, now); news {
+			r.logStatus(t, told)
 		}
 	case engine.FrontendChanged:
 		r.table.refresh(t.Frontend)
 	case engine.FrontendGone:
-		r.table.remove(t.Service, t.Key)
+		told := r.table.remove(t.Service, t.Key)
 		r.events.Remove(t.Service, t.Key)
+		if log := r.cfg.Logger.V(2); log.Enabled() {
+			log.Info("Frontend gone", "frontend", t.Key.String(), "service", t.Service.String(), "backends", backendsText(told, nil))
+		}
 	case engine.InForce:
 		r.cfg.Metrics.NetworkProgrammed(t.Family, t.After)
 	case engine.Queued:
@@ -83,6 +87,30 @@ func (r *reporter) publishOne(t engine.Transition) {
 		r.cfg.Metrics.LoadBalancerFailed(t.Verb, t.Family, metrics.LBType(t.Kind.String()), t.Err)
 	default:
 		r.publishHNS(t)
+	}
+}
+
+// logStatus logs how far a frontend is, and its backends before and now.
+func (r *reporter) logStatus(t engine.FrontendStatus, told *desired.Frontend) {
+	level := 2
+	if passing(t) {
+		level = 4
+	}
+	if log := r.cfg.Logger.V(level); log.Enabled() {
+		line := []any{"frontend", t.Frontend.Key.String(), "service", t.Frontend.Service.String(),
+			"kind", t.Frontend.Kind.String(), "state", t.State, "backends", backendsText(told, t.Frontend)}
+		if t.Note.Reason != "" {
+			line = append(line, "reason", t.Note.Reason, "message", t.Note.Message)
+		}
+		log.Info("Frontend", line...)
+	}
+}
+
+// noteLosses says that most frontends went.
+func (r *reporter) noteLosses() {
+	if gone, of := r.losses.count(r.table.size(), r.cfg.Clock.Now()); gone > 0 {
+		r.cfg.Logger.Info("More than half of all frontends were deleted", "deleted", gone, "of", of,
+			"remedy", "if nobody meant that, look for who deleted their Services: connections to them fail until they are back")
 	}
 }
 

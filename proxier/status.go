@@ -61,17 +61,23 @@ type claim struct {
 // servers read.
 type Table struct {
 	mu   sync.Mutex
-	rows map[claim]FrontendStatus
+	rows map[claim]tableRow
 }
 
-func newTable() *Table { return &Table{rows: map[claim]FrontendStatus{}} }
+type tableRow struct {
+	FrontendStatus
+	// told is the frontend as the log told it last, nil for never.
+	told *desired.Frontend
+}
+
+func newTable() *Table { return &Table{rows: map[claim]tableRow{}} }
 
 // Rows returns all statuses in order of Service, kind and frontend.
 func (t *Table) Rows() []FrontendStatus {
 	t.mu.Lock()
 	out := make([]FrontendStatus, 0, len(t.rows))
 	for _, r := range t.rows {
-		out = append(out, r)
+		out = append(out, r.FrontendStatus)
 	}
 	t.mu.Unlock()
 	slices.SortFunc(out, func(a, b FrontendStatus) int {
@@ -97,20 +103,26 @@ func (t *Table) Counts() map[FrontendState]int {
 	return counts
 }
 
-// set stores a status and tells whether state or reason are new.
-func (t *Table) set(s engine.FrontendStatus, now time.Time) bool {
+// set stores a status. It tells whether state or reason are new, and the frontend as it was
+// told last. One that is about to be written is not told.
+func (t *Table) set(s engine.FrontendStatus, now time.Time) (told *desired.Frontend, news bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	c := claim{s.Frontend.Service, s.Frontend.Key}
 	old, ok := t.rows[c]
-	fresh := FrontendStatus{Frontend: s.Frontend, State: s.State, Reason: s.Note.Reason, Message: s.Note.Message, Since: now}
+	fresh := tableRow{FrontendStatus{Frontend: s.Frontend, State: s.State, Reason: s.Note.Reason, Message: s.Note.Message, Since: now}, old.told}
 	same := ok && old.State == s.State && old.Reason == s.Note.Reason
 	if same {
 		fresh.Since = old.Since
+	} else if !passing(s) {
+		fresh.told = s.Frontend
 	}
 	t.rows[c] = fresh
-	return !same
+	return old.told, !same
 }
+
+// passing tells whether a state is on the way to another one, which comes with the next writes.
+func passing(s engine.FrontendStatus) bool { return s.State == Pending && s.Note.Reason == "" }
 
 // refresh stores a frontend whose state did not change.
 func (t *Table) refresh(f *desired.Frontend) {
@@ -123,8 +135,19 @@ func (t *Table) refresh(f *desired.Frontend) {
 	}
 }
 
-func (t *Table) remove(service services.Name, key hnslb.FrontendKey) {
+// remove forgets a frontend and returns it as it was told last.
+func (t *Table) remove(service services.Name, key hnslb.FrontendKey) (told *desired.Frontend) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	delete(t.rows, claim{service, key})
+	c := claim{service, key}
+	told = t.rows[c].told
+	delete(t.rows, c)
+	return told
+}
+
+// size is how many frontends there are.
+func (t *Table) size() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.rows)
 }

@@ -5,6 +5,7 @@ package proxier_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -196,4 +197,47 @@ func TestFirstSyncCounts(t *testing.T) {
 		}
 		t.Error("no sync was counted")
 	})
+}
+
+// TestBackendsAreTold: at --v=2 each frontend tells how its backends changed once HNS has them,
+// and that it is gone; and that most frontends went is told at --v=0.
+func TestBackendsAreTold(t *testing.T) {
+	for _, level := range []int{0, 2} {
+		synctest.Test(t, func(t *testing.T) {
+			const most = "More than half of all frontends were deleted"
+			w := newWorld(t, "L2Bridge", emulator.WS2022(), 30*time.Second, 1)
+			book := w.logged()
+			w.stop()
+			w.logger = funcr.New(book.add, funcr.Options{Verbosity: level})
+			w.start()
+			for i := range 24 {
+				w.do(action{Kind: "service", Service: i})
+				w.do(action{Kind: "slice", Service: i, Backends: []backend{{Host: 11 + i}}})
+			}
+			pass(time.Minute)
+			book.take("")
+			w.do(action{Kind: "slice", Service: 3, Backends: []backend{{Host: 14}, {Host: 15}}})
+			pass(time.Minute)
+			changed := book.take(`"msg"="Frontend" `)
+			for i := range 13 {
+				w.do(action{Kind: "delete-service", Service: i})
+			}
+			pass(2 * time.Second)
+			synctest.Wait()
+			told := book.take("")
+			gone := slices.DeleteFunc(slices.Clone(told), func(line string) bool { return !strings.Contains(line, `"Frontend gone"`) })
+			lost := slices.DeleteFunc(told, func(line string) bool { return !strings.Contains(line, most) })
+			if len(lost) != 1 || !strings.Contains(lost[0], `"deleted"=13 "of"=24`) {
+				t.Errorf("--v=%d: most are gone: %q", level, lost)
+			}
+			switch {
+			case level == 0 && len(changed)+len(gone) > 0:
+				t.Errorf("--v=0: %q %q", changed, gone)
+			case level == 2 && (len(changed) != 1 || !strings.Contains(changed[0], `"state"="programmed" "backends"="`) || !strings.Contains(changed[0], " -> ")):
+				t.Errorf("backends changed: %q", changed)
+			case level == 2 && (len(gone) != 13 || !strings.Contains(gone[0], " -> none")):
+				t.Errorf("frontends are gone: %q", gone)
+			}
+		})
+	}
 }

@@ -82,7 +82,8 @@ func TestHostileNames(t *testing.T) {
 		{nil, inLog},
 		{[]string{"--logging-format=json"}, `\u001b[2J\r\nI1124 forged\u202e\u009b31m`},
 		{[]string{"--table"}, inLog},
-		{[]string{"--logtostderr=false", "--alsologtostderr", "--log-file=" + filepath.Join(dir, "log")}, `\\x1b[2J\\r\\nI1124 forged`},
+		{[]string{"--logtostderr=false", "--alsologtostderr", "--log-file=" + filepath.Join(dir, "log")}, inLog},
+		{[]string{"--logtostderr=false", "--logging-format=json", "--log-file=" + filepath.Join(dir, "json")}, `\u001b[2J\r\nI1124 forged\u202e\u009b31m`},
 	} {
 		out := program(t, 1, append(tt.format, args...)...)
 		wantPrintable(t, out, tt.want)
@@ -90,11 +91,13 @@ func TestHostileNames(t *testing.T) {
 			t.Errorf("with %q the reason is missing:\n%s", tt.format, out)
 		}
 	}
-	log, err := os.ReadFile(filepath.Join(dir, "log"))
-	if err != nil {
-		t.Fatal(err)
+	for name, want := range map[string]string{"log": inLog, "json": `\u001b[2J\r\nI1124 forged\u202e\u009b31m`} {
+		log, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantPrintable(t, string(log), want)
 	}
-	wantPrintable(t, string(log), `\\x1b[2J\\r\\nI1124 forged`)
 }
 
 // TestHostileError: the last words of the program are printable too, and keep their lines.
@@ -106,4 +109,29 @@ func TestHostileError(t *testing.T) {
 		"--log-file="+filepath.Join(t.TempDir(), "log")), "\"Command line\" ")
 	out := program(t, 2, "--hns=emulator", "--hostname-override=n", "--proxy-mode=userspace", "--source-vip=x"+hostileName)
 	wantPrintable(t, out, "\n  --source-vip=x\\x1b[2J\\r\n  I1124 forged")
+}
+
+// TestLogDir: the directory of the log is made, or the program ends and says why.
+func TestLogDir(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "new", "logs")
+	args := []string{"--hns=emulator", "--hostname-override=n", "--objects=none", "--logtostderr=false"}
+	program(t, 1, append(args, "--log-dir="+dir)...)
+	files, err := os.ReadDir(dir)
+	if err != nil || len(files) != 1 || filepath.Ext(files[0].Name()) != ".log" {
+		t.Fatalf("log files %v, %v", files, err)
+	}
+	path := filepath.Join(dir, files[0].Name())
+	log, err := os.ReadFile(path)
+	if err != nil || !strings.Contains(string(log), `"Command line"`) {
+		t.Errorf("log %q, %v", log, err)
+	}
+	out := program(t, 1, append(args, "--log-dir="+path)...)
+	if !strings.Contains(out, "Error: --log-dir="+path+": the directory cannot be made: ") {
+		t.Errorf("a file as directory: %s", out)
+	}
+	out = program(t, 1, append(args, "--log-file="+dir)...)
+	if !strings.Contains(out, "Error: --log-file="+dir+": ") {
+		t.Errorf("a directory as file: %s", out)
+	}
 }

@@ -99,7 +99,7 @@ func (s Server) serveOnce(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		return err
+		return explain(err, s.Addr)
 	}
 	if s.Listening != nil {
 		s.Listening(listener.Addr())

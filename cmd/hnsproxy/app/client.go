@@ -18,8 +18,9 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// apiListWatches asks the API server.
-func apiListWatches(o *Options) (listWatches, error) {
+// apiListWatches asks the API server, and says in the log how that goes.
+func (p *program) apiListWatches() (listWatches, error) {
+	o := &p.opts
 	config, err := restConfig(o)
 	if err != nil {
 		return listWatches{}, err
@@ -28,8 +29,9 @@ func apiListWatches(o *Options) (listWatches, error) {
 	if err != nil {
 		return listWatches{}, fmt.Errorf("make a client of the API server: %w", err)
 	}
+	p.contact = newContact(config.Host, contactRemedy(o), p.logger, p.deps.Clock)
 	list := func(client cache.Getter, resource string, tweak func(*metav1.ListOptions)) cache.ListerWatcher {
-		return cache.NewFilteredListWatchFromClient(client, resource, metav1.NamespaceAll, tweak)
+		return watched{cache.NewFilteredListWatchFromClient(client, resource, metav1.NamespaceAll, tweak), resource, p.contact}
 	}
 	core, discovery := client.CoreV1().RESTClient(), client.DiscoveryV1().RESTClient()
 	return listWatches{
@@ -88,7 +90,22 @@ func clientConfig(o *Options) (*rest.Config, error) {
 
 var errClusterIP = errors.New("the pod's service account leads to the API server by the cluster IP of Service kubernetes, which a Windows host " +
 	"does not reach before this program has made it work; give --kubeconfig or --master with the API server's own address, " +
-	"or set the environment variable KUBERNETES_SERVICE_HOST of the pod to it")
+	"or set the environment variable KUBERNETES_SERVICE_HOST of the pod to it; where a route of the host leads to the cluster IP, give that as --master")
+
+// contactRemedy says what to do when the API server cannot be reached.
+func contactRemedy(o *Options) string {
+	const check = "check that the API server runs, and that its address is right in "
+	switch {
+	case o.Master != "":
+		return check + "--master"
+	case o.Kubeconfig != "":
+		return check + "--kubeconfig=" + o.Kubeconfig
+	case o.KubeconfigList != "":
+		return check + "the environment variable KUBECONFIG=" + o.KubeconfigList
+	}
+	return "give the API server's own address by --master; a Windows host reaches the one of the pod's service account, a cluster IP, " +
+		"only by a route of the host, or once something serves it"
+}
 
 // onlyClusterIP tells whether a pod knows the API server by its cluster IP alone. The kubelet
 // sets both variables to that; whoever writes the Pod may set the first one to another address.

@@ -115,7 +115,7 @@ func runRoot(cmd *cobra.Command, c *options.CommandLine) error {
 		d.Notices = quietLogs(d)
 	}
 	logFlags(cmd.Flags())
-	return serve(klog.NewContext(cmd.Context(), logs.logger()), c, r, d)
+	return serve(klog.NewContext(cmd.Context(), klog.Background()), c, r, d)
 }
 
 // quietLogs keeps information out of the way of the table. On a terminal errors go below

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -78,7 +79,7 @@ func (f *follower) look(last bool) error {
 	if terminal {
 		return f.redraw(rows, calls, width, height)
 	}
-	return f.write(drawTable(statusRows(rows), look{}) + drawFooter(rows, calls) + f.notes() + "\n")
+	return f.write(drawTable(statusRows(rows), look{width: wantedColumns(os.Getenv)}) + drawFooter(rows, calls) + f.notes() + "\n")
 }
 
 // redraw puts the table in place of the last one.
@@ -117,6 +118,15 @@ func terminalSize(w io.Writer) (width, height int, ok bool) {
 	}
 	width, height, err := term.GetSize(int(f.Fd()))
 	return width, height, err == nil
+}
+
+// wantedColumns is how wide a table may be that goes elsewhere than to a terminal; 0 for any.
+func wantedColumns(getenv func(string) string) int {
+	n, err := strconv.Atoi(getenv("COLUMNS"))
+	if err != nil {
+		return 0
+	}
+	return max(n, 0)
 }
 
 // screenLines counts the lines that a text takes on a terminal, which wraps long ones.

@@ -8,8 +8,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -246,48 +244,4 @@ func TestHostileEvent(t *testing.T) {
 	if len(note) > noteLimit || len(note) < noteLimit-3 {
 		t.Errorf("a note of %d bytes", len(note))
 	}
-}
-
-// TestHostileFiles: log files, and klog's lines that come from no logger of a context.
-func TestHostileFiles(t *testing.T) {
-	t.Parallel()
-	under := &keptSink{}
-	logger := logr.New(&fileSink{under})
-	logger.WithName("a").WithValues("with", hostile).Error(errors.New(hostile), "x"+hostile, "key", hostile, "n", 1)
-	logger.V(1).Info("x"+hostile, "err", errors.New(hostile), "at", netip.MustParseAddr("10.0.0.1"))
-	logger.Error(nil, "clean")
-	format, args := filter{}.FilterF("%d %s", []any{1, hostile})
-	under.lines = append(under.lines, fmt.Sprintf(format, args...))
-	all := strings.Join(under.lines, "\n")
-	wantClean(t, "log file", all, "x"+escaped)
-	if n := strings.Count(all, escaped); n != 7 {
-		t.Errorf("%d escaped texts, want 7:\n%s", n, all)
-	}
-	if under.lines[2] != "<nil> clean []" {
-		t.Errorf("an error of nil was changed: %q", under.lines[2])
-	}
-	if !strings.HasSuffix(under.lines[1], " at 10.0.0.1]") {
-		t.Errorf("a clean value was changed: %q", under.lines[1])
-	}
-}
-
-// keptSink keeps what it is given.
-type keptSink struct {
-	lines  []string
-	values []any
-}
-
-func (*keptSink) Init(logr.RuntimeInfo) {}
-func (*keptSink) Enabled(int) bool      { return true }
-func (s *keptSink) Info(_ int, msg string, kv ...any) {
-	s.lines = append(s.lines, fmt.Sprint(msg, " ", kv))
-}
-func (s *keptSink) Error(err error, msg string, kv ...any) {
-	s.lines = append(s.lines, fmt.Sprint(err, " ", msg, " ", append(s.values, kv...)))
-	s.values = nil
-}
-func (s *keptSink) WithName(string) logr.LogSink { return s }
-func (s *keptSink) WithValues(kv ...any) logr.LogSink {
-	s.values = kv
-	return s
 }

@@ -43,6 +43,9 @@ func newInformers(lw listWatches, resync time.Duration, k keeper) (*informers, e
 		if err := (*x.to).SetTransform(k.transform); err != nil {
 			return nil, err
 		}
+		if err := (*x.to).SetWatchErrorHandlerWithContext(quietWatchErrors); err != nil {
+			return nil, err
+		}
 	}
 	return i, nil
 }

@@ -4,89 +4,122 @@
 package app
 
 import (
-	"errors"
+	"bytes"
 	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
 
-	"github.com/go-logr/logr"
-	"github.com/hnsproxy/hnsproxy/internal/printable"
-	"k8s.io/klog/v2"
+	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/options"
+	"gopkg.in/natefinch/lumberjack.v2"
 )
 
-// klog opens its log files itself, so that no writer can stand before them. There what is
-// logged is made printable before klog formats it: by a sink where the logger comes from a
-// context, and by a filter, which does not see errors, where klog is called as it is.
+// keptLogFiles is how many full log files are kept beside the one that is written.
+const keptLogFiles = 2
 
-// ownLogger logs by klog itself, without the logger of a format.
-func ownLogger() klog.Logger { return logr.New(&fileSink{klog.NewKlogr().GetSink()}) }
+// logFile is where the log goes with --logtostderr=false. Each Write is one record.
+type logFile struct {
+	file   io.Writer
+	stderr io.Writer
+	// copied tells which records go to standard error as well.
+	copied func(record []byte) bool
 
-// fileSink makes what is logged printable.
-type fileSink struct{ logr.LogSink }
-
-var _ logr.CallDepthLogSink = &fileSink{}
-
-// Info is part of logr.LogSink.
-func (s *fileSink) Info(level int, msg string, kv ...any) {
-	msg, kv = filter{}.FilterS(msg, kv)
-	deeper(s.LogSink, 1).Info(level, msg, kv...)
+	mu sync.Mutex
+	// broken tells that the last write to the file failed, which was said.
+	broken bool
 }
 
-// Error is part of logr.LogSink.
-func (s *fileSink) Error(err error, msg string, kv ...any) {
-	if text, changed := printableValue(err).(string); changed {
-		err = errors.New(text)
+// openLogFile makes the directory and the file, so that a log that cannot be written ends
+// the program when it starts, rather than to get lost while it runs.
+func openLogFile(f options.LogFiles, stderr io.Writer) (*logFile, error) {
+	path := f.File
+	flag := "--log-file=" + f.File
+	if path == "" {
+		dir := f.Dir
+		if dir == "" {
+			dir = os.TempDir()
+		}
+		flag = "--log-dir=" + dir
+		path = filepath.Join(dir, programName()+".log")
 	}
-	msg, kv = filter{}.FilterS(msg, kv)
-	deeper(s.LogSink, 1).Error(err, msg, kv...)
-}
-
-// WithValues is part of logr.LogSink.
-func (s *fileSink) WithValues(kv ...any) logr.LogSink {
-	return &fileSink{s.LogSink.WithValues(filter{}.Filter(kv)...)}
-}
-
-// WithName is part of logr.LogSink.
-func (s *fileSink) WithName(name string) logr.LogSink { return &fileSink{s.LogSink.WithName(name)} }
-
-// WithCallDepth is part of logr.CallDepthLogSink.
-func (s *fileSink) WithCallDepth(depth int) logr.LogSink {
-	return &fileSink{deeper(s.LogSink, depth)}
-}
-
-// deeper makes a sink name the caller that is depth frames further up.
-func deeper(s logr.LogSink, depth int) logr.LogSink {
-	if d, ok := s.(logr.CallDepthLogSink); ok {
-		return d.WithCallDepth(depth)
+	const remedy = "name a place where log files can be written"
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // as of other log directories
+		return nil, fmt.Errorf("%s: the directory cannot be made: %w; %s", flag, err, remedy)
 	}
-	return s
-}
-
-// filter is a klog.LogFilter that makes values printable.
-type filter struct{}
-
-var _ klog.LogFilter = filter{}
-
-// Filter is part of klog.LogFilter.
-func (filter) Filter(args []any) []any {
-	out := make([]any, 0, len(args))
-	for _, v := range args {
-		out = append(out, printableValue(v))
+	probe, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err == nil {
+		err = probe.Close()
 	}
-	return out
-}
-
-// FilterF is part of klog.LogFilter.
-func (f filter) FilterF(format string, args []any) (string, []any) { return format, f.Filter(args) }
-
-// FilterS is part of klog.LogFilter.
-func (f filter) FilterS(msg string, kv []any) (string, []any) {
-	return printable.Text(msg), f.Filter(kv)
-}
-
-// printableValue returns v as it is if it prints as clean text, else the escaped text.
-func printableValue(v any) any {
-	text := fmt.Sprint(v)
-	if clean := printable.Text(text); clean != text {
-		return clean
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w; %s", flag, err, remedy)
 	}
-	return v
+	return &logFile{
+		file:   &lumberjack.Logger{Filename: path, MaxSize: maxLogSize(f.MaxSize), MaxBackups: keptLogFiles, LocalTime: true},
+		stderr: stderr,
+		copied: copiedRecords(f),
+	}, nil
+}
+
+// maxLogSize is what the library takes for --log-file-max-size, which has no limit at 0.
+func maxLogSize(megabytes uint64) int {
+	if megabytes == 0 || megabytes > math.MaxInt32 {
+		return math.MaxInt32
+	}
+	return int(megabytes)
+}
+
+// programName is the name of the executable, as it stands in front of klog's log files.
+func programName() string {
+	name := filepath.Base(os.Args[0])
+	if ext := filepath.Ext(name); strings.EqualFold(ext, ".exe") {
+		name = strings.TrimSuffix(name, ext)
+	}
+	return name
+}
+
+// copiedRecords tells which records --alsologtostderr and --stderrthreshold copy. There are
+// no warnings: who logs with a logger knows information and errors.
+func copiedRecords(f options.LogFiles) func([]byte) bool {
+	threshold := strings.ToUpper(f.Threshold)
+	switch {
+	case f.AlsoToStderr || slices.Contains([]string{"INFO", "0"}, threshold):
+		return func([]byte) bool { return true }
+	case slices.Contains([]string{"FATAL", "3"}, threshold):
+		return func([]byte) bool { return false }
+	}
+	return isErrorRecord
+}
+
+// isErrorRecord tells errors from information. As text they begin with the letter of their
+// severity; as JSON only information has a verbosity.
+func isErrorRecord(record []byte) bool {
+	if bytes.HasPrefix(record, []byte("{")) {
+		return !bytes.Contains(record, []byte(`,"v":`))
+	}
+	return !bytes.HasPrefix(record, []byte("I"))
+}
+
+// Write is part of io.Writer. What cannot be written to the file, as on a full disk, goes to
+// standard error.
+func (l *logFile) Write(record []byte) (int, error) {
+	_, err := l.file.Write(record)
+	l.note(err)
+	if err != nil || l.copied(record) {
+		return l.stderr.Write(record)
+	}
+	return len(record), nil
+}
+
+// note says on standard error that the file cannot be written, once until it can.
+func (l *logFile) note(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err != nil && !l.broken {
+		_, _ = fmt.Fprintf(l.stderr, "The log file cannot be written, so the log goes on here: %v\n", err) // there is no other place
+	}
+	l.broken = err != nil
 }

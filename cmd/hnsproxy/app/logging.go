@@ -4,11 +4,9 @@
 package app
 
 import (
-	"flag"
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -20,6 +18,7 @@ import (
 	"k8s.io/component-base/featuregate"
 	logsapi "k8s.io/component-base/logs/api/v1"
 	"k8s.io/klog/v2"
+	"k8s.io/klog/v2/textlogger"
 	"k8s.io/utils/clock"
 )
 
@@ -37,34 +36,16 @@ func (l *logging) apply(gate featuregate.FeatureGate) error {
 	if errs := logsapi.Validate(l.config, gate, nil); len(errs) > 0 {
 		return fmt.Errorf("set up logging: %w", errs.ToAggregate())
 	}
-	if err := logsapi.ValidateAndApplyWithOptions(l.config, l.streams(os.Stderr, os.Stdout), gate); err != nil {
-		return fmt.Errorf("set up logging: %w", err)
-	}
-	if err := l.setFiles(); err != nil {
-		return fmt.Errorf("set up log files: %w", err)
-	}
+	var stderr, stdout io.Writer = os.Stderr, os.Stdout
 	if l.toFiles() {
-		// Without a logger klog writes by itself, and knows about files.
-		klog.ClearLogger()
-		klog.SetLogFilter(filter{})
-	}
-	return nil
-}
-
-// setFiles tells klog, which knows about files by flags only.
-func (l *logging) setFiles() error {
-	var all flag.FlagSet
-	klog.InitFlags(&all)
-	for name, value := range map[string]string{
-		"log_dir":         l.files.Dir,
-		"log_file":        l.files.File,
-		"logtostderr":     strconv.FormatBool(l.files.ToStderr),
-		"alsologtostderr": strconv.FormatBool(l.files.AlsoToStderr),
-		"stderrthreshold": l.files.Threshold,
-	} {
-		if err := all.Set(name, value); err != nil {
+		file, err := openLogFile(l.files, stderr)
+		if err != nil {
 			return err
 		}
+		stderr, stdout = file, file
+	}
+	if err := logsapi.ValidateAndApplyWithOptions(l.config, l.streams(stderr, stdout), gate); err != nil {
+		return fmt.Errorf("set up logging: %w", err)
 	}
 	return nil
 }
@@ -82,15 +63,13 @@ func (l *logging) streams(stderr, stdout io.Writer) *logsapi.LoggingOptions {
 	return &logsapi.LoggingOptions{ErrorStream: wrap(stderr), InfoStream: wrap(stdout)}
 }
 
-// logger returns the logger of the program.
-func (l *logging) logger() klog.Logger {
-	if l.toFiles() {
-		return ownLogger()
-	}
-	return klog.Background()
-}
-
+// toFiles tells that the log goes to files, rather than to standard error alone.
 func (l *logging) toFiles() bool { return !l.files.ToStderr }
+
+// ownLogger logs for commands that set up no logging for the process.
+func ownLogger(stderr io.Writer) klog.Logger {
+	return textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(printable.Records(stderr))))
+}
 
 // errorsOnly keeps everything but errors out of the log: information would stand between
 // the tables.

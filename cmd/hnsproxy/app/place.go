@@ -46,7 +46,7 @@ func (p *program) networkNames() func(context.Context) ([]string, error) {
 // by a pod that is still to be started.
 func (p *program) findPlace(ctx context.Context) (complete, ok bool) {
 	if p.opts.Network == "" {
-		f := place.Finder{Driver: hnslb.WithTimeout(p.bare, p.opts.HNSCallTimeout), Names: p.networkNames()}
+		f := place.Finder{Driver: hnslb.WithTimeout(p.logged, p.opts.HNSCallTimeout), Names: p.networkNames()}
 		found := p.poll(ctx, "Waiting for the HNS network of the pods", "--network-name names it", func(ctx context.Context) (bool, error) {
 			ctx, stop := context.WithTimeout(ctx, p.opts.HNSCallTimeout)
 			defer stop()
@@ -72,7 +72,7 @@ func (p *program) findPlace(ctx context.Context) (complete, ok bool) {
 
 // lookForVIP asks HNS once for the source VIP. needed is false if the network needs none.
 func (p *program) lookForVIP(ctx context.Context) (vip netip.Addr, needed bool, err error) {
-	d := hnslb.WithTimeout(p.bare, p.opts.HNSCallTimeout)
+	d := hnslb.WithTimeout(p.logged, p.opts.HNSCallTimeout)
 	n, err := d.Network(ctx, p.opts.Network)
 	if err != nil {
 		return vip, true, err

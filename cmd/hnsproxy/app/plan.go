@@ -86,7 +86,7 @@ func runPlan(cmd *cobra.Command, c *options.CommandLine, files []string, format 
 	if len(o.Objects) == 0 {
 		return options.Invalid("hns-objects", "", "there is nothing to plan for", "name files with Services and EndpointSlices")
 	}
-	p, err := makePlan(klog.NewContext(cmd.Context(), ownLogger()), o, cmd.InOrStdin())
+	p, err := makePlan(klog.NewContext(cmd.Context(), ownLogger(cmd.ErrOrStderr())), o, cmd.InOrStdin())
 	if err != nil {
 		return err
 	}

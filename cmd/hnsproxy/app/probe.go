@@ -88,7 +88,7 @@ func (o *probeOptions) run(cmd *cobra.Command) error {
 	if o.Network == "" {
 		return options.Invalid("network-name", "", "the probe needs the name of the HNS network", "on the node, Get-HnsNetwork lists the networks")
 	}
-	ctx := klog.NewContext(cmd.Context(), ownLogger())
+	ctx := klog.NewContext(cmd.Context(), ownLogger(cmd.ErrOrStderr()))
 	c, err := o.config(ctx, cmd.ErrOrStderr())
 	if err != nil {
 		return err

@@ -85,12 +85,13 @@ type program struct {
 	source   *informers
 	// watch says how changes of HNS itself are noticed.
 	watch watch.Config
-	// announcer is nil without API server.
+	// announcer and contact are nil without API server.
 	announcer *announcer
+	contact   *contact
 	// files is nil when the objects come from an API server.
 	files *objects.Source
-	// bare is the HNS to program.
-	bare hnslb.Driver
+	// logged is the HNS to program, with a line in the log for each call.
+	logged hnslb.Driver
 
 	// emulator and plugin are nil without --hns-driver=emulator.
 	emulator *emulator.Emulator
@@ -152,7 +153,7 @@ func (p *program) build(ctx context.Context) error {
 	if o.Network == "" && p.networkNames() == nil {
 		return options.Invalid("network-name", "", "the name of the HNS network is not known", "give it, or set KUBE_NETWORK")
 	}
-	p.bare = driver
+	p.logged = logCalls(driver, p.logger, p.deps.Clock)
 	if p.announcer, err = p.newAnnouncer(ctx); err != nil {
 		return err
 	}
@@ -163,7 +164,7 @@ func (p *program) build(ctx context.Context) error {
 		OnHealthz:  p.metrics.HealthzServed,
 		OnLivez:    p.metrics.LivezServed,
 	})
-	learned := probe.Learn(driver, o.StateDir, p.logger)
+	learned := probe.Learn(p.logged, o.StateDir, p.logger)
 	counted := metrics.Instrument(hnslb.WithTimeout(learned, o.HNSCallTimeout), p.metrics, p.deps.Clock)
 	p.watch = watch.Config{Bare: driver, Driver: counted, Network: o.Network, Clock: p.deps.Clock, Logger: p.logger}
 	p.proxier, err = proxier.New(proxier.Config{
@@ -252,6 +253,12 @@ func (p *program) run(ctx context.Context) error {
 		p.source.run(ctx)
 		return nil
 	})
+	if p.contact != nil {
+		group.Go(func() error {
+			p.contact.run(ctx)
+			return nil
+		})
+	}
 	group.Go(func() error { return p.proxy(ctx) })
 	if p.opts.Table {
 		f := &follower{out: p.deps.Out, rows: p.proxier.Table().Rows, notices: p.deps.Notices,

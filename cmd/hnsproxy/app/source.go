@@ -42,7 +42,7 @@ func selectNode(name string) func(*metav1.ListOptions) {
 func (p *program) listWatches(ctx context.Context) (lw listWatches, files *objects.Source, err error) {
 	o := &p.opts
 	if len(o.Objects) == 0 {
-		lw, err = apiListWatches(o)
+		lw, err = p.apiListWatches()
 		return lw, nil, err
 	}
 	files, err = objects.Open(ctx, objects.Options{

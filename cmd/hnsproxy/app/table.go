@@ -73,35 +73,99 @@ func statusRows(rows []proxier.FrontendStatus) []tableRow {
 	return out
 }
 
-// drawTable prints frontends as people read them. The table ends with a line break.
+// drawTable prints frontends as people read them. The table ends with a line break. One that is
+// wider than asked gives up columns, those first that say least.
 func drawTable(rows []tableRow, l look) string {
-	t := table.NewWriter()
-	t.SetStyle(table.StyleLight)
-	t.Style().Options = table.OptionsNoBordersAndSeparators
-	t.Style().Box.PaddingLeft, t.Style().Box.PaddingRight = "", "  "
-	t.Style().Size.WidthMax = l.width
-	t.SuppressEmptyColumns()
-	t.SuppressTrailingSpaces()
-	t.AppendHeader(table.Row{"service", "kind", "vip:port", "proto", cmp.Or(l.state, "state"), "why", "backends", "flags"})
 	shown := rows
 	if l.height > 0 && len(shown) > l.height {
 		shown = shown[:l.height]
 	}
-	for _, r := range shown {
-		f, state := r.frontend, printable.Text(r.state)
-		if l.colour {
-			state = r.colour.Sprint(state)
+	var out string
+	for narrow := range narrowest + 1 {
+		out = drawColumns(shown, l, narrow)
+		if l.width == 0 || widestLine(out) <= l.width {
+			break
 		}
-		t.AppendRow(table.Row{
-			printable.Text(f.Service.String()), f.Kind.String(), addressText(f.Key), f.Key.Protocol.String(), state,
-			printable.Text(r.why()), backendsText(f), plan.FlagNames(f.LoadBalancer()),
-		})
 	}
-	out := t.Render() + "\n"
+	out += "\n"
 	if cut := len(rows) - len(shown); cut > 0 {
 		out += fmt.Sprintf("... and %d more; a taller terminal shows them\n", cut)
 	}
 	return out
+}
+
+// How narrow a table is. Each step takes those before it.
+const (
+	withoutFlags    = iota + 1
+	countedBackends // instead of their addresses
+	withoutKind     // and with the protocol behind the port
+	cutNames
+	narrowest = cutNames
+)
+
+// drawColumns prints a table that is narrow to a degree.
+func drawColumns(rows []tableRow, l look, narrow int) string {
+	t := table.NewWriter()
+	t.SetStyle(table.StyleLight)
+	t.Style().Options = table.OptionsNoBordersAndSeparators
+	t.Style().Box.PaddingLeft, t.Style().Box.PaddingRight = "", "  "
+	t.SuppressEmptyColumns()
+	t.SuppressTrailingSpaces()
+	head := table.Row{"service", "kind", "vip:port", "proto", cmp.Or(l.state, "state"), "why", "backends", "flags"}
+	t.AppendHeader(head)
+	var columns []table.ColumnConfig
+	hide := func(names ...string) {
+		for _, name := range names {
+			columns = append(columns, table.ColumnConfig{Name: name, Hidden: true})
+		}
+	}
+	if narrow >= withoutFlags {
+		hide("flags")
+	}
+	if narrow >= withoutKind {
+		hide("kind", "proto")
+	}
+	if narrow >= cutNames {
+		t.Style().Size.WidthMax = l.width
+		columns = append(columns, cutTo("service", l.width/4), cutTo("vip:port", l.width/3), cutTo("why", l.width/6))
+	}
+	t.SetColumnConfigs(columns)
+	for _, r := range rows {
+		t.AppendRow(r.cells(l, narrow))
+	}
+	return t.Render()
+}
+
+// cutTo makes a column cut what is longer.
+func cutTo(name string, width int) table.ColumnConfig {
+	return table.ColumnConfig{Name: name, WidthMax: width, WidthMaxEnforcer: func(s string, most int) string { return text.Snip(s, most, "~") }}
+}
+
+// cells are what a row shows in each column.
+func (r tableRow) cells(l look, narrow int) table.Row {
+	f, state := r.frontend, printable.Text(r.state)
+	if l.colour {
+		state = r.colour.Sprint(state)
+	}
+	address, backends := addressText(f.Key), backendsText(f)
+	if narrow >= withoutKind {
+		address += "/" + f.Key.Protocol.String()
+	}
+	if narrow >= countedBackends {
+		backends = backendsCounted(f)
+	}
+	return table.Row{
+		printable.Text(f.Service.String()), f.Kind.String(), address, f.Key.Protocol.String(), state,
+		printable.Text(r.why()), backends, plan.FlagNames(f.LoadBalancer()),
+	}
+}
+
+func widestLine(out string) int {
+	widest := 0
+	for line := range strings.Lines(out) {
+		widest = max(widest, text.StringWidthWithoutEscSequences(strings.TrimSuffix(line, "\n")))
+	}
+	return widest
 }
 
 func addressText(k hnslb.FrontendKey) string {
@@ -129,6 +193,23 @@ func backendsText(f *desired.Frontend) string {
 		out += fmt.Sprintf(" and %d more", more)
 	}
 	return out + " :" + strconv.Itoa(int(f.InternalPort))
+}
+
+// backendsCounted prints "2 (1*) :8080", the star meaning this node.
+func backendsCounted(f *desired.Frontend) string {
+	local := 0
+	for _, b := range f.Backends {
+		if b.Local {
+			local++
+		}
+	}
+	switch {
+	case len(f.Backends) == 0:
+		return "none"
+	case local == 0:
+		return fmt.Sprintf("%d :%d", len(f.Backends), f.InternalPort)
+	}
+	return fmt.Sprintf("%d (%d*) :%d", len(f.Backends), local, f.InternalPort)
 }
 
 // drawReasons explains the reasons of a table, each text once: they are too long for a

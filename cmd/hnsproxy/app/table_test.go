@@ -80,6 +80,42 @@ shop/limited  clusterip  10.96.0.7:80  TCP    programmed  SessionAffinityUnsuppo
 	}
 }
 
+// TestNarrowTable: a table on a narrow terminal gives up what says least, and no more than it
+// has to.
+func TestNarrowTable(t *testing.T) {
+	t.Parallel()
+	const at80 = `SERVICE       VIP:PORT          STATE       WHY            BACKENDS
+shop/many     10.96.0.5:80/TCP  programmed                 5 (1*) :8080
+shop/node     node:80/TCP       failing     HNSPortInUse   1 :8080
+shop/six      [fd00::5]:80/TCP  blocked     NoEndpoints    none
+shop/limited  10.96.0.7:80/TCP  programmed  SessionAffin~  1 :8080
+`
+	rows := statusRows(append(sampleRows(), limitedRow()))
+	if diff := cmp.Diff(at80, drawTable(rows, look{width: 80})); diff != "" {
+		t.Errorf("80 columns (-want +got):\n%s", diff)
+	}
+	for width, heads := range map[int]string{
+		200: "SERVICE KIND VIP:PORT PROTO STATE WHY BACKENDS",
+		130: "SERVICE KIND VIP:PORT PROTO STATE WHY BACKENDS",
+		120: "SERVICE KIND VIP:PORT PROTO STATE WHY BACKENDS",
+		105: "SERVICE VIP:PORT STATE WHY BACKENDS",
+	} {
+		out := drawTable(rows, look{width: width, colour: true})
+		if head, _, _ := strings.Cut(out, "\n"); strings.Join(strings.Fields(head), " ") != heads || widestLine(out) > width {
+			t.Errorf("%d columns, of which %d are used:\n%s", width, widestLine(out), out)
+		}
+	}
+	long := row("a-service-with-a-name-that-is-as-long-as-names-may-be-in-kubernetes", "2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff", proxier.Programmed, desired.Note{}, "10.244.1.1")
+	if out := drawTable(statusRows([]proxier.FrontendStatus{long}), look{width: 80}); widestLine(out) > 80 || !strings.Contains(out, "1 :8080") {
+		t.Errorf("long names:\n%s", out)
+	}
+	for text, want := range map[string]int{"": 0, "80": 80, "-1": 0, "wide": 0} {
+		if got := wantedColumns(func(string) string { return text }); got != want {
+			t.Errorf("COLUMNS=%s makes tables %d wide, want %d", text, got, want)
+		}
+	}
+}
+
 func TestDrawFooter(t *testing.T) {
 	t.Parallel()
 	const want = `* is an endpoint of this node.

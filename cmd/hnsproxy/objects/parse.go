@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -246,7 +247,7 @@ func (p *parser) object(at Place, raw json.RawMessage, h head, r Resource) {
 		p.report(strictWarning(h, at, err))
 	}
 	complete(o, k)
-	problems := append(needs(o), badPortNames(o)...)
+	problems := slices.Concat(needs(o), badPortNames(o), badValues(o))
 	if p.validate != nil {
 		if err := p.validate(o); err != nil {
 			problems = append(problems, refused(err)...)

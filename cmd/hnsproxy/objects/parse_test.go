@@ -126,8 +126,8 @@ used nodes /win-1 at f.yaml, document 1, item 3
 	}, {
 		name: "list of a resource, as the API prints it",
 		file: `{"apiVersion":"v1","kind":"ServiceList","metadata":{},"items":[
-			{"metadata":{"name":"a","namespace":"x"},"spec":{"clusterIP":"10.96.0.1"}},
-			{"apiVersion":"v1","kind":"Service","metadata":{"name":"b","namespace":"x"},"spec":{"clusterIP":"10.96.0.2"}}]}`,
+			{"metadata":{"name":"a","namespace":"x"},"spec":{"clusterIP":"10.96.0.1","ports":[{"port":80}]}},
+			{"apiVersion":"v1","kind":"Service","metadata":{"name":"b","namespace":"x"},"spec":{"clusterIP":"10.96.0.2","ports":[{"port":80}]}}]}`,
 		want: "used services x/a at f.yaml, document 1, item 1\nused services x/b at f.yaml, document 1, item 2\n",
 	}, {
 		name: "JSON objects one after the other",
@@ -381,6 +381,9 @@ func TestDefaults(t *testing.T) {
 // TestServiceDefaults holds the rest of what an API server sets in Services.
 func TestServiceDefaults(t *testing.T) {
 	spec := func(lines string) corev1.ServiceSpec {
+		if !strings.Contains(lines, "ports:") {
+			lines += "\n ports: [{port: 80}]"
+		}
 		s, ok := only(t, "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec:\n"+lines).(*corev1.Service)
 		if !ok || s.Namespace != "default" {
 			t.Fatalf("got %v", s)

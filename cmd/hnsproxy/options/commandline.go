@@ -4,6 +4,7 @@
 package options
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -46,6 +47,8 @@ type LogFiles struct {
 	ToStderr, AlsoToStderr bool
 	// Threshold is the severity from which lines go to standard error as well.
 	Threshold string
+	// MaxSize of a file in megabytes, 0 for no limit.
+	MaxSize uint64
 }
 
 // CommandLine is what the flags of a command say.
@@ -86,7 +89,7 @@ func NewCommandLine() *CommandLine {
 	SetDefaults(&c.config)
 	setWindowsDefaults(&c.config)
 	c.config.Mode = "" // as kube-proxy shows it
-	c.logFiles = LogFiles{ToStderr: true, Threshold: "ERROR"}
+	c.logFiles = LogFiles{ToStderr: true, Threshold: "ERROR", MaxSize: 1800}
 	return c
 }
 
@@ -247,6 +250,10 @@ func (c *CommandLine) warnFlags(r *Resolved) {
 		outranked = slices.DeleteFunc(outranked, func(name string) bool { return name == "--hostname-override" || name == "--master" })
 	}
 	warn(outranked, "The configuration file outranks these flags", "file", c.file)
+	if l := c.logFiles; l.ToStderr && l.Dir+l.File != "" {
+		r.Warnings = append(r.Warnings, Warning{"The log goes to standard error; --log-dir and --log-file count with --logtostderr=false only",
+			[]any{"place", cmp.Or(l.File, l.Dir)}})
+	}
 	var idle []string
 	if c.linux != nil {
 		idle = append(changedIn(c.linux), changedIn(c.retired)...)

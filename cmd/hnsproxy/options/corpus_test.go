@@ -132,7 +132,7 @@ var deployed = []struct {
 		"K2s", "https://github.com/Siemens-Healthineers/K2s", map[string]string{"KUBE_NETWORK": "cbr0"},
 		`--v=6 --proxy-mode=kernelspace --hostname-override=n --kubeconfig=C:\k\config --enable-dsr=false --log-dir=C:\var\log\kubeproxy --logtostderr=true`,
 		func(o *Options) { o.Network, o.Hostname, o.Kubeconfig = "cbr0", "n", `C:\k\config` },
-		nil,
+		[]string{`place C:\var\log\kubeproxy`},
 	},
 	{
 		"OpenShift, before its files", "https://github.com/openshift/windows-machine-config-operator", nil,
@@ -187,7 +187,7 @@ var deployed = []struct {
 		"flags of old releases", "https://github.com/kubernetes/kubernetes/blob/v1.9.0/cmd/kube-proxy/app/server.go", nil,
 		`--cleanup-iptables --cleanup-ipvs=false --resource-container=/kube-proxy --udp-timeout=250ms --proxy-port-range=0-0 --conntrack-max=0 --google-json-key= --azure-container-registry-config= --log_dir=C:\k --log-backtrace-at=:0 --skip-headers --machine-id-file=/etc/machine-id`,
 		func(*Options) {},
-		[]string{"flags --azure-container-registry-config --cleanup-iptables --cleanup-ipvs --conntrack-max --google-json-key --log-backtrace-at --machine-id-file --proxy-port-range --resource-container --skip-headers --udp-timeout"},
+		[]string{`place C:\k`, "flags --azure-container-registry-config --cleanup-iptables --cleanup-ipvs --conntrack-max --google-json-key --log-backtrace-at --machine-id-file --proxy-port-range --resource-container --skip-headers --udp-timeout"},
 	},
 	{
 		"gates that come and go", "https://github.com/projectcalico/calico/issues/5539", nil, `--feature-gates=NoSuchGate=true,KubeProxyIPVS=true,LoggingBetaOptions=true,WatchListClient=false,ContextualLogging=false`,

@@ -19,7 +19,7 @@ func (c *CommandLine) addClientFlags(fs *pflag.FlagSet) {
 	fs.Float32Var(&client.QPS, "kube-api-qps", client.QPS, "Requests per second to the API server; a negative number is no limit.")
 	fs.Int32Var(&client.Burst, "kube-api-burst", client.Burst, "Requests to the API server that may come at once.")
 	fs.DurationVar(&c.config.ConfigSyncPeriod.Duration, "config-sync-period", c.config.ConfigSyncPeriod.Duration,
-		"How often everything known from the API server is looked at again. Must be greater than 0.")
+		"How often everything known from the API server is looked at again. At least 1s.")
 }
 
 // AddNodeFlags adds the flags of kube-proxy that say what this node is and how Services are
@@ -48,7 +48,7 @@ func (c *CommandLine) addSyncFlags(fs *pflag.FlagSet) {
 	k := &c.config
 	fs.Var(text{(*string)(&k.Mode), "ProxyMode"}, "proxy-mode", "The proxy `MODE`. Windows has one, kernelspace, which is the default.")
 	fs.DurationVar(&k.IPTables.SyncPeriod.Duration, "iptables-sync-period", k.IPTables.SyncPeriod.Duration,
-		"How often HNS is compared with what it should hold, and repaired. Must be greater than 0. (The name is kube-proxy's.)")
+		"How often HNS is compared with what it should hold, and repaired. At least 1s. (The name is kube-proxy's.)")
 	fs.DurationVar(&k.IPTables.MinSyncPeriod.Duration, "iptables-min-sync-period", k.IPTables.MinSyncPeriod.Duration,
 		"How long a busy proxy may gather changes before it programs them; more than "+maxGather.String()+
 			" counts as "+maxGather.String()+". An idle proxy never waits. 0 gathers nothing. (The name is kube-proxy's.)")
@@ -75,9 +75,11 @@ func (c *CommandLine) addServerFlags(fs *pflag.FlagSet) {
 func (c *CommandLine) addLogFlags(fs *pflag.FlagSet) {
 	logsapi.AddFlags(&c.config.Logging, fs)
 	l := &c.logFiles
-	fs.StringVar(&l.Dir, "log-dir", l.Dir, "`DIRECTORY` for log files, with --logtostderr=false.")
+	fs.StringVar(&l.Dir, "log-dir", l.Dir, "`DIRECTORY` for log files, with --logtostderr=false. It is made if it is not there.")
 	fs.StringVar(&l.File, "log-file", l.File, "One log `FILE` instead of --log-dir, with --logtostderr=false.")
-	fs.BoolVar(&l.ToStderr, "logtostderr", l.ToStderr, "Log to standard error instead of files. --logging-format is for standard error only.")
+	fs.Uint64Var(&l.MaxSize, "log-file-max-size", l.MaxSize, "`MEGABYTES` at which a log file is put aside and another one begun, "+
+		"with the last two kept; 0 is no limit.")
+	fs.BoolVar(&l.ToStderr, "logtostderr", l.ToStderr, "Log to standard error instead of files.")
 	fs.BoolVar(&l.AlsoToStderr, "alsologtostderr", l.AlsoToStderr, "Log to standard error as well as to files.")
 	fs.StringVar(&l.Threshold, "stderrthreshold", l.Threshold, "With log files, what goes to standard error too: `INFO`, WARNING, ERROR or FATAL.")
 }

@@ -82,6 +82,8 @@ there is no flag -x in -x; see hnsproxy --help
 --healthz-port=http: is no whole number, or too large; write a whole number
 --metrics-port=:1
 --metrics-port=:1: is no whole number, or too large; write a whole number
+--log-file-max-size=1G
+--log-file-max-size=1G: is no whole number, or too large; write a whole number
 --v=high
 --v=high: is no whole number, or too large; write a whole number
 --v=-1
@@ -147,15 +149,21 @@ there is no flag -x in -x; see hnsproxy --help
 --show-hidden-metrics-for-version=v1
 --show-hidden-metrics-for-version=v1: is no version; write it like 1.36, or leave it out: there are no hidden metrics
 --config-sync-period=0s
---config-sync-period=0s: must be greater than 0; the default is 15m
+--config-sync-period=0s: must be at least 1s; the default is 15m
 --iptables-sync-period=-5s
---iptables-sync-period=-5s: must be greater than 0; the default is 30s
+--iptables-sync-period=-5s: must be at least 1s; the default is 30s
+--iptables-sync-period=10ms
+--iptables-sync-period=10ms: must be at least 1s; the default is 30s
+--config-sync-period=999ms
+--config-sync-period=999ms: must be at least 1s; the default is 15m
+--hns-call-timeout=1ms
+--hns-call-timeout=1ms: must be at least 1s; the default is 30s
 --iptables-min-sync-period=-1s
 --iptables-min-sync-period=-1s: must not be negative; the default is 1s
 --iptables-min-sync-period=1h
 --iptables-min-sync-period=1h0m0s: must not be longer than --iptables-sync-period (30s); shorten it or lengthen the other
 --hns-call-timeout=0s
---hns-call-timeout=0s: must be greater than 0; the default is 30s
+--hns-call-timeout=0s: must be at least 1s; the default is 30s
 --kube-api-burst=-1
 --kube-api-burst=-1: must not be negative; kube-proxy's default is 10
 --hns-objects=x --kubeconfig=y
@@ -219,9 +227,9 @@ configSyncPeriod: "15": has the wrong type; write a duration with its unit, such
 configSyncPeriod: soon
 configSyncPeriod: "soon": is no duration; write a duration with its unit, such as 30s, 15m or 1h30m
 configSyncPeriod: -1s
-configSyncPeriod: "-1s": must be greater than 0; the default is 15m
+configSyncPeriod: "-1s": must be at least 1s; the default is 15m
 iptables: {syncPeriod: -1s, minSyncPeriod: -2s}
-iptables.syncPeriod: "-1s": must be greater than 0; the default is 30s
+iptables.syncPeriod: "-1s": must be at least 1s; the default is 30s
 iptables: {minSyncPeriod: 1m}
 iptables.minSyncPeriod: "1m0s": must not be longer than --iptables-sync-period (30s); shorten it or lengthen the other
 mode: userspace

@@ -54,7 +54,7 @@ func switches() []string {
 func settings() []string {
 	return []string{
 		"application-metrics-count-limit", "azure-container-registry-config", "boot-id-file", "conntrack-max", "google-json-key",
-		"log-backtrace-at", "log-file-max-size", "machine-id-file", "proxy-port-range", "resource-container", "udp-timeout",
+		"log-backtrace-at", "machine-id-file", "proxy-port-range", "resource-container", "udp-timeout",
 	}
 }
 

@@ -155,7 +155,7 @@ func TestValidate(t *testing.T) {
 		{ok + "--root-hnsendpoint-name=", nil},
 		{ok + "--metrics-bind-address=localhost:1", []string{"--metrics-bind-address=localhost:1"}},
 		{ok + "--healthz-bind-address=0.0.0.0:99999", []string{"--healthz-bind-address=0.0.0.0:99999"}},
-		{ok + "--iptables-sync-period=0", []string{"--iptables-sync-period=0s: must be greater than 0"}},
+		{ok + "--iptables-sync-period=0", []string{"--iptables-sync-period=0s: must be at least 1s"}},
 		{ok + "--config-sync-period=-1s", []string{"--config-sync-period=-1s"}},
 		{ok + "--iptables-min-sync-period=1m", []string{"must not be longer than --iptables-sync-period (30s)"}},
 		{ok + "--iptables-min-sync-period=-1s", []string{"must not be negative"}},

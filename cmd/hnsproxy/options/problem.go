@@ -95,7 +95,7 @@ func why(e *pflag.InvalidValueError) string {
 		return "is neither true nor false"
 	case "duration":
 		return "is no duration"
-	case "int32", "int", "Level":
+	case "int32", "int", "uint64", "Level":
 		return "is no whole number, or too large"
 	case "float32":
 		return "is no number"

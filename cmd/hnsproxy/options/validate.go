@@ -198,6 +198,10 @@ func (v *validation) nodePorts() {
 	}
 }
 
+// shortestPeriod is the shortest time between two looks at everything, and for one call of HNS:
+// less would do nothing else, and look like an HNS that hangs.
+const shortestPeriod = time.Second
+
 func (v *validation) periods() {
 	o := v.o
 	for _, p := range []struct {
@@ -209,8 +213,8 @@ func (v *validation) periods() {
 		{"iptables-sync-period", o.SyncPeriod, "30s"},
 		{"hns-call-timeout", o.HNSCallTimeout, "30s"},
 	} {
-		if p.value <= 0 {
-			v.add(p.flag, p.value, "must be greater than 0", "the default is "+p.usual)
+		if p.value < shortestPeriod {
+			v.add(p.flag, p.value, "must be at least "+shortestPeriod.String(), "the default is "+p.usual)
 		}
 	}
 	if o.CallsAtOnce < 0 {
@@ -219,7 +223,7 @@ func (v *validation) periods() {
 	if o.MinSyncPeriod < 0 {
 		v.add("iptables-min-sync-period", o.MinSyncPeriod, "must not be negative", "the default is 1s")
 	}
-	if o.MinSyncPeriod > o.SyncPeriod && o.SyncPeriod > 0 {
+	if o.MinSyncPeriod > o.SyncPeriod && o.SyncPeriod >= shortestPeriod {
 		v.add("iptables-min-sync-period", o.MinSyncPeriod,
 			fmt.Sprintf("must not be longer than --iptables-sync-period (%v)", o.SyncPeriod), "shorten it or lengthen the other")
 	}

@@ -84,7 +84,7 @@ func remedyFor(kind string) string {
 		return "write true or false"
 	case "duration":
 		return "write a duration with its unit, such as 30s, 15m or 1h30m"
-	case "int", "int32", "count", "Level":
+	case "int", "int32", "uint64", "count", "Level":
 		return "write a whole number"
 	case "float32":
 		return "write a number, such as 5 or 0.5"

@@ -22,11 +22,12 @@ import (
 // notKubeProxys are flags of hnsproxy, besides those that begin with --hns- and those that
 // are hidden, which kube-proxy does not have any more.
 var notKubeProxys = map[string]string{
-	"alsologtostderr": "wrote log files until 1.25, and stands in start scripts",
-	"log-dir":         "wrote log files until 1.25, and stands in start scripts",
-	"log-file":        "wrote log files until 1.25, and stands in start scripts",
-	"logtostderr":     "wrote log files until 1.25, and stands in start scripts",
-	"stderrthreshold": "wrote log files until 1.25, and stands in start scripts",
+	"alsologtostderr":   "wrote log files until 1.25, and stands in start scripts",
+	"log-dir":           "wrote log files until 1.25, and stands in start scripts",
+	"log-file":          "wrote log files until 1.25, and stands in start scripts",
+	"log-file-max-size": "wrote log files until 1.25, and stands in start scripts",
+	"logtostderr":       "wrote log files until 1.25, and stands in start scripts",
+	"stderrthreshold":   "wrote log files until 1.25, and stands in start scripts",
 }
 
 // ofWindows are flags that kube-proxy has in its Windows build only.
