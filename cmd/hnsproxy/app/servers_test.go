@@ -13,9 +13,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/pages"
 	"github.com/hnsproxy/hnsproxy/internal/proxiertest"
 	"github.com/hnsproxy/hnsproxy/proxier/health"
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 // TestLongProfile: a profile takes as long as was asked for, whatever the time-outs of the
@@ -26,9 +26,9 @@ func TestLongProfile(t *testing.T) {
 		n, at := proxiertest.NewNetwork(), netip.MustParseAddrPort("127.0.0.1:10249")
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
-		pages := metricsMux(prometheus.NewRegistry(), scrape{}, true)
+		shown := pages.New(pages.Config{Profiling: true})
 		go func() {
-			ended <- health.Server{Name: "metrics", Addr: at.String(), Handler: pages, Network: n}.Serve(ctx)
+			ended <- health.Server{Name: "metrics", Addr: at.String(), Handler: shown, Network: n}.Serve(ctx)
 		}()
 		defer func() {
 			stop()
