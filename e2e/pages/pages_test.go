@@ -31,45 +31,55 @@ const (
 // lab is a Windows node with a control plane of its own.
 type lab struct {
 	*testing.T
-	hns        *winlab.Service
-	kubeconfig string
-	programs   []program.Program
-	// addresses are where both programs serve, one after the other.
+	plane *controlplane.ControlPlane
+	// kubeProxy and hnsproxy are the programs.
+	kubeProxy, hnsproxy program.Program
+	// user is whose kubeconfig they get.
+	user string
+	host
+}
+
+// host is an HNS, and where a program that programs it serves.
+type host struct {
+	hns       *winlab.Service
 	addresses map[string]string
 }
 
 func newLab(t *testing.T) *lab {
 	t.Helper()
-	l := &lab{T: t, addresses: map[string]string{}}
+	l := &lab{T: t, user: controlplane.Admin}
 	l.must(winlab.Prepare(t.Context()))
-	kubeProxy, err := program.KubeProxy(t.Context())
+	var err error
+	l.kubeProxy, err = program.KubeProxy(t.Context())
 	l.must(err)
-	hnsproxy, err := program.Hnsproxy(t.Context(), t.TempDir())
+	l.hnsproxy, err = program.Hnsproxy(t.Context(), t.TempDir())
 	l.must(err)
-	l.programs = []program.Program{kubeProxy, hnsproxy}
+	l.plane = controlplane.New(t)
+	spec, err := winlab.Network(network, "L2Bridge")
+	l.must(err)
+	_, err = kubelet.New(l.plane.Admin).AddNode(t.Context(), kubelet.Node{Name: nodeName, OS: "windows",
+		InternalIPs: []netip.Addr{spec.ManagementIP, spec.ManagementIPv6}, PodCIDRs: spec.Subnets})
+	l.must(err)
+	l.host = l.newHost()
+	return l
+}
 
-	plane := controlplane.New(t)
+// newHost makes another HNS, with ports of its own.
+func (l *lab) newHost() host {
+	l.Helper()
 	e := emulator.New(emulator.Config{Profile: emulator.WS2022()})
 	spec, err := winlab.Network(network, "L2Bridge")
 	l.must(err)
 	_, err = e.AddNetwork(spec)
 	l.must(err)
-	_, err = kubelet.New(plane.Admin).AddNode(t.Context(), kubelet.Node{Name: nodeName, OS: "windows",
-		InternalIPs: []netip.Addr{spec.ManagementIP, spec.ManagementIPv6}, PodCIDRs: spec.Subnets})
+	service, err := winlab.Serve(e)
 	l.must(err)
-	l.hns, err = winlab.Serve(e)
-	l.must(err)
-	t.Cleanup(func() {
-		if err := l.hns.Close(); err != nil {
-			t.Error(err)
+	l.Cleanup(func() {
+		if err := service.Close(); err != nil {
+			l.Error(err)
 		}
 	})
-	l.kubeconfig, err = plane.Kubeconfig(t.Context(), controlplane.Admin)
-	l.must(err)
-	for _, port := range []string{"healthz", "metrics"} {
-		l.addresses[port] = freeAddress(t)
-	}
-	return l
+	return host{service, map[string]string{"healthz": freeAddress(l.T), "metrics": freeAddress(l.T)}}
 }
 
 func (l *lab) must(err error) {
@@ -89,35 +99,49 @@ func freeAddress(t *testing.T) string {
 	return listener.Addr().String()
 }
 
-// start starts a program with further flags and returns when it has synced.
-func (l *lab) start(p program.Program, args ...string) *program.Running {
+// launch starts a program on a host with further flags.
+func (l *lab) launch(p program.Program, h host, args ...string) *program.Running {
 	l.Helper()
+	kubeconfig, err := l.plane.Kubeconfig(l.Context(), l.user)
+	l.must(err)
 	args = append([]string{
-		"--proxy-mode=kernelspace", "--kubeconfig=" + l.kubeconfig, "--hostname-override=" + nodeName, "--network-name=" + network, "--v=2",
-		"--healthz-bind-address=" + l.addresses["healthz"], "--metrics-bind-address=" + l.addresses["metrics"],
+		"--proxy-mode=kernelspace", "--kubeconfig=" + kubeconfig, "--hostname-override=" + nodeName, "--network-name=" + network, "--v=2",
+		"--healthz-bind-address=" + h.addresses["healthz"], "--metrics-bind-address=" + h.addresses["metrics"],
 	}, args...)
-	r, err := p.Launch(l.Context(), l.hns, l.TempDir(), args...)
+	r, err := p.Launch(l.Context(), h.hns, l.TempDir(), args...)
 	l.must(err)
 	l.Cleanup(r.Kill)
-	err = wait.PollUntilContextTimeout(l.Context(), 50*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
-		a, err := ask(ctx, l.addresses, request{port: "metrics", method: http.MethodGet, path: "/metrics"})
-		if err != nil {
-			return false, nil //nolint:nilerr // it does not serve yet
-		}
-		synced := synced(a.body)
-		a, err = ask(ctx, l.addresses, request{port: "healthz", method: http.MethodGet, path: "/livez"})
-		return synced && err == nil && a.status == http.StatusOK, nil
-	})
-	if err != nil {
-		l.Fatalf("%s does not get ready: %v\n%s", p.Name, err, r.Tail(30))
-	}
 	return r
+}
+
+// start starts a program and returns when it has synced.
+func (l *lab) start(p program.Program, h host, args ...string) *program.Running {
+	l.Helper()
+	r := l.launch(p, h, args...)
+	l.await(p.Name+" to sync", r, func(ctx context.Context) bool {
+		page, err := ask(ctx, h.addresses, request{port: "metrics", method: http.MethodGet, path: "/metrics"})
+		if err != nil || !synced(page.body) {
+			return false
+		}
+		livez, err := ask(ctx, h.addresses, request{port: "healthz", method: http.MethodGet, path: "/livez"})
+		return err == nil && livez.status == http.StatusOK
+	})
+	return r
+}
+
+// await waits for something that a program brings about.
+func (l *lab) await(what string, r *program.Running, done func(context.Context) bool) {
+	l.Helper()
+	err := wait.PollUntilContextTimeout(l.Context(), 50*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) { return done(ctx), nil })
+	if err != nil {
+		l.Fatalf("waited for %s: %v\n%s", what, err, r.Tail(30))
+	}
 }
 
 // record asks a program everything, in the order of requests.
 func (l *lab) record(p program.Program, args ...string) []answer {
 	l.Helper()
-	r := l.start(p, args...)
+	r := l.start(p, l.host, args...)
 	out := make([]answer, 0, len(requests()))
 	for _, q := range requests() {
 		a, err := ask(l.Context(), l.addresses, q)
@@ -138,7 +162,7 @@ func TestPages(t *testing.T) {
 		{"--profiling"},
 		{"--feature-gates=ComponentFlagz=false,ComponentStatusz=false", "--v=4", "--enable-dsr", "--nodeport-addresses=primary", "--config-sync-period=1m"},
 	} {
-		theirs, ours := l.record(l.programs[0], args...), l.record(l.programs[1], args...)
+		theirs, ours := l.record(l.kubeProxy, args...), l.record(l.hnsproxy, args...)
 		for i, q := range requests() {
 			if diff := cmp.Diff(reduce(q, theirs[i], used), reduce(q, ours[i], used)); diff != "" {
 				t.Errorf("%v: %s (-kube-proxy +hnsproxy):\n%s", args, q, diff)
