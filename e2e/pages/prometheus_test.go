@@ -31,21 +31,23 @@ var queries = []struct {
 	query string
 	// notTheirs is why kube-proxy.exe has no data for it.
 	notTheirs string
+	// rare is about what may not have happened in the range, so that a quantile is NaN.
+	rare bool
 }{
 	{query: `sum(up{job="kube-proxy", instance="$I"})`},
 	{query: `sum(rate(kubeproxy_sync_proxy_rules_duration_seconds_count{job="kube-proxy", instance="$I"}[1m]))`},
 	{query: `histogram_quantile(0.99, rate(kubeproxy_sync_proxy_rules_duration_seconds_bucket{job="kube-proxy", instance="$I"}[1m]))`},
-	{`sum(rate(kubeproxy_network_programming_duration_seconds_count{job="kube-proxy", instance="$I"}[1m])) by (instance)`, notSet},
-	{`histogram_quantile(0.99, sum(rate(kubeproxy_network_programming_duration_seconds_bucket{job="kube-proxy", instance="$I"}[1m])) by (instance, le))`, notSet},
+	{query: `sum(rate(kubeproxy_network_programming_duration_seconds_count{job="kube-proxy", instance="$I"}[1m])) by (instance)`, notTheirs: notSet},
+	{query: `histogram_quantile(0.99, sum(rate(kubeproxy_network_programming_duration_seconds_bucket{job="kube-proxy", instance="$I"}[1m])) by (instance, le))`, notTheirs: notSet},
 	{query: `sum(rate(rest_client_requests_total{job="kube-proxy", instance="$I", code=~"2.."}[1m]))`},
-	{query: `histogram_quantile(0.99, sum(rate(rest_client_request_duration_seconds_bucket{job="kube-proxy", instance="$I", verb="POST"}[1m])) by (verb, le))`},
-	{query: `histogram_quantile(0.99, sum(rate(rest_client_request_duration_seconds_bucket{job="kube-proxy", instance="$I", verb="GET"}[1m])) by (verb, le))`},
+	{query: `histogram_quantile(0.99, sum(rate(rest_client_request_duration_seconds_bucket{job="kube-proxy", instance="$I", verb="POST"}[1m])) by (verb, le))`, rare: true},
+	{query: `histogram_quantile(0.99, sum(rate(rest_client_request_duration_seconds_bucket{job="kube-proxy", instance="$I", verb="GET"}[1m])) by (verb, le))`, rare: true},
 	{query: `process_resident_memory_bytes{job="kube-proxy", instance="$I"}`},
 	{query: `rate(process_cpu_seconds_total{job="kube-proxy", instance="$I"}[1m])`},
 	{query: `go_goroutines{job="kube-proxy", instance="$I"}`},
 	{query: `count(kubernetes_build_info{job="kube-proxy", instance="$I", git_version="v1.37.2"}) by (git_version)`},
-	{`hnsproxy_build_info{instance="$I"}`, "it is ours"},
-	{`sum(hnsproxy_frontends{instance="$I"}) by (state)`, "it is ours"},
+	{query: `hnsproxy_build_info{instance="$I"}`, notTheirs: "it is ours"},
+	{query: `sum(hnsproxy_frontends{instance="$I"}) by (state)`, notTheirs: "it is ours"},
 }
 
 const notSet = "kube-proxy registers it on Windows and never sets it"
@@ -73,8 +75,8 @@ func (l *lab) startPrometheus(targets ...string) *prometheus {
 	return &prometheus{l, "http://" + address}
 }
 
-// values returns how many series answer a query.
-func (p *prometheus) values(ctx context.Context, query string) (int, error) {
+// values returns how many series answer a query, those without a number only if they count.
+func (p *prometheus) values(ctx context.Context, query string, nan bool) (int, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, p.api+"/api/v1/query?query="+url.QueryEscape(query), nil)
 	if err != nil {
 		return 0, err
@@ -98,7 +100,7 @@ func (p *prometheus) values(ctx context.Context, query string) (int, error) {
 	}
 	n := 0
 	for _, r := range out.Data.Result {
-		if len(r.Value) == 2 && r.Value[1] != "NaN" {
+		if len(r.Value) == 2 && (nan || r.Value[1] != "NaN") {
 			n++
 		}
 	}
@@ -116,20 +118,18 @@ func TestPrometheus(t *testing.T) {
 	l.must(l.addService())
 	for _, q := range queries {
 		ours := strings.ReplaceAll(q.query, "$I", other.addresses["metrics"])
-		// The number of services grows, so that rates have something to show.
+		// An endpoint changes, so that rates have something to show.
 		l.await("Prometheus to have "+ours, hnsproxy, func(ctx context.Context) bool {
-			l.must(l.touchService(ctx))
-			n, err := p.values(ctx, ours)
-			return err == nil && n > 0
+			n, err := p.values(ctx, ours, q.rare)
+			return l.touchService(ctx) == nil && err == nil && n > 0
 		})
 		theirs := strings.ReplaceAll(q.query, "$I", l.addresses["metrics"])
-		n, err := p.values(t.Context(), theirs)
+		n, err := p.values(t.Context(), theirs, q.rare)
 		l.must(err)
 		if (n > 0) != (q.notTheirs == "") {
 			l.await("Prometheus to have "+theirs, kubeProxy, func(ctx context.Context) bool {
-				l.must(l.touchService(ctx))
-				n, err := p.values(ctx, theirs)
-				return err == nil && (n > 0) == (q.notTheirs == "")
+				n, err := p.values(ctx, theirs, q.rare)
+				return l.touchService(ctx) == nil && err == nil && (n > 0) == (q.notTheirs == "")
 			})
 		}
 	}
