@@ -65,14 +65,21 @@ func (l *lab) startPrometheus(targets ...string) *prometheus {
 	file := filepath.Join(dir, "prometheus.yml")
 	l.must(os.WriteFile(file, []byte(config), 0o600))
 	address := freeAddress(l.T)
+	installPrometheus(l.T)
 	program, err := exec.LookPath("prometheus")
-	if err != nil {
-		l.Fatalf("install Debian's package prometheus: %v", err)
-	}
+	l.must(err)
 	running, err := process.Start(program, dir, []string{"--config.file=" + file, "--storage.tsdb.path=" + dir, "--web.listen-address=" + address})
 	l.must(err)
 	l.Cleanup(running.Kill)
 	return &prometheus{l, "http://" + address}
+}
+
+// installPrometheus makes sure that prometheus and promtool are there.
+func installPrometheus(t *testing.T) {
+	t.Helper()
+	if output, err := exec.CommandContext(t.Context(), "../../hack/prometheus.sh").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
 }
 
 // values returns how many series answer a query, those without a number only if they count.
