@@ -26,7 +26,6 @@ import (
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/component-base/featuregate"
-	metricsfeatures "k8s.io/component-base/metrics/features"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 )
@@ -149,9 +148,7 @@ func (p *program) build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.gates = gates
-	p.metrics = metrics.New(p.registry, metrics.NativeHistograms(gates.Enabled(metricsfeatures.NativeHistograms)))
-	p.metrics.Build(build())
+	p.addMetrics(gates)
 	driver, err := p.driver()
 	if err != nil {
 		return err

@@ -15,10 +15,19 @@ import (
 	"github.com/hnsproxy/hnsproxy/proxier/health"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/component-base/featuregate"
 	componentmetrics "k8s.io/component-base/metrics"
+	metricsfeatures "k8s.io/component-base/metrics/features"
 	zpagesfeatures "k8s.io/component-base/zpages/features"
 	"k8s.io/klog/v2"
 )
+
+// addMetrics makes the metrics as the feature gates say.
+func (p *program) addMetrics(gates featuregate.FeatureGate) {
+	p.gates = gates
+	p.metrics = metrics.New(p.registry, metrics.NativeHistograms(gates.Enabled(metricsfeatures.NativeHistograms)))
+	p.metrics.Build(build())
+}
 
 // servers are the ports of kube-proxy.
 func (p *program) servers() ([]health.Server, error) {

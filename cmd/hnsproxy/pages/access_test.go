@@ -35,7 +35,7 @@ type judge struct {
 func (j *judge) note(what string) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	time.Sleep(j.takes)
+	<-time.After(j.takes)
 	j.asked[what]++
 	if j.broken {
 		return errors.New("away")
@@ -105,11 +105,11 @@ func TestAccess(t *testing.T) {
 
 		t.Log("answers hold for a while, and an API server that is away lets nobody in after that")
 		j.broken = true
-		time.Sleep(keptPeriod - time.Second)
+		<-time.After(keptPeriod - time.Second)
 		if code, _ := ask("GET", "/metrics", "Bearer reader-token"); code != 200 {
 			t.Errorf("kept: %d", code)
 		}
-		time.Sleep(2 * time.Second)
+		<-time.After(2 * time.Second)
 		if code, _ := ask("GET", "/metrics", "Bearer reader-token"); code != 503 {
 			t.Errorf("without an API server: %d", code)
 		}

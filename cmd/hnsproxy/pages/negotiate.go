@@ -57,27 +57,49 @@ type choice struct {
 	pretty bool
 }
 
-// choose finds the first clause of an Accept header that is offered, with the parameters that
-// allows takes. Parameters of API machinery that have no meaning here refuse a clause.
-func choose(accept string, allows func(media string, as *schema.GroupVersionKind) bool, streams bool) (choice, bool) {
+// offer says what of the media types may be asked for.
+type offer struct {
+	// allows takes a media type, as a kind of object or, with nil, as none.
+	allows func(media string, as *schema.GroupVersionKind) bool
+	// streams takes JSON as a stream, which nobody gets.
+	streams bool
+}
+
+// choose finds the first clause of an Accept header that is offered.
+func (o offer) choose(accept string) (choice, bool) {
 	for _, clause := range goautoneg.ParseAccept(accept) {
 		for _, media := range []string{mediaJSON, mediaYAML, mediaText} {
-			kind, sub, _ := strings.Cut(media, "/")
-			if clause.Type != "*" && clause.Type != kind || clause.SubType != "*" && clause.SubType != sub || clause.Type == "*" && clause.SubType != "*" {
+			if !covers(clause, media) {
 				continue
 			}
 			c := choice{media: media}
 			for name, value := range clause.Params {
 				c.take(name, value)
 			}
-			stream := clause.Params["stream"]
-			if clause.Params["sv"] != "" || stream != "" && (!streams || stream != "watch" || media != mediaJSON) || !allows(media, c.as) {
-				continue
+			if o.takes(clause.Params, media) && o.allows(media, c.as) {
+				return c, true
 			}
-			return c, true
 		}
 	}
 	return choice{}, false
+}
+
+// covers tells whether a clause means a media type.
+func covers(clause goautoneg.Accept, media string) bool {
+	kind, sub, _ := strings.Cut(media, "/")
+	switch clause.Type {
+	case "*":
+		return clause.SubType == "*"
+	case kind:
+		return clause.SubType == sub || clause.SubType == "*"
+	}
+	return false
+}
+
+// takes tells whether the parameters have none of those by which API servers do more.
+func (o offer) takes(params map[string]string, media string) bool {
+	stream := params["stream"]
+	return params["sv"] == "" && (stream == "" || o.streams && stream == "watch" && media == mediaJSON)
 }
 
 // take takes a parameter in.
@@ -102,7 +124,7 @@ func (z *zpage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	accept := r.Header.Get("Accept")
 	c, ok := choice{media: mediaText}, true
 	if strings.TrimSpace(accept) != "" {
-		c, ok = choose(accept, z.allows, false)
+		c, ok = offer{allows: z.allows}.choose(accept)
 	}
 	switch {
 	case !ok:
@@ -115,8 +137,9 @@ func (z *zpage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Warning", `299 - "This version of the `+z.name+` endpoint is deprecated. Please use a newer version."`)
 		}
 		header := objectHeader{z.kind, c.as.GroupVersion().String(), objectName{component}}
-		contentType := c.media + ";g=" + c.as.Group + ";v=" + c.as.Version + ";as=" + c.as.Kind
-		write(w, http.StatusOK, contentType, c, c.pretty || forPeople(r), z.object(header))
+		w.Header().Set("Content-Type", c.media+";g="+c.as.Group+";v="+c.as.Version+";as="+c.as.Kind)
+		c.pretty = c.pretty || forPeople(r)
+		c.write(w, http.StatusOK, z.object(header))
 	}
 }
 
@@ -139,21 +162,24 @@ func refuse(w http.ResponseWriter, r *http.Request) {
 		Reason:   metav1.StatusReasonNotAcceptable,
 		Code:     http.StatusNotAcceptable,
 	}
-	c, ok := choose(r.Header.Get("Accept"), func(media string, as *schema.GroupVersionKind) bool { return as == nil && media != mediaText }, true)
+	asErrors := offer{func(media string, as *schema.GroupVersionKind) bool { return as == nil && media != mediaText }, true}
+	c, ok := asErrors.choose(r.Header.Get("Accept"))
 	if !ok {
 		c = choice{media: mediaJSON, pretty: true}
 	}
-	write(w, http.StatusNotAcceptable, c.media, c, c.pretty || ok && forPeople(r), status)
+	c.pretty = c.pretty || forPeople(r)
+	w.Header().Set("Content-Type", c.media)
+	c.write(w, http.StatusNotAcceptable, status)
 }
 
-// write writes an object.
-func write(w http.ResponseWriter, code int, contentType string, c choice, pretty bool, object any) {
+// write writes an object. The header of the answer is there already.
+func (c choice) write(w http.ResponseWriter, code int, object any) {
 	var body []byte
 	var err error
 	switch {
 	case c.media == mediaYAML:
 		body, err = yaml.Marshal(object)
-	case pretty:
+	case c.pretty:
 		body, err = json.MarshalIndent(object, "", "  ")
 	default:
 		if body, err = json.Marshal(object); err == nil {
@@ -164,7 +190,6 @@ func write(w http.ResponseWriter, code int, contentType string, c choice, pretty
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
-	w.Header().Set("Content-Type", contentType)
 	w.WriteHeader(code)
 	_, _ = w.Write(body)
 }
