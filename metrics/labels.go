@@ -39,3 +39,8 @@ func upstreamError(err error) string {
 	}
 	return "other"
 }
+
+// upstreamErrors are all that upstreamError returns.
+func upstreamErrors() []string {
+	return []string{"network_not_found", "port_already_exists", "not_implemented", "invalid_ip", "other"}
+}

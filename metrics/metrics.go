@@ -35,6 +35,8 @@ type Metrics struct {
 	drift            *prometheus.CounterVec
 	remoteEndpoints  prometheus.Gauge
 	pending          prometheus.Gauge
+	kubernetesBuild  *prometheus.GaugeVec
+	ownBuild         *prometheus.GaugeVec
 
 	limitsMu sync.Mutex
 	// limits are those that have a series.

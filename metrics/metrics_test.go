@@ -25,6 +25,7 @@ var start = time.Unix(1_700_000_000, 500_000_000)
 
 // exercise calls every verb once, so that every series has a value.
 func exercise(m *metrics.Metrics) {
+	m.Build(metrics.Build{Version: "v1.2.3", Revision: "0123abcd", Kubernetes: "v1.37.2"})
 	m.ServiceChange()
 	m.EndpointChange()
 	m.SyncQueued(hnslb.IPv4, start)
@@ -93,8 +94,8 @@ func TestShape(t *testing.T) {
 	compareGolden(t, "testdata/shape.txt", got.String())
 }
 
-// TestUnusedShape holds which series a proxy shows before it has done anything: upstream's
-// vectors none, ours those known beforehand.
+// TestUnusedShape holds which series a proxy shows before it has done anything: those that are
+// known beforehand.
 func TestUnusedShape(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	metrics.New(reg)

@@ -17,19 +17,28 @@ const (
 	ours     = "hnsproxy_"
 )
 
+// alpha begins the help of kube-proxy's metrics: component-base has the stability of a metric
+// stand there.
+const alpha = "[ALPHA] "
+
 // family is the label that names an IP family, "IPv4" or "IPv6".
 const family = "ip_family"
 
 // New makes the metrics and registers them with reg. It panics when reg has one of the
 // names already, which is a mistake in the program.
 //
-// Series of kube-proxy's vectors appear with their first value, as upstream's do: a node
-// of one family must not show a last sync of the other at time 0.
-func New(reg prometheus.Registerer) *Metrics {
-	f := factory{promauto.With(reg)}
+// Types, labels, buckets and help of kube-proxy's metrics are upstream's; a test compares them
+// with upstream's code. Series that are known beforehand are there from the start, so that
+// rates have one, but for the times of syncs: a node of one family must not show a last sync
+// of the other at time 0.
+func New(reg prometheus.Registerer, options ...Option) *Metrics {
+	f := factory{Factory: promauto.With(reg)}
+	for _, o := range options {
+		o(&f)
+	}
 	m := &Metrics{
-		healthz:    f.counters(upstream+"proxy_healthz_total", "Answers of /healthz by HTTP status code.", "code"),
-		livez:      f.counters(upstream+"proxy_livez_total", "Answers of /livez by HTTP status code.", "code"),
+		healthz:    f.counters(upstream+"proxy_healthz_total", alpha+"Cumulative proxy healthz HTTP status", "code"),
+		livez:      f.counters(upstream+"proxy_livez_total", alpha+"Cumulative proxy livez HTTP status", "code"),
 		lbFailures: f.failures(),
 		frontends: f.gauges(ours+"frontends",
 			"Frontends by state: programmed, pending, blocked or failing.", "state"),
@@ -46,33 +55,41 @@ func New(reg prometheus.Registerer) *Metrics {
 	m.addSync(f)
 	m.addChanges(f)
 	m.addCalls(f)
+	m.addBuild(f)
 	m.zero()
 	return m
 }
 
+// Option changes how metrics are made.
+type Option func(*factory)
+
+// NativeHistograms exposes histograms as native ones, too, to scrapers that ask for them, as
+// the feature gate of that name makes kube-proxy do.
+func NativeHistograms(on bool) Option { return func(f *factory) { f.native = on } }
+
 func (m *Metrics) addSync(f factory) {
 	const sync = upstream + "sync_proxy_rules_"
-	m.syncDuration = f.histograms(sync+"duration_seconds", "Length of a sync in seconds.",
+	m.syncDuration = f.histograms(sync+"duration_seconds", alpha+"SyncProxyRules latency in seconds",
 		syncBuckets(), family)
 	m.lastQueued = f.gauges(sync+"last_queued_timestamp_seconds",
-		"Unix time at which a sync was last asked for.", family)
+		alpha+"The last time a sync of proxy rules was queued", family)
 	m.lastSync = f.gauges(sync+"last_timestamp_seconds",
-		"Unix time at which a sync last succeeded.", family)
+		alpha+"The last time proxy rules were successfully synced", family)
 	m.noLocal = f.gauges(sync+"no_local_endpoints_total",
-		"Services with traffic policy Local and no usable endpoint on this node.",
+		alpha+"Number of services with a Local traffic policy and no endpoints",
 		"traffic_policy", family)
 	m.programming = f.histograms(upstream+"network_programming_duration_seconds",
-		"Seconds from the change of a Service's endpoints in the cluster to its being in force here.",
+		alpha+"In Cluster Network Programming Latency in seconds",
 		programmingBuckets(), family)
 }
 
 func (m *Metrics) addChanges(f factory) {
 	const sync = upstream + "sync_proxy_rules_"
-	m.serviceChanges = f.counter(sync+"service_changes_total", "Service changes seen.")
-	m.servicesPending = f.gauge(sync+"service_changes_pending", "Service changes that no sync has taken yet.")
-	m.endpointChanges = f.counter(sync+"endpoint_changes_total", "EndpointSlice changes seen.")
+	m.serviceChanges = f.counter(sync+"service_changes_total", alpha+"Cumulative proxy rules Service changes")
+	m.servicesPending = f.gauge(sync+"service_changes_pending", alpha+"Pending proxy rules Service changes")
+	m.endpointChanges = f.counter(sync+"endpoint_changes_total", alpha+"Cumulative proxy rules Endpoint changes")
 	m.endpointsPending = f.gauge(sync+"endpoint_changes_pending",
-		"EndpointSlice changes that no sync has taken yet.")
+		alpha+"Pending proxy rules Endpoint changes")
 }
 
 func (m *Metrics) addCalls(f factory) {
@@ -82,8 +99,31 @@ func (m *Metrics) addCalls(f factory) {
 		"Length of a call to HNS in seconds, by verb.", callBuckets(), "verb")
 }
 
-// zero shows the series of ours that are known beforehand, so that rates have a start.
+func (m *Metrics) addBuild(f factory) {
+	m.kubernetesBuild = f.gauges("kubernetes_build_info", "[BETA] A metric with a constant '1' value labeled by major, minor, git version, "+
+		"git commit, git tree state, build date, Go version, and compiler from which Kubernetes was built, and platform on which it is running.",
+		"major", "minor", "git_version", "git_commit", "git_tree_state", "build_date", "go_version", "compiler", "platform")
+	m.ownBuild = f.gauges(ours+"build_info", "1, with what hnsproxy was made of.", "version", "revision", "go_version", "platform")
+}
+
+// zero shows the series that are known beforehand.
 func (m *Metrics) zero() {
+	for _, f := range []hnslb.Family{hnslb.IPv4, hnslb.IPv6} {
+		m.syncDuration.WithLabelValues(f.String())
+		m.programming.WithLabelValues(f.String())
+		m.NoLocalEndpoints(f, 0, 0)
+		for _, failures := range m.lbFailures {
+			for _, kind := range []LBType{ClusterIP, NodePort, ExternalIP, IngressIP, HealthCheck} {
+				for _, err := range upstreamErrors() {
+					failures.WithLabelValues(f.String(), string(kind), err)
+				}
+			}
+		}
+	}
+	for _, code := range []string{"200", "503"} {
+		m.healthz.WithLabelValues(code)
+		m.livez.WithLabelValues(code)
+	}
 	for _, v := range hnslb.Verbs() {
 		m.hnsCalls.WithLabelValues(string(v), resultOK)
 	}
@@ -116,7 +156,16 @@ func programmingBuckets() []float64 {
 func callBuckets() []float64 { return prometheus.ExponentialBuckets(0.0005, 2, 18) }
 
 // factory makes registered metrics with the fewest words.
-type factory struct{ promauto.Factory }
+type factory struct {
+	promauto.Factory
+	native bool
+}
+
+// How native histograms are bounded, as component-base does it.
+const (
+	nativeFactor  = 1.1
+	nativeBuckets = 160
+)
 
 func (f factory) counter(name, help string) prometheus.Counter {
 	return f.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
@@ -135,14 +184,18 @@ func (f factory) gauges(name, help string, labels ...string) *prometheus.GaugeVe
 }
 
 func (f factory) histograms(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
-	return f.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, labels)
+	o := prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}
+	if f.native {
+		o.NativeHistogramBucketFactor, o.NativeHistogramMaxBucketNumber = nativeFactor, nativeBuckets
+	}
+	return f.NewHistogramVec(o, labels)
 }
 
 // failures makes the three counters that Kubernetes issue 137766 named.
 func (f factory) failures() map[hnslb.Verb]*prometheus.CounterVec {
 	const lb = upstream + "sync_proxy_rules_winkernel_lb_"
 	one := func(verb string) *prometheus.CounterVec {
-		return f.counters(lb+verb+"_failures_total", "Load balancers that HNS failed to "+verb+".",
+		return f.counters(lb+verb+"_failures_total", alpha+"Cumulative proxy winkernel lb "+verb+" failures",
 			family, "lb_type", "error")
 	}
 	return map[hnslb.Verb]*prometheus.CounterVec{

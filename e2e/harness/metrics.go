@@ -44,7 +44,11 @@ func (m Metrics) Sum(name string, labels ...string) (count uint64, sum float64) 
 		if !hasLabels(series, labels) {
 			continue
 		}
-		count += max(series.GetHistogram().GetSampleCount(), 1)
+		if h := series.GetHistogram(); h != nil {
+			count += h.GetSampleCount()
+		} else {
+			count++
+		}
 		sum += series.GetCounter().GetValue() + series.GetGauge().GetValue() + series.GetHistogram().GetSampleSum()
 	}
 	return count, sum

@@ -446,3 +446,11 @@ func (e *Engine) AtRest() bool {
 
 // OwnEndpoints returns how many remote endpoints of ours HNS holds.
 func (e *Engine) OwnEndpoints() int { return e.view.OwnEndpoints() }
+
+// LoadBalancer returns what HNS holds at a frontend, as far as known, nil for nothing.
+func (e *Engine) LoadBalancer(key hnslb.FrontendKey) *observed.LoadBalancer {
+	return e.view.LoadBalancer(key)
+}
+
+// Endpoint returns the endpoint that HNS has for an address, as far as known, nil for none.
+func (e *Engine) Endpoint(ip netip.Addr) *observed.Endpoint { return e.view.Endpoint(ip) }

@@ -5,6 +5,7 @@ package health
 
 import (
 	"container/list"
+	"crypto/tls"
 	"net"
 	"net/http"
 	"sync"
@@ -34,6 +35,9 @@ func newConnLimit(most int) *connLimit {
 // note hears of each connection that changes its state, as http.Server.ConnState does.
 func (l *connLimit) note(c net.Conn, s http.ConnState) {
 	if excess := l.update(c, s); excess != nil {
+		if secure, ok := excess.(*tls.Conn); ok {
+			excess = secure.NetConn() // Without a farewell, for which a client may let us wait.
+		}
 		_ = excess.Close() // It is gone in any case; its server notices.
 	}
 }

@@ -143,16 +143,3 @@ func TestDefaults(t *testing.T) {
 		t.Errorf("status %d: %s", w.Code, body)
 	}
 }
-
-func TestMetricsMux(t *testing.T) {
-	mux := health.MetricsMux(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("numbers")) }))
-	for path, want := range map[string]string{"/metrics": "numbers", "/healthz": "ok", "/proxyMode": "kernelspace"} {
-		w, body := get(t, mux, path)
-		if w.Code != 200 || body != want {
-			t.Errorf("%s: %d %q, want 200 %q", path, w.Code, body, want)
-		}
-	}
-	if w, _ := get(t, mux, "/livez"); w.Code != 404 {
-		t.Errorf("/livez: %d on the metrics port, want 404 as of kube-proxy", w.Code)
-	}
-}

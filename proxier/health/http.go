@@ -74,22 +74,3 @@ func Mux(h *Health) *http.ServeMux {
 	mux.Handle("/livez", h.Livez())
 	return mux
 }
-
-// MetricsMux serves /metrics, /healthz and /proxyMode, as on --metrics-bind-address. That
-// /healthz says only that the process answers: kube-proxy's does not ask the proxier
-// either. More pages may be added to the mux before it is served.
-func MetricsMux(metrics http.Handler) *http.ServeMux {
-	mux := http.NewServeMux()
-	mux.Handle("/metrics", metrics)
-	mux.Handle("/healthz", text("ok"))
-	mux.Handle("/proxyMode", text("kernelspace"))
-	return mux
-}
-
-func text(s string) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-		_, _ = w.Write([]byte(s))
-	})
-}

@@ -6,8 +6,15 @@ package health_test
 import (
 	"bufio"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
+	"math/big"
 	"net"
 	"net/http"
 	"net/netip"
@@ -34,20 +41,7 @@ func openPorts(t *testing.T, test func(port)) {
 	t.Helper()
 	t.Run("server", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			n, at := proxiertest.NewNetwork(), netip.MustParseAddrPort("10.0.0.4:10256")
-			ctx, stop := context.WithCancel(t.Context())
-			ended := make(chan error, 1)
-			go func() {
-				ended <- health.Server{Name: "healthz", Addr: at.String(), Handler: hello(), Network: n}.Serve(ctx)
-			}()
-			synctest.Wait()
-			defer func() {
-				stop()
-				if err := <-ended; err != nil {
-					t.Errorf("ended with %v", err)
-				}
-			}()
-			test(port{t, n, at})
+			test(serveOn(t, health.Server{Name: "healthz", Handler: hello()}))
 		})
 	})
 	t.Run("health-check node port", func(t *testing.T) {
@@ -57,6 +51,24 @@ func openPorts(t *testing.T, test func(port)) {
 			test(port{c.T, c.network, netip.MustParseAddrPort("10.0.0.4:30100")})
 		})
 	})
+}
+
+// serveOn serves on a network of its own until the test ends.
+func serveOn(t *testing.T, s health.Server) port {
+	t.Helper()
+	n, at := proxiertest.NewNetwork(), netip.MustParseAddrPort("10.0.0.4:10256")
+	s.Addr, s.Network = at.String(), n
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(ctx) }()
+	synctest.Wait()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Errorf("ended with %v", err)
+		}
+	})
+	return port{t, n, at}
 }
 
 func (p port) dial() net.Conn {
@@ -168,4 +180,89 @@ func TestConnectionsAreLimited(t *testing.T) {
 			p.Errorf("%d of %d connections are open", open, held)
 		}
 	})
+}
+
+// TestLongBody: no page reads more of a body than its size allows.
+func TestLongBody(t *testing.T) {
+	for _, tt := range []struct {
+		size int
+		want string
+	}{{64 << 10, "read 65536: <nil>"}, {64<<10 + 1, "read 65536: http: request body too large"}} {
+		synctest.Test(t, func(t *testing.T) {
+			reader := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				body, err := io.ReadAll(r.Body)
+				_, _ = fmt.Fprintf(w, "read %d: %v", len(body), err)
+			})
+			p := serveOn(t, health.Server{Name: "metrics", Handler: reader})
+			c := p.dial()
+			go send(c, fmt.Sprintf("%sContent-Length: %d\r\nConnection: close\r\n\r\n%s", request, tt.size, strings.Repeat("x", tt.size)))
+			response, err := http.ReadResponse(bufio.NewReader(c), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := io.ReadAll(response.Body)
+			if err != nil || string(body) != tt.want {
+				t.Errorf("%d bytes: %q, %v, want %q", tt.size, body, err, tt.want)
+			}
+			_ = response.Body.Close()
+		})
+	}
+}
+
+// TestTLSConnections: with TLS a client that never greets, or that is one too many, gets no
+// more than without.
+func TestTLSConnections(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		certificate, roots := certificate(t)
+		p := serveOn(t, health.Server{Name: "metrics", Handler: hello(),
+			// Tickets would be written to clients that do not read, before their handshake counts as done.
+			TLS: &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12, SessionTicketsDisabled: true}})
+		begin := time.Now()
+		silent := p.dial()
+		_, _ = io.Copy(io.Discard, silent)
+		if took := time.Since(begin); took > 10*time.Second {
+			t.Errorf("a client that says nothing is served for %v", took)
+		}
+		const held = 300
+		conns := make([]*tls.Conn, held)
+		for i := range conns {
+			conns[i] = tls.Client(p.dial(), &tls.Config{RootCAs: roots, ServerName: "node"})
+			if err := conns[i].HandshakeContext(t.Context()); err != nil {
+				t.Fatalf("connection %d: %v", i, err)
+			}
+			send(conns[i], request+"Content-Length: 9\r\n\r\n") // and never the body
+		}
+		begin = time.Now()
+		c := tls.Client(p.dial(), &tls.Config{RootCAs: roots, ServerName: "node"})
+		send(c, request+"\r\n")
+		response, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _ = response.Body.Close(); response.StatusCode != http.StatusOK || time.Since(begin) > 0 {
+			t.Errorf("status %d after %v", response.StatusCode, time.Since(begin))
+		}
+	})
+}
+
+// certificate is one for "node", and who vouches for it.
+func certificate(t *testing.T) (tls.Certificate, *x509.CertPool) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"node"}, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(parsed)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, roots
 }

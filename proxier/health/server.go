@@ -5,6 +5,7 @@ package health
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/http"
@@ -33,6 +34,9 @@ const (
 const (
 	// maxHead bounds the head of a request. Probes send little, scrapers a token.
 	maxHead = 16 << 10
+	// maxBody bounds the body of a request. No page needs one but those of --profiling, which
+	// take a number, or a list of addresses.
+	maxBody = 64 << 10
 	// serverConns is how many connections a Server holds at once.
 	serverConns = 128
 	// checkConns is how many connections all health-check node ports hold together: there
@@ -47,6 +51,8 @@ type Server struct {
 	// Addr is "ip:port"; empty serves nothing, port 0 takes a free one.
 	Addr    string
 	Handler http.Handler
+	// TLS serves HTTPS; nil serves HTTP.
+	TLS *tls.Config
 	// HardFail makes a failure the end (--bind-address-hard-fail).
 	HardFail bool
 	// Listening hears of the address whenever the port is open; nil for nobody.
@@ -104,6 +110,9 @@ func (s Server) serveOnce(ctx context.Context) error {
 	if s.Listening != nil {
 		s.Listening(listener.Addr())
 	}
+	if s.TLS != nil {
+		listener = tls.NewListener(listener, s.TLS)
+	}
 	server := newHTTPServer(ctx, s.Handler, newConnLimit(serverConns))
 	stopped := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -124,7 +133,7 @@ func (s Server) serveOnce(ctx context.Context) error {
 // part of the memory, for as long as it likes. Requests under way outlive ctx.
 func newHTTPServer(ctx context.Context, h http.Handler, limit *connLimit) *http.Server {
 	return &http.Server{
-		Handler:           h,
+		Handler:           http.MaxBytesHandler(h, maxBody),
 		ReadHeaderTimeout: readPeriod,
 		ReadTimeout:       readPeriod,
 		WriteTimeout:      writePeriod,

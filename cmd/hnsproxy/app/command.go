@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 	clientfeatures "k8s.io/client-go/features"
 	cliflag "k8s.io/component-base/cli/flag"
+	metricsfeatures "k8s.io/component-base/metrics/features"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 )
@@ -109,8 +110,9 @@ func runRoot(cmd *cobra.Command, c *options.CommandLine) error {
 		return err
 	}
 	gates.AddMetrics()
+	metricsfeatures.ApplyFeatureGates(gates)
 	setClientGates(gates)
-	d := Deps{Out: cmd.OutOrStdout()}
+	d := Deps{Out: cmd.OutOrStdout(), Flags: func() map[string]string { return c.Values(cmd.Flags()) }}
 	if r.Options.Table && !cmd.Flags().Changed("v") && !logs.toFiles() {
 		d.Notices = quietLogs(d)
 	}

@@ -46,6 +46,9 @@ type Deps struct {
 	// OnStart hears of the proxy before its first round, when the first lists are in its
 	// store.
 	OnStart func(Started)
+	// Configuration returns what /configz shows, Flags what /flagz does; nil for nothing.
+	Configuration func() any
+	Flags         func() map[string]string
 	// OnListen hears of the address of each port that is open: "healthz" and "metrics".
 	OnListen func(name string, addr net.Addr)
 }
@@ -77,6 +80,7 @@ type program struct {
 	opts     Options
 	deps     Deps
 	logger   klog.Logger
+	gates    featuregate.FeatureGate
 	registry *prometheus.Registry
 	metrics  *metrics.Metrics
 	health   *health.Health
@@ -145,7 +149,7 @@ func (p *program) build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.metrics = metrics.New(p.registry)
+	p.addMetrics(gates)
 	driver, err := p.driver()
 	if err != nil {
 		return err
@@ -245,8 +249,12 @@ func (p *program) connect(ctx context.Context, gate featuregate.FeatureGate) err
 // run starts the parts and waits for all of them. The first error ends the others.
 func (p *program) run(ctx context.Context) error {
 	p.logger.Info("Starting hnsproxy", "version", ownVersion(), "kubernetes", kubernetesVersion(), "node", p.opts.Hostname, "hns", p.opts.HNS)
+	servers, err := p.servers()
+	if err != nil {
+		return err
+	}
 	group, ctx := errgroup.WithContext(ctx)
-	for _, s := range p.servers() {
+	for _, s := range servers {
 		group.Go(func() error { return s.Serve(ctx) })
 	}
 	group.Go(func() error {
@@ -266,7 +274,7 @@ func (p *program) run(ctx context.Context) error {
 		group.Go(func() error { return f.run(ctx, p.deps.Clock) })
 	}
 	save := p.emulate(ctx, group)
-	err := group.Wait()
+	err = group.Wait()
 	if saved := save(); err == nil {
 		err = saved
 	}

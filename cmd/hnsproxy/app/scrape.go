@@ -74,16 +74,15 @@ func limits(rows []proxier.FrontendStatus) map[metrics.Limit]int {
 // localless are the Services that have policy Local and no endpoint here.
 type localless struct{ internal, external sets.Set[services.Name] }
 
-// withoutLocal counts them for each family that has frontends.
+// withoutLocal counts them for each family.
 func withoutLocal(rows []proxier.FrontendStatus) map[hnslb.Family]localless {
 	out := map[hnslb.Family]localless{}
+	for _, family := range []hnslb.Family{hnslb.IPv4, hnslb.IPv6} {
+		out[family] = localless{sets.New[services.Name](), sets.New[services.Name]()}
+	}
 	for _, r := range rows {
 		f := r.Frontend
-		n, ok := out[f.Key.Family]
-		if !ok {
-			n = localless{sets.New[services.Name](), sets.New[services.Name]()}
-			out[f.Key.Family] = n
-		}
+		n := out[f.Key.Family]
 		switch {
 		case !f.Local || f.Blocked.Reason != desired.NoEndpoints:
 		case f.Kind == desired.ClusterIP:

@@ -11,6 +11,7 @@ import (
 	"os"
 	"reflect"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/options"
@@ -77,6 +78,9 @@ func serve(ctx context.Context, c *options.CommandLine, r *options.Resolved, d D
 // be taken over, which it returns.
 func serveOne(ctx context.Context, c *options.CommandLine, r *options.Resolved, d Deps) (*options.Resolved, error) {
 	logger := klog.FromContext(ctx)
+	var shown atomic.Pointer[options.Resolved]
+	shown.Store(r)
+	d.Configuration = func() any { return options.Whole(shown.Load().Config) }
 	for _, w := range r.Warnings {
 		logger.Info(w.Text, w.Values...)
 	}
@@ -88,7 +92,7 @@ func serveOne(ctx context.Context, c *options.CommandLine, r *options.Resolved, 
 	f := &configFile{
 		resolve: func() (*options.Resolved, error) { return c.Resolve(thisHost()) },
 		read:    func() ([]byte, error) { return os.ReadFile(r.Options.ConfigFile) },
-		logger:  logger, clock: clock.RealClock{},
+		logger:  logger, clock: clock.RealClock{}, taken: shown.Store,
 	}
 	var next *options.Resolved
 	var changed error
@@ -114,6 +118,8 @@ type configFile struct {
 	read    func() ([]byte, error)
 	logger  klog.Logger
 	clock   clock.WithTicker
+	// taken hears of a configuration that is in force without a new start; nil for nobody.
+	taken func(*options.Resolved)
 }
 
 // follow returns the configuration that takes the place of r, an error if the program is to
@@ -138,7 +144,9 @@ func (f *configFile) follow(ctx context.Context, r *options.Resolved) (*options.
 			f.logger.Info("Taking over the changed configuration file", "file", next.Options.ConfigFile)
 			return next, nil
 		}
-		r = next
+		if r = next; f.taken != nil {
+			f.taken(r)
+		}
 	}
 }
 

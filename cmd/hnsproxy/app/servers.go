@@ -4,54 +4,124 @@
 package app
 
 import (
+	"crypto/tls"
+	"fmt"
 	"net"
 	"net/http"
-	"net/http/pprof"
+	"time"
 
+	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/pages"
 	"github.com/hnsproxy/hnsproxy/metrics"
 	"github.com/hnsproxy/hnsproxy/proxier/health"
-	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/component-base/featuregate"
+	componentmetrics "k8s.io/component-base/metrics"
+	metricsfeatures "k8s.io/component-base/metrics/features"
+	zpagesfeatures "k8s.io/component-base/zpages/features"
 	"k8s.io/klog/v2"
 )
 
+// addMetrics makes the metrics as the feature gates say.
+func (p *program) addMetrics(gates featuregate.FeatureGate) {
+	p.gates = gates
+	p.metrics = metrics.New(p.registry, metrics.NativeHistograms(gates.Enabled(metricsfeatures.NativeHistograms)))
+	p.metrics.Build(build())
+}
+
 // servers are the ports of kube-proxy.
-func (p *program) servers() []health.Server {
+func (p *program) servers() ([]health.Server, error) {
 	o := &p.opts
-	serve := func(name, addr, reason string, h http.Handler) health.Server {
-		failing := false // of which there is an Event
-		return health.Server{Name: name, Addr: addr, Handler: h, HardFail: o.BindAddressHardFail,
-			Listening: func(a net.Addr) {
-				failing = false
-				p.logger.Info("Serving", "what", name, "address", a.String())
-				if p.deps.OnListen != nil {
-					p.deps.OnListen(name, a)
-				}
-			},
-			Failed: func(err error) {
-				if !failing {
-					p.tellNode(corev1.EventTypeWarning, reason, actionStart, err.Error())
-				}
-				failing = true
-			},
-		}
+	served, err := p.guard(pages.New(p.pages()))
+	if err != nil {
+		return nil, err
 	}
-	pages := metricsMux(p.registry, scrape{p.proxier, p.metrics}, o.Profiling)
-	return []health.Server{
-		serve("healthz", o.HealthzBindAddress, reasonHealthzFailed, health.Mux(p.health)),
-		serve("metrics", o.MetricsBindAddress, reasonMetricsFailed, pages),
+	secure, err := p.secure()
+	if err != nil {
+		return nil, err
+	}
+	shown := p.server("metrics", o.MetricsBindAddress, reasonMetricsFailed, served)
+	shown.TLS = secure
+	return []health.Server{p.server("healthz", o.HealthzBindAddress, reasonHealthzFailed, health.Mux(p.health)), shown}, nil
+}
+
+// server is one port.
+func (p *program) server(name, addr, reason string, h http.Handler) health.Server {
+	failing := false // of which there is an Event
+	return health.Server{Name: name, Addr: addr, Handler: h, HardFail: p.opts.BindAddressHardFail,
+		Listening: func(a net.Addr) {
+			failing = false
+			p.logger.Info("Serving", "what", name, "address", a.String())
+			if p.deps.OnListen != nil {
+				p.deps.OnListen(name, a)
+			}
+		},
+		Failed: func(err error) {
+			if !failing {
+				p.tellNode(corev1.EventTypeWarning, reason, actionStart, err.Error())
+			}
+			failing = true
+		},
 	}
 }
 
-// metricsMux serves what stands on --metrics-bind-address.
-func metricsMux(reg prometheus.Gatherer, s scrape, profiling bool) http.Handler {
-	mux := health.MetricsMux(s.before(metrics.Handler(reg, klog.NewStandardLogger("ERROR"))))
-	if profiling {
-		mux.HandleFunc("/debug/pprof/", pprof.Index)
-		mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
-		mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
-		mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
-		mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+// pages say what stands on --metrics-bind-address.
+func (p *program) pages() pages.Config {
+	var frontends http.Handler = &pages.Frontends{Rows: p.proxier.Table().Rows, Objects: p.proxier.Objects, Node: p.opts.Hostname, Now: p.deps.Clock.Now}
+	if !p.opts.MetricsAuthorization {
+		frontends = pages.LoopbackOnly(frontends)
 	}
-	return mux
+	shown := pages.Config{
+		Metrics:       scrape{p.proxier, p.metrics}.before(metrics.Handler(p.registry, klog.NewStandardLogger("ERROR"))),
+		Configuration: p.deps.Configuration,
+		Status:        p.gates.Enabled(zpagesfeatures.ComponentStatusz),
+		Started:       processStart(),
+		Release:       kubernetesVersion(),
+		Profiling:     p.opts.Profiling,
+		Frontends:     frontends,
+	}
+	if p.gates.Enabled(zpagesfeatures.ComponentFlagz) {
+		shown.Flags = p.deps.Flags
+	}
+	return shown
+}
+
+// processStart is when this process began, in whole seconds.
+func processStart() time.Time {
+	seconds, err := componentmetrics.GetProcessStart()
+	if err != nil {
+		return time.Now().Truncate(time.Second) // it is close to that
+	}
+	return time.Unix(int64(seconds), 0)
+}
+
+// guard lets the API server decide who reads the pages, if that is asked for.
+func (p *program) guard(h http.Handler) (http.Handler, error) {
+	if !p.opts.MetricsAuthorization {
+		return h, nil
+	}
+	config, err := restConfig(&p.opts)
+	if err != nil {
+		return nil, err
+	}
+	// Its own client, so that whoever sends made-up tokens does not slow down watches and
+	// Events with them.
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("make a client for authorization: %w", err)
+	}
+	return pages.NewAccess(client, p.deps.Clock, p.logger).Guard(h), nil
+}
+
+// secure is how the pages are encrypted, nil for not at all.
+func (p *program) secure() (*tls.Config, error) {
+	o := &p.opts
+	if o.MetricsCert == "" || o.MetricsBindAddress == "" {
+		return nil, nil
+	}
+	c, err := pages.LoadCertificate(o.MetricsCert, o.MetricsKey, p.deps.Clock, p.logger)
+	if err != nil {
+		return nil, err
+	}
+	return c.Config(), nil
 }

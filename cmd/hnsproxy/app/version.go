@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/options"
+	"github.com/hnsproxy/hnsproxy/metrics"
 	"github.com/spf13/cobra"
 	"k8s.io/component-base/version"
 )
@@ -92,6 +93,19 @@ func printVersions(w io.Writer, format string) error {
 	return writeDocument(w, format, v, func() string {
 		return fmt.Sprintf("hnsproxy %s\nKubernetes %s\n%s %s\n", v.Version, v.Kubernetes, v.Go, v.Platform)
 	})
+}
+
+// build is what the metrics tell of the program.
+func build() metrics.Build {
+	b := metrics.Build{Version: ownVersion(), Kubernetes: kubernetesVersion()}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				b.Revision = s.Value
+			}
+		}
+	}
+	return b
 }
 
 func userAgent() string {

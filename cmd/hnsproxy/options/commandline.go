@@ -110,6 +110,7 @@ func (c *CommandLine) AddAll(sets *FlagSets) {
 	c.AddServiceFlags(own)
 	c.AddHNSFlags(own)
 	c.AddEmulatorFlags(own)
+	c.addMetricsFlags(own)
 	c.addRunFlags(own)
 	c.linux = sets.FlagSet("without effect on Windows")
 	c.addLinuxFlags(c.linux)
@@ -259,6 +260,18 @@ func (c *CommandLine) warnFlags(r *Resolved) {
 		idle = append(changedIn(c.linux), changedIn(c.retired)...)
 	}
 	warn(idle, "These flags have no effect on Windows")
+}
+
+// Values returns what each flag of fs says, by name, but for those that have long been without
+// meaning.
+func (c *CommandLine) Values(fs *pflag.FlagSet) map[string]string {
+	out := map[string]string{}
+	fs.VisitAll(func(f *pflag.Flag) {
+		if c.retired == nil || c.retired.Lookup(f.Name) == nil {
+			out[f.Name] = f.Value.String()
+		}
+	})
+	return out
 }
 
 // AddObjects adds files to those of --hns-objects.

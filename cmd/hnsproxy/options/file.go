@@ -218,14 +218,19 @@ func typeName(goType string) string {
 	return "an object with named fields"
 }
 
-// WriteConfiguration writes a configuration as kube-proxy's --write-config-to does.
-func WriteConfiguration(w io.Writer, c *kubeproxy.KubeProxyConfiguration) error {
+// Whole returns a configuration as kube-proxy shows and writes it.
+func Whole(c *kubeproxy.KubeProxyConfiguration) *kubeproxy.KubeProxyConfiguration {
 	out := c.DeepCopy()
 	out.SetGroupVersionKind(kubeproxy.SchemeGroupVersion.WithKind(configKind))
 	Normalize(out)
+	return out
+}
+
+// WriteConfiguration writes a configuration as kube-proxy's --write-config-to does.
+func WriteConfiguration(w io.Writer, c *kubeproxy.KubeProxyConfiguration) error {
 	scheme := runtime.NewScheme()
 	s := json.NewSerializerWithOptions(json.DefaultMetaFactory, scheme, scheme, json.SerializerOptions{Yaml: true})
-	if err := s.Encode(out, w); err != nil {
+	if err := s.Encode(Whole(c), w); err != nil {
 		return fmt.Errorf("write the configuration: %w", err)
 	}
 	return nil

@@ -12,6 +12,8 @@ import (
 	clientfeatures "k8s.io/client-go/features"
 	"k8s.io/component-base/featuregate"
 	logsapi "k8s.io/component-base/logs/api/v1"
+	metricsfeatures "k8s.io/component-base/metrics/features"
+	zpagesfeatures "k8s.io/component-base/zpages/features"
 )
 
 // AllowExternalIPs is kube-proxy's gate that takes spec.externalIPs out of force.
@@ -32,6 +34,12 @@ func newFeatureGate() (featuregate.MutableVersionedFeatureGate, error) {
 	gate := featuregate.NewFeatureGate()
 	if err := logsapi.AddFeatureGates(gate); err != nil {
 		return nil, fmt.Errorf("add the logging feature gates: %w", err)
+	}
+	if err := metricsfeatures.AddFeatureGates(gate); err != nil {
+		return nil, fmt.Errorf("add the metrics feature gates: %w", err)
+	}
+	if err := zpagesfeatures.AddFeatureGates(gate); err != nil {
+		return nil, fmt.Errorf("add the feature gates of /flagz and /statusz: %w", err)
 	}
 	err := gate.Add(map[featuregate.Feature]featuregate.FeatureSpec{
 		AllowExternalIPs: {Default: true, PreRelease: featuregate.GA},

@@ -59,9 +59,9 @@ func (c *CommandLine) addServerFlags(fs *pflag.FlagSet) {
 	fs.Var(text{&k.HealthzBindAddress, "ipport"}, "healthz-bind-address",
 		"`IP[:PORT]` that serves /healthz and /livez. Port 0 takes a free one, the empty text serves nothing.")
 	fs.Var(text{&k.MetricsBindAddress, "ipport"}, "metrics-bind-address",
-		"`IP[:PORT]` that serves /metrics and /proxyMode. Port 0 takes a free one, the empty text serves nothing.")
+		"`IP[:PORT]` that serves /metrics, /debug/frontends, and all that kube-proxy serves there. Port 0 takes a free one, the empty text serves nothing.")
 	fs.BoolVar(&k.BindAddressHardFail, "bind-address-hard-fail", k.BindAddressHardFail, "End the program when it cannot serve on one of them.")
-	fs.BoolVar(&k.EnableProfiling, "profiling", k.EnableProfiling, "Serve /debug/pprof beside /metrics.")
+	fs.BoolVar(&k.EnableProfiling, "profiling", k.EnableProfiling, "Serve /debug/pprof and /debug/flags beside /metrics.")
 	fs.Int32Var(&c.healthzPort, "healthz-port", c.healthzPort, "The port of the health check server; 0 serves nothing.")
 	fs.Int32Var(&c.metricsPort, "metrics-port", c.metricsPort, "The port of the metrics server; 0 serves nothing.")
 	for name, instead := range map[string]string{"healthz-port": "healthz-bind-address", "metrics-port": "metrics-bind-address"} {

@@ -101,8 +101,13 @@ type Options struct {
 	HealthzBindAddress, MetricsBindAddress string
 	// BindAddressHardFail ends the program when it cannot serve.
 	BindAddressHardFail bool
-	// Profiling serves /debug/pprof beside /metrics.
+	// Profiling serves /debug/pprof and /debug/flags beside /metrics.
 	Profiling bool
+	// MetricsCert and MetricsKey are files with the certificate that MetricsBindAddress is
+	// served with; empty for HTTP without TLS.
+	MetricsCert, MetricsKey string
+	// MetricsAuthorization lets the API server decide who may read the pages there.
+	MetricsAuthorization bool
 
 	// HNS is HCN or Emulator.
 	HNS string

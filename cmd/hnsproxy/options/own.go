@@ -86,6 +86,16 @@ func (c *CommandLine) AddEmulatorFlags(fs *pflag.FlagSet) {
 			"or ws2022 for 8 ms per write, one at a time.")
 }
 
+// addMetricsFlags adds hnsproxy's own flags about the metrics port.
+func (c *CommandLine) addMetricsFlags(fs *pflag.FlagSet) {
+	o := &c.own
+	fs.StringVar(&o.MetricsCert, "hns-metrics-tls-cert-file", o.MetricsCert, "`FILE` with the certificate, and those that vouch for it, with which "+
+		"--metrics-bind-address is served by HTTPS. It is read again when it changes.")
+	fs.StringVar(&o.MetricsKey, "hns-metrics-tls-private-key-file", o.MetricsKey, "`FILE` with the key of --hns-metrics-tls-cert-file.")
+	fs.BoolVar(&o.MetricsAuthorization, "hns-metrics-authorization", o.MetricsAuthorization, "Serve --metrics-bind-address only to those whose bearer token "+
+		"the API server knows and whom it lets get that path (nonResourceURLs of a ClusterRole). hnsproxy itself needs ClusterRole system:auth-delegator for it.")
+}
+
 // addRunFlags adds hnsproxy's own flags about how it runs.
 func (c *CommandLine) addRunFlags(fs *pflag.FlagSet) {
 	o := &c.own

@@ -240,6 +240,19 @@ func (v *validation) share() {
 func (v *validation) servers() {
 	v.address("healthz-bind-address", v.o.HealthzBindAddress)
 	v.address("metrics-bind-address", v.o.MetricsBindAddress)
+	o := v.o
+	switch {
+	case o.MetricsCert != "" && o.MetricsKey == "":
+		v.add("hns-metrics-tls-cert-file", o.MetricsCert, "is of no use without its key", "add --hns-metrics-tls-private-key-file")
+	case o.MetricsCert == "" && o.MetricsKey != "":
+		v.add("hns-metrics-tls-private-key-file", o.MetricsKey, "is of no use without its certificate", "add --hns-metrics-tls-cert-file")
+	case o.MetricsAuthorization && o.MetricsCert == "":
+		v.add("hns-metrics-authorization", true, "would let tokens travel without encryption",
+			"add --hns-metrics-tls-cert-file and --hns-metrics-tls-private-key-file")
+	}
+	if o.MetricsAuthorization && len(o.Objects) > 0 {
+		v.add("hns-metrics-authorization", true, "needs an API server, and objects come from files", "leave it out, or --hns-objects")
+	}
 }
 
 func (v *validation) address(flag, value string) {

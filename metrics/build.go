@@ -1,0 +1,28 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package metrics
+
+import (
+	"runtime"
+	"strings"
+)
+
+// Build says what the program was made of.
+type Build struct {
+	// Version and Revision are hnsproxy's.
+	Version, Revision string
+	// Kubernetes is the release that it behaves like, such as v1.37.2.
+	Kubernetes string
+}
+
+// Build shows what the program was made of. kubernetes_build_info names the release of
+// Kubernetes that hnsproxy behaves like, which the package that has this metric in
+// component-base does not know: it would say v0.0.0-master. Labels that only a build of
+// Kubernetes itself has are empty.
+func (m *Metrics) Build(b Build) {
+	platform := runtime.GOOS + "/" + runtime.GOARCH
+	parts := append(strings.SplitN(strings.TrimPrefix(b.Kubernetes, "v"), ".", 3), "", "")
+	m.kubernetesBuild.WithLabelValues(parts[0], parts[1], b.Kubernetes, "", "", "", runtime.Version(), runtime.Compiler, platform).Set(1)
+	m.ownBuild.WithLabelValues(b.Version, b.Revision, runtime.Version(), platform).Set(1)
+}
