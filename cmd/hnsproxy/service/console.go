@@ -3,11 +3,8 @@
 
 package service
 
-// The events of a console by which Windows tells processes of what concerns them all.
-const (
-	eventLogoff   = 5 // CTRL_LOGOFF_EVENT
-	eventShutdown = 6 // CTRL_SHUTDOWN_EVENT
-)
+// eventLogoff is the event CTRL_LOGOFF_EVENT of a console.
+const eventLogoff = 5
 
 // ignoredEvent reports whether a process of a session has nothing to do about an event of its
 // console. Services, and HostProcess containers, are in session 0, where nobody logs on or off.
