@@ -175,7 +175,7 @@ func (o *serviceOptions) runInstall(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	return writeDocument(cmd.OutOrStdout(), o.format, done, func() string { return printable.Lines(done.Text()) })
+	return writeDocument(cmd.OutOrStdout(), o.format, done, func() string { return printable.Lines(done.Text()) + "\n" })
 }
 
 // parseArguments parses arguments of hnsproxy without a subcommand.
@@ -259,7 +259,7 @@ func (o *serviceOptions) status(cmd *cobra.Command, c *service.Controller) error
 	if err != nil {
 		return err
 	}
-	return writeDocument(cmd.OutOrStdout(), o.format, r, func() string { return printable.Lines(r.Text()) })
+	return writeDocument(cmd.OutOrStdout(), o.format, r, func() string { return printable.Lines(r.Text()) + "\n" })
 }
 
 func say(cmd *cobra.Command, format, name string) error {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -84,10 +85,10 @@ func (c *Controller) Install(i Install) (*Installed, error) {
 			return nil, fmt.Errorf("service %s runs %s, and not hnsproxy: choose another --name, or give --from-service=%s to put hnsproxy in its place",
 				c.Name, Join(old.Command), c.Name)
 		}
-		if out.Change = Changed; reflect.DeepEqual(normal(old), normal(d)) {
+		if out.Change = Changed; equal(old, d) {
 			out.Change = Unchanged
-		} else {
-			out.Before = Join(old.Command)
+		} else if before := Join(old.Command); before != Join(d.Command) {
+			out.Before = before
 		}
 	}
 	if i.DryRun {
@@ -108,15 +109,15 @@ func (c *Controller) put(i *Installed) error {
 	return errors.Join(err, c.Manager.RegisterSource(Source))
 }
 
-// normal is a definition without the difference between none and empty.
-func normal(d Definition) Definition {
-	if len(d.Dependencies) == 0 {
-		d.Dependencies = nil
+// equal reports whether the service control manager has what is wanted, as far as it tells.
+func equal(has, wanted Definition) bool {
+	if has.Recovery == nil {
+		has.Recovery = wanted.Recovery
 	}
-	if len(d.Environment) == 0 {
-		d.Environment = nil
-	}
-	return d
+	return has.DisplayName == wanted.DisplayName && has.Description == wanted.Description && has.Start == wanted.Start &&
+		strings.EqualFold(has.Account, wanted.Account) && slices.Equal(has.Command, wanted.Command) &&
+		slices.Equal(has.Dependencies, wanted.Dependencies) && slices.Equal(has.Environment, wanted.Environment) &&
+		reflect.DeepEqual(has.Recovery, wanted.Recovery)
 }
 
 // define makes the definition that is asked for.

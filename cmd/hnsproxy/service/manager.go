@@ -39,7 +39,8 @@ type Definition struct {
 	Dependencies []string `json:"dependencies,omitempty"`
 	// Environment is added to that of the machine, NAME=VALUE.
 	Environment []string `json:"environment,omitempty"`
-	Recovery    Recovery `json:"recovery"`
+	// Recovery is nil when the system does not tell.
+	Recovery *Recovery `json:"recovery,omitempty"`
 
 	// NSSM is set when the program is nssm, which starts another.
 	NSSM *NSSM `json:"-"`
@@ -66,8 +67,8 @@ type NSSM struct {
 
 // recovery is that of hnsproxy. A failure is mostly a configuration that somebody is about to
 // correct, or an API server that comes back.
-func recovery() Recovery {
-	return Recovery{Restarts: []int{5, 5, 30}, ResetAfter: int((10 * time.Minute).Seconds()), OnExitCode: true}
+func recovery() *Recovery {
+	return &Recovery{Restarts: []int{5, 5, 30}, ResetAfter: int((10 * time.Minute).Seconds()), OnExitCode: true}
 }
 
 // State is what a service does now.

@@ -31,7 +31,7 @@ func (scManager) Definition(name string) (Definition, error) {
 		return Definition{}, err
 	}
 	defer s.Close() //nolint:errcheck // it was only read
-	c, err := s.Config()
+	c, err := configuration(s)
 	if err != nil {
 		return Definition{}, explain(name, err)
 	}
@@ -60,10 +60,11 @@ func startOf(c mgr.Config) string {
 	return StartAuto
 }
 
-func recoveryOf(s *mgr.Service) (Recovery, error) {
+// recoveryOf reads that of a service.
+func recoveryOf(s *mgr.Service) (*Recovery, error) {
 	actions, err := s.RecoveryActions()
 	if err != nil {
-		return Recovery{}, err
+		return nil, err
 	}
 	var r Recovery
 	for _, a := range actions {
@@ -73,11 +74,13 @@ func recoveryOf(s *mgr.Service) (Recovery, error) {
 	}
 	reset, err := s.ResetPeriod()
 	if err != nil {
-		return Recovery{}, err
+		return nil, err
 	}
 	r.ResetAfter = int(reset)
-	r.OnExitCode, err = s.RecoveryActionsOnNonCrashFailures()
-	return r, err
+	if r.OnExitCode, err = s.RecoveryActionsOnNonCrashFailures(); err != nil {
+		return nil, err
+	}
+	return &r, nil
 }
 
 // stringsOf reads a value of the registry that holds lines; none if there is no such value.
@@ -174,7 +177,7 @@ func (m scManager) Change(d Definition) error {
 	if c.ServiceStartName == "" {
 		c.ServiceStartName = "LocalSystem"
 	}
-	if err := s.UpdateConfig(c); err != nil {
+	if err := reconfigure(s, c); err != nil {
 		return explain(d.Name, err)
 	}
 	return m.rest(s, d)
@@ -182,15 +185,15 @@ func (m scManager) Change(d Definition) error {
 
 // rest sets what a service is not created with.
 func (scManager) rest(s *mgr.Service, d Definition) error {
-	var actions []mgr.RecoveryAction
-	for _, seconds := range d.Recovery.Restarts {
-		actions = append(actions, mgr.RecoveryAction{Type: mgr.ServiceRestart, Delay: time.Duration(seconds) * time.Second})
-	}
-	if len(actions) > 0 {
-		if err := s.SetRecoveryActions(actions, uint32(d.Recovery.ResetAfter)); err != nil { //nolint:gosec // minutes
+	if d.Recovery != nil {
+		var actions []mgr.RecoveryAction
+		for _, seconds := range d.Recovery.Restarts {
+			actions = append(actions, mgr.RecoveryAction{Type: mgr.ServiceRestart, Delay: time.Duration(seconds) * time.Second})
+		}
+		if err := known(s.SetRecoveryActions(actions, uint32(d.Recovery.ResetAfter))); err != nil { //nolint:gosec // minutes
 			return fmt.Errorf("set recovery actions: %w", explain(d.Name, err))
 		}
-		if err := s.SetRecoveryActionsOnNonCrashFailures(d.Recovery.OnExitCode); err != nil {
+		if err := known(s.SetRecoveryActionsOnNonCrashFailures(d.Recovery.OnExitCode)); err != nil {
 			return fmt.Errorf("set recovery actions: %w", explain(d.Name, err))
 		}
 	}

@@ -31,10 +31,10 @@ func (scm) dispatch(execute func(string, <-chan Control, func(Status)) int) erro
 	return err
 }
 
-func (scm) recovery(name string) (Recovery, error) {
+func (scm) recovery(name string) (*Recovery, error) {
 	s, err := open(name, windows.SERVICE_QUERY_CONFIG)
 	if err != nil {
-		return Recovery{}, err
+		return nil, err
 	}
 	defer s.Close() //nolint:errcheck // it was only read
 	return recoveryOf(s)

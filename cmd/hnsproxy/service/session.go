@@ -42,7 +42,7 @@ type system interface {
 	// returns. It is errNotStarted if the manager did not start this process.
 	dispatch(execute func(name string, controls <-chan Control, report func(Status)) (exitCode int)) error
 	// recovery returns that of a service.
-	recovery(name string) (Recovery, error)
+	recovery(name string) (*Recovery, error)
 	// event writes to the event log.
 	event(id uint32, text string) error
 }
@@ -142,7 +142,7 @@ func (s *Session) execute(name string, controls <-chan Control, report func(Stat
 
 // needsCrash reports whether a failure must look like a crash for the service to be started
 // again. "sc.exe failure" alone makes it so; "sc.exe failureflag" would make exit codes count.
-func needsCrash(r Recovery) bool { return len(r.Restarts) > 0 && !r.OnExitCode }
+func needsCrash(r *Recovery) bool { return len(r.Restarts) > 0 && !r.OnExitCode }
 
 // End is called last, with the exit code of the program and the error that it ends with. It
 // returns when the service control manager has been told.
@@ -168,6 +168,7 @@ func (s *Session) End(code int, err error) {
 		s.event(EventStopped, fmt.Sprintf("hnsproxy stopped: %s. HNS stays as it is.", reason))
 	} else {
 		s.event(EventFailed, fmt.Sprintf("hnsproxy failed with exit code %d. HNS stays as it is.\n\n%v", code, err))
+		s.log(func() { s.logger.Error(err, "hnsproxy failed", "exitCode", code) }) // standard error leads nowhere
 		if s.crash {
 			return // the manager sees the process end without a word
 		}
@@ -183,10 +184,15 @@ func (s *Session) event(id uint32, text string) {
 		text = text[:maxEvent] + " ..."
 	}
 	if err := s.system.event(id, text); err != nil {
-		select {
-		case <-s.ready:
-			s.logger.Error(err, "The event log cannot be written", "event", id)
-		default: // there is no log either
-		}
+		s.log(func() { s.logger.Error(err, "The event log cannot be written", "event", id) })
+	}
+}
+
+// log logs if there is a log yet.
+func (s *Session) log(line func()) {
+	select {
+	case <-s.ready:
+		line()
+	default:
 	}
 }

@@ -64,7 +64,10 @@ func line(b *strings.Builder, name, value string) {
 }
 
 // String says what is done on a failure.
-func (r Recovery) String() string {
+func (r *Recovery) String() string {
+	if r == nil {
+		return "not told by this system"
+	}
 	if len(r.Restarts) == 0 {
 		return "none: a service that fails stays stopped"
 	}
