@@ -155,6 +155,12 @@ func (n *node) kubeProxy(runner string, args ...string) {
 	n.run("sc", "create", "kube-proxy", "binpath=", strings.Join(args, " "), "start=", "auto")
 }
 
+// rested reports whether hnsproxy, since the last start, has found HNS to be as it should.
+func (n *node) rested() bool {
+	log := n.log()
+	return strings.Contains(log[max(strings.LastIndex(log, "Starting hnsproxy"), 0):], "First sync complete")
+}
+
 // unreachable is a kubeconfig whose server is an address of documentation.
 const unreachable = `apiVersion: v1
 kind: Config
@@ -219,43 +225,55 @@ func TestServiceTakesOver(t *testing.T) {
 	n.refused(1, "and not hnsproxy", "uninstall", "--name=kube-proxy")
 }
 
-// dns is a Service with UDP, whose load balancer is made anew when its endpoint changes.
-func dns(endpoint string) string {
-	return fmt.Sprintf(`{apiVersion: v1, kind: Service, metadata: {name: dns, namespace: default}, spec: {clusterIP: 10.96.0.10, ports: [{port: 53, protocol: UDP}]}}
+// dns are Services with UDP, whose load balancers are made anew when their endpoint changes.
+func dns(services int, endpoint string) string {
+	var b strings.Builder
+	for i := range services {
+		fmt.Fprintf(&b, `---
+{apiVersion: v1, kind: Service, metadata: {name: dns%[1]d, namespace: default}, spec: {clusterIP: 10.96.0.%[1]d, ports: [{port: 53, protocol: UDP}]}}
 ---
-{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: dns-1, namespace: default, labels: {kubernetes.io/service-name: dns}},
- addressType: IPv4, ports: [{name: "", port: 53, protocol: UDP}], endpoints: [{addresses: [%s], conditions: {ready: true}}]}
-`, endpoint)
+{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: dns%[1]d-1, namespace: default, labels: {kubernetes.io/service-name: dns%[1]d}},
+ addressType: IPv4, ports: [{name: "", port: 53, protocol: UDP}], endpoints: [{addresses: [%[2]s], conditions: {ready: true}}]}
+`, i+1, endpoint)
+	}
+	return b.String()
 }
 
-// TestServiceStops: a stop waits for the calls under way and for what must follow them, and leaves HNS alone after that; the
-// next start finds everything in place.
+// TestServiceStops: a stop lets the calls under way, and what must follow them, come to their end, begins nothing else, and
+// leaves HNS alone after that; the next start finds everything in place.
 func TestServiceStops(t *testing.T) {
+	const services = 20
 	n := newNode(t)
-	objects := n.write("dns.yaml", dns("10.244.2.1"))
+	n.hns.SetFaults(emulator.Faults{WritesTake: 100 * time.Millisecond})
+	objects := n.write("dns.yaml", dns(services, "10.244.2.1"))
 	n.kubeProxy("")
 	n.service(append([]string{"install", "--from-service=kube-proxy", "--", "--hns-objects=" + objects}, n.logFlags()...)...)
 	n.service("start")
-	n.await("the load balancer", func() bool { return len(n.hns.State().LoadBalancers) == 1 })
+	n.await("the load balancers", func() bool { return len(n.hns.State().LoadBalancers) == services })
 
-	// The old load balancer is deleted, and HNS takes its time for the new one.
-	n.hns.Hang(hnslb.VerbCreateLoadBalancer, 1)
-	n.write("dns.yaml", dns("10.244.2.2"))
-	n.await("the deletion", func() bool { return len(n.hns.State().LoadBalancers) == 0 })
-	n.refused(1, "is still stop-pending after 1s", "stop", "--wait=1s")
-	n.hns.ReleaseHung()
+	// Each is deleted and created again.
+	n.write("dns.yaml", dns(services, "10.244.2.2"))
+	n.await("a deletion", func() bool { return len(n.hns.State().LoadBalancers) < services })
 	n.service("stop")
 	if s := n.status(); s.State != "stopped" || s.ServiceExitCode != 0 {
 		t.Errorf("after the stop the status is %+v", s)
 	}
 	left := n.hns.Dump()
-	if len(n.hns.State().LoadBalancers) != 1 || !strings.Contains(left, "10.244.2.2") {
-		t.Errorf("HNS holds\n%s", left)
+	anew := strings.Count(left, "backends=10.244.2.2")
+	if len(n.hns.State().LoadBalancers) != services || anew == 0 || anew == services || len(n.hns.StillDark()) > 0 {
+		t.Errorf("stopped in the middle of %d changes, HNS holds\n%s\nafter\n%s", services, left, n.log())
 	}
+	t.Logf("stopped after %d of %d", anew, services)
 
+	n.hns.ClearFaults()
+	n.write("dns.yaml", dns(services, "10.244.2.2"))
+	n.service("start")
+	n.await("the other load balancers", func() bool { return strings.Count(n.hns.Dump(), "backends=10.244.2.2") == services && n.rested() })
+	n.service("stop")
+	left = n.hns.Dump()
 	n.hns.ResetCounts()
 	n.service("start")
-	n.await("a look at HNS", func() bool { return n.hns.Counts()[hnslb.VerbLoadBalancers] > 0 })
+	n.await("a look at HNS", func() bool { return n.hns.Counts()[hnslb.VerbLoadBalancers] > 0 && n.rested() })
 	n.service("stop")
 	writes := 0
 	for verb, calls := range n.hns.Counts() {
@@ -273,7 +291,7 @@ func TestServiceFails(t *testing.T) {
 	n := newNode(t)
 	config := n.write("config.yaml", "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\nwindowsRunAsService: true\n"+
 		"winkernel: {networkName: Calico}\nhealthzBindAddress: 127.0.0.1:0\nmetricsBindAddress: 127.0.0.1:0\n")
-	objects := n.write("dns.yaml", dns("10.244.2.1"))
+	objects := n.write("dns.yaml", dns(1, "10.244.2.1"))
 	n.service(append([]string{"install", "--", "--config=" + config, "--hostname-override=win-node-1", "--hns-objects=" + objects}, n.logFlags()...)...)
 	n.service("start")
 	n.write("config.yaml", "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\nwinkernel: {networkName: Calico, sourceVip: nonsense}\n")
@@ -291,7 +309,7 @@ func TestServiceFails(t *testing.T) {
 // it is Windows' shell.
 func TestServiceBehindAnother(t *testing.T) {
 	n := newNode(t)
-	objects := n.write("dns.yaml", dns("10.244.2.1"))
+	objects := n.write("dns.yaml", dns(1, "10.244.2.1"))
 	n.kubeProxy(`C:\windows\system32\cmd.exe /c `)
 	out := n.service(append([]string{"install", "--from-service=kube-proxy", "--", "--hns-objects=" + objects}, n.logFlags()...)...)
 	if want := `started by: C:\windows\system32\cmd.exe /c, as before`; !strings.Contains(out, want) {
@@ -308,7 +326,7 @@ func TestServiceBehindAnother(t *testing.T) {
 // TestNoService: --windows-service in a console, or below a program that is the service itself, as nssm, does no harm.
 func TestNoService(t *testing.T) {
 	n := newNode(t)
-	objects := n.write("dns.yaml", dns("10.244.2.1"))
+	objects := n.write("dns.yaml", dns(1, "10.244.2.1"))
 	cmd := n.command(n.exe, append([]string{"--windows-service", "--hostname-override=win-node-1", "--network-name=Calico", "--hns-objects=" + objects,
 		"--healthz-bind-address=127.0.0.1:0", "--metrics-bind-address=127.0.0.1:0"}, n.logFlags()...)...)
 	if err := cmd.Start(); err != nil {

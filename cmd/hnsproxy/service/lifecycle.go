@@ -18,7 +18,7 @@ const (
 	PreShutdown
 )
 
-// String says who wants the program to end.
+// String says who wants the program to end: whoever sent it a signal, if no control says more.
 func (c Control) String() string {
 	switch c {
 	case Stop:
@@ -26,7 +26,7 @@ func (c Control) String() string {
 	case Shutdown, PreShutdown:
 		return "the system shuts down"
 	}
-	return "nobody asks for it"
+	return "an event of its console asks for it"
 }
 
 // Status is what a service tells the service control manager.
@@ -50,6 +50,8 @@ type lifecycle struct {
 	// ready is closed when the configuration is known to be usable, ended when the program
 	// has done its work.
 	ready, ended <-chan struct{}
+	// stopped is closed when the program is to end, whoever asked for it.
+	stopped <-chan struct{}
 	// stop makes the program end. It is called once.
 	stop func(why Control)
 	// report tells the service control manager.
@@ -67,7 +69,7 @@ func (l *lifecycle) run(controls <-chan Control) {
 	tick := time.NewTicker(checkEvery)
 	defer tick.Stop()
 	l.enter(StartPending)
-	ready := l.ready
+	ready, stopped := l.ready, l.stopped
 	for {
 		select {
 		case <-l.ended:
@@ -76,6 +78,12 @@ func (l *lifecycle) run(controls <-chan Control) {
 			ready = nil
 			if !l.stopping {
 				l.enter(Running)
+			}
+		case <-stopped:
+			stopped = nil
+			if !l.stopping {
+				l.stopping = true
+				l.enter(StopPending)
 			}
 		case c := <-controls:
 			l.control(c)

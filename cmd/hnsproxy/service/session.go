@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/hnsproxy/hnsproxy/internal/printable"
@@ -58,9 +59,9 @@ type Session struct {
 	ready, started, ended chan struct{}
 	// dispatched gets the answer of system.dispatch; nil before it is called.
 	dispatched chan error
-	// name, why and code may be read after started, ctx and ended, in this order.
+	// name and crash may be read after started, code after ended.
 	name  string
-	why   Control
+	why   atomic.Int32 // a Control; Interrogate when it was none
 	code  int
 	crash bool
 }
@@ -127,11 +128,13 @@ func (s *Session) execute(name string, controls <-chan Control, report func(Stat
 	r, err := s.system.recovery(name)
 	s.crash = err == nil && needsCrash(r)
 	close(s.started)
-	l := &lifecycle{ready: s.ready, ended: s.ended, stop: func(why Control) {
-		s.why = why
+	told := false
+	l := &lifecycle{ready: s.ready, ended: s.ended, stopped: s.ctx.Done(), stop: func(why Control) {
+		s.why.Store(int32(why)) //nolint:gosec // one of four
 		s.stop()
 	}, report: func(status Status) {
-		if status.State == Running {
+		if status.State == Running && !told {
+			told = true
 			s.event(EventStarted, fmt.Sprintf("hnsproxy runs as service %s.", name))
 		}
 		report(status)
@@ -147,8 +150,8 @@ func needsCrash(r *Recovery) bool { return len(r.Restarts) > 0 && !r.OnExitCode 
 // End is called last, with the exit code of the program and the error that it ends with. It
 // returns when the service control manager has been told.
 func (s *Session) End(code int, err error) {
-	defer s.stop()
 	if s.dispatched == nil {
+		s.stop()
 		return
 	}
 	select {
@@ -160,20 +163,22 @@ func (s *Session) End(code int, err error) {
 		close(s.ended)
 		return
 	}
-	if code == 0 {
-		reason := "its work is done"
-		if s.ctx.Err() != nil {
-			reason = s.why.String()
-		}
-		s.event(EventStopped, fmt.Sprintf("hnsproxy stopped: %s. HNS stays as it is.", reason))
-	} else {
+	asked := s.ctx.Err() != nil
+	switch {
+	case code != 0:
 		s.event(EventFailed, fmt.Sprintf("hnsproxy failed with exit code %d. HNS stays as it is.\n\n%v", code, err))
 		s.log(func() { s.logger.Error(err, "hnsproxy failed", "exitCode", code) }) // standard error leads nowhere
-		if s.crash {
-			return // the manager sees the process end without a word
-		}
+	case asked:
+		s.event(EventStopped, fmt.Sprintf("hnsproxy stopped: %s. HNS stays as it is.", Control(s.why.Load())))
+	default:
+		s.event(EventStopped, "hnsproxy stopped: its work is done. HNS stays as it is.")
 	}
-	s.code = code
+	if code != 0 && s.crash && !asked {
+		return // the manager sees the process end without a word
+	}
+	if s.code = code; asked {
+		s.code = 0 // any other would have the manager start again what it was asked to stop
+	}
 	close(s.ended)
 	<-s.dispatched
 }

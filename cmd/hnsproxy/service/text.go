@@ -36,7 +36,7 @@ func (i *Installed) Text() string {
 // Text prints the status for people.
 func (r *Report) Text() string {
 	if !r.Installed {
-		return fmt.Sprintf("Service %s is not installed; \"hnsproxy service install\" does it\n", r.Name)
+		return fmt.Sprintf("Service %s is not installed: hnsproxy service install\n", r.Name)
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "Service %s is %s", r.Name, r.State)
@@ -105,7 +105,7 @@ func exitText(c Condition) string {
 	case startTimedOut:
 		return "did not answer the service control manager (error 1053 of Windows)"
 	case dependencyFailed:
-		return "since a service that it depends on does not run (error 1068 of Windows)"
+		return "depends on a service that does not run (error 1068 of Windows)"
 	}
 	return fmt.Sprintf("error %d of Windows", c.ExitCode)
 }
