@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -22,6 +23,9 @@ import (
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
 )
+
+// hnsproxyProgram builds hnsproxy.exe once for all tests.
+var hnsproxyProgram = sync.OnceValues(func() (program.Program, error) { return program.Hnsproxy(context.Background(), buildDir) })
 
 // node is a Windows node whose service control manager is Wine's, in a prefix of its own, with hnsproxy.exe on it.
 type node struct {
@@ -38,7 +42,7 @@ func newNode(t *testing.T) *node {
 	if err := winlab.Prepare(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	p, err := program.Hnsproxy(t.Context(), buildDir)
+	p, err := hnsproxyProgram()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -320,6 +324,32 @@ func TestServiceBehindAnother(t *testing.T) {
 	n.service("stop")
 	if s := n.status(); s.State != "stopped" || len(n.hns.State().LoadBalancers) != 1 {
 		t.Errorf("after the stop the status is %+v, HNS holds\n%s", s, n.hns.Dump())
+	}
+}
+
+// TestServicesOfOthers: services that hnsproxy has not installed itself, as start scripts make them.
+func TestServicesOfOthers(t *testing.T) {
+	n := newNode(t)
+	objects := n.write("dns.yaml", dns(1, "10.244.2.1"))
+	config := n.write("config.yaml", "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\nwindowsRunAsService: true\n"+
+		"winkernel: {networkName: Calico}\nhealthzBindAddress: 127.0.0.1:0\nmetricsBindAddress: 127.0.0.1:0\n")
+	rest := append([]string{"--hostname-override=win-node-1", "--hns-objects=" + objects}, n.logFlags()...)
+	for _, tt := range []struct {
+		name    string
+		command []string
+	}{
+		{"the file asks for it", []string{n.exe, "--config=" + config}},
+		{"the file asks for it, behind another program", []string{`C:\windows\system32\cmd.exe`, "/c", n.exe, "--config=" + config}},
+		{"flag and file", []string{n.exe, "--config", config, "--windows-service"}},
+	} {
+		n.run("sc", "create", "hnsproxy", "binpath=", strings.Join(append(tt.command, rest...), " "))
+		n.service("start", "--wait=20s")
+		n.await(tt.name+": the load balancer", func() bool { return len(n.hns.State().LoadBalancers) == 1 && n.rested() })
+		n.service("stop")
+		if s := n.status(); s.State != "stopped" || s.ServiceExitCode != 0 {
+			t.Errorf("%s: after the stop the status is %+v", tt.name, s)
+		}
+		n.service("uninstall")
 	}
 }
 
