@@ -166,20 +166,20 @@ func (c *Controller) nameFlag() string {
 }
 
 // ours makes sure that the service runs hnsproxy.
-func (c *Controller) ours() (Definition, error) {
+func (c *Controller) ours() error {
 	d, err := c.Manager.Definition(c.Name)
 	if err != nil {
-		return d, err
+		return err
 	}
 	if _, ok := Arguments(d.Command, c.Self); !ok {
-		return d, fmt.Errorf("service %s runs %s, and not hnsproxy: nothing was done", c.Name, Join(d.Command))
+		return fmt.Errorf("service %s runs %s, and not hnsproxy: nothing was done", c.Name, Join(d.Command))
 	}
-	return d, nil
+	return nil
 }
 
 // Uninstall stops the service and removes it. It reports whether there was one.
 func (c *Controller) Uninstall(ctx context.Context) (bool, error) {
-	_, err := c.ours()
+	err := c.ours()
 	if errors.Is(err, ErrNotInstalled) {
 		return false, c.Manager.RemoveSource(Source)
 	}
@@ -194,7 +194,7 @@ func (c *Controller) Uninstall(ctx context.Context) (bool, error) {
 
 // Stop stops the service, and waits until HNS is no longer called.
 func (c *Controller) Stop(ctx context.Context) error {
-	if _, err := c.ours(); err != nil {
+	if err := c.ours(); err != nil {
 		return err
 	}
 	now, err := c.Manager.Condition(c.Name)
@@ -212,7 +212,7 @@ func (c *Controller) Stop(ctx context.Context) error {
 
 // Start starts the service, and waits until it runs. It refuses to run beside kube-proxy.
 func (c *Controller) Start(ctx context.Context) error {
-	if _, err := c.ours(); err != nil {
+	if err := c.ours(); err != nil {
 		return err
 	}
 	if err := c.alone(); err != nil {
@@ -261,12 +261,7 @@ func (c *Controller) await(ctx context.Context, states ...State) (Condition, err
 	err := wait.PollUntilContextTimeout(ctx, pollEvery, c.Wait, true, func(context.Context) (bool, error) {
 		var err error
 		now, err = c.Manager.Condition(c.Name)
-		for _, s := range states {
-			if now.State == s {
-				return true, err
-			}
-		}
-		return false, err
+		return slices.Contains(states, now.State), err
 	})
 	if wait.Interrupted(err) {
 		return now, fmt.Errorf("service %s is still %s after %v (--wait); it goes on", c.Name, now.State, c.Wait)

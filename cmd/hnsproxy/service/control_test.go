@@ -104,9 +104,9 @@ func TestStartAndStop(t *testing.T) {
 		m.Writes = nil
 		theirs, ours := m.Services["kube-proxy"], m.Services["hnsproxy"]
 
-		theirs.Condition.State = service.Running
+		theirs.State = service.Running
 		wantError(c.Start(ctx), "service kube-proxy is running, and the two would undo each other's work")
-		theirs.Condition.State = service.Stopped
+		theirs.State = service.Stopped
 		wantNone(c.Stop(ctx)) // it does not run
 		wantWrites(t, m)
 		wantNone(c.Start(ctx))
@@ -124,7 +124,7 @@ func TestStartAndStop(t *testing.T) {
 		ours.OnStart = service.Condition{State: service.StartPending}
 		wantError(c.Start(ctx), "is still start-pending after 10s")
 		m.Denied = errors.New("access denied")
-		ours.Condition.State = service.Running
+		ours.State = service.Running
 		wantError(c.Stop(ctx), "access denied")
 	})
 }

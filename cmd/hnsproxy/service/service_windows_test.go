@@ -4,6 +4,7 @@
 package service
 
 import (
+	"errors"
 	"slices"
 	"testing"
 
@@ -31,7 +32,7 @@ func TestThisSystem(t *testing.T) {
 	if sys.startedAsService() {
 		t.Error("the service control manager is said to have started this test")
 	}
-	if err := sys.dispatch(nil); err != errNotStarted {
+	if err := sys.dispatch(nil); !errors.Is(err, errNotStarted) {
 		t.Errorf("the service control manager answers %v", err)
 	}
 	if err := IgnoreLogoff(); err != nil {

@@ -57,8 +57,8 @@ type Session struct {
 	logger klog.Logger
 	// ready is closed by Configured, started when the manager has begun the service, ended by End.
 	ready, started, ended chan struct{}
-	// dispatched gets the answer of system.dispatch; nil before it is called.
-	dispatched chan error
+	// dispatched is closed when system.dispatch has returned; nil before it is called.
+	dispatched chan struct{}
 	// name and crash may be read after started, code after ended.
 	name  string
 	why   atomic.Int32 // a Control; Interrogate when it was none
@@ -101,10 +101,9 @@ func (s *Session) Configured(asService bool, logger klog.Logger) {
 // connect connects to the service control manager. Nothing waits for that: behind a program
 // that is the service itself, it may take half a minute until it fails.
 func (s *Session) connect() {
-	s.dispatched = make(chan error, 1)
+	s.dispatched = make(chan struct{})
 	go func() {
 		err := s.system.dispatch(s.execute)
-		s.dispatched <- err
 		close(s.dispatched)
 		if err == nil {
 			return
