@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/app"
+	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/service"
 	"github.com/hnsproxy/hnsproxy/internal/printable"
 	"k8s.io/component-base/logs"
 )
@@ -38,9 +39,15 @@ func run() int {
 	// The first signal ends the program in good order. From then on signals do what they
 	// do by default, so that a second one ends it at once.
 	context.AfterFunc(ctx, stop)
-	if err := app.NewCommand().ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "Error:", printable.Lines(err.Error()))
-		return app.ExitCode(err)
+	if err := service.IgnoreLogoff(); err != nil {
+		fmt.Fprintln(os.Stderr, "Warning: the program may end when somebody logs off:", err)
 	}
-	return app.ExitStopped
+	s := service.Begin(ctx, os.Args[1:])
+	err := app.NewCommand(s).ExecuteContext(s.Context())
+	code := app.ExitCode(err)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "Error:", printable.Lines(err.Error()))
+	}
+	s.End(code, err)
+	return code
 }

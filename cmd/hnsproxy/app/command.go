@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/options"
+	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/service"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	clientfeatures "k8s.io/client-go/features"
@@ -30,6 +31,9 @@ With --hns-driver=emulator it programs an HNS in memory, on any system.`
 const exampleHelp = `  # On a Windows node, as kube-proxy.exe was run:
   hnsproxy --kubeconfig=C:\k\config --network-name=Calico --enable-dsr --v=2
 
+  # The same as a Windows service, with the arguments of the one that runs kube-proxy.exe:
+  hnsproxy service install --from-service=kube-proxy
+
   # Anywhere: what would become of these objects? The table follows edits of the files.
   hnsproxy --hns-driver=emulator --hns-objects=examples/cluster --hostname-override=win-node-1 --hns-table
 
@@ -40,9 +44,18 @@ const exampleHelp = `  # On a Windows node, as kube-proxy.exe was run:
   # Only say what would be programmed, and program nothing:
   hnsproxy plan --hns-objects=cluster.yaml --hostname-override=NODE`
 
+// Supervisor is told how the start of the program gets on; *service.Session is one.
+type Supervisor interface {
+	// Configured is called once when the command line and the configuration are usable, before
+	// anything else is asked for that may take its time. asService says whether they ask for a
+	// Windows service.
+	Configured(asService bool, logger klog.Logger)
+}
+
 // NewCommand returns the command hnsproxy. Its output goes to standard output unless
-// cobra's SetOut says otherwise; it ends with the context that it is executed with.
-func NewCommand() *cobra.Command {
+// cobra's SetOut says otherwise; it ends with the context that it is executed with. s may be
+// nil.
+func NewCommand(s Supervisor) *cobra.Command {
 	c := options.NewCommandLine()
 	cmd := &cobra.Command{
 		Use:     "hnsproxy [flags]",
@@ -58,14 +71,14 @@ func NewCommand() *cobra.Command {
 			if asked, raw := c.Version(); asked {
 				return printKubernetesVersion(cmd.OutOrStdout(), raw)
 			}
-			return runRoot(cmd, c)
+			return runRoot(cmd, c, s)
 		},
 	}
 	sets := options.NewFlagSets()
 	c.AddAll(sets)
 	sets.AddTo(cmd.Flags())
 	setHelp(cmd, sets)
-	cmd.AddCommand(newPlanCommand(), newProbeCommand(), newVersionCommand())
+	cmd.AddCommand(newPlanCommand(), newProbeCommand(), newServiceCommand(service.Connect), newVersionCommand())
 	cmd.SetGlobalNormalizationFunc(options.FlagName)
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return options.FlagError(cmd.Flags(), err) })
 	return cmd
@@ -93,7 +106,7 @@ func commandNames(cmd *cobra.Command) []string {
 	return names
 }
 
-func runRoot(cmd *cobra.Command, c *options.CommandLine) error {
+func runRoot(cmd *cobra.Command, c *options.CommandLine, s Supervisor) error {
 	r, err := c.Resolve(thisHost())
 	if err != nil {
 		return err
@@ -117,6 +130,9 @@ func runRoot(cmd *cobra.Command, c *options.CommandLine) error {
 		d.Notices = quietLogs(d)
 	}
 	logFlags(cmd.Flags())
+	if s != nil {
+		s.Configured(r.Options.RunAsService, klog.Background())
+	}
 	return serve(klog.NewContext(cmd.Context(), klog.Background()), c, r, d)
 }
 

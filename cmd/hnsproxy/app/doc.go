@@ -7,6 +7,7 @@
 //	run.go                   starts and joins     client.go, informers.go, kept.go
 //	servers.go, scrape.go    what it serves       table.go, follow.go
 //	emulator.go, plugin.go   --hns-driver=emulator only
+//	service.go               hnsproxy service, on package service
 //
 // Run is the proxy without the command line: tests give it a driver, a clock and a place
 // to write, and stop it by its context.

@@ -88,7 +88,8 @@ func (c *CommandLine) addProgramFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&c.file, "config", c.file, "`FILE` with kube-proxy's configuration, which outranks all other flags but --hostname-override, --master, "+
 		"--windows-service, those for logging, and those that begin with --hns-.")
 	fs.StringVar(&c.writeTo, "write-config-to", c.writeTo, "Write the configuration that the other flags make to this `FILE` and exit.")
-	fs.BoolVar(&c.config.WindowsRunAsService, "windows-service", c.config.WindowsRunAsService, "Run under the Windows service control manager.")
+	fs.BoolVar(&c.config.WindowsRunAsService, "windows-service", c.config.WindowsRunAsService, "Run under the Windows service control manager. hnsproxy sees by itself when that "+
+		"started it; the flag is for a program in between, such as kube-log-runner. See hnsproxy service --help.")
 	fs.BoolVar(&c.cleanup, "cleanup", c.cleanup, "Has no meaning on Windows, and ends the program with an error.")
 	fs.BoolVar(&c.initOnly, "init-only", c.initOnly, "Has no meaning on Windows, and ends the program with an error.")
 	fs.StringVar(&c.config.ShowHiddenMetricsForVersion, "show-hidden-metrics-for-version", c.config.ShowHiddenMetricsForVersion,
