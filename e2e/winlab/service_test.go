@@ -248,7 +248,7 @@ func dns(services int, endpoint string) string {
 func TestServiceStops(t *testing.T) {
 	const services = 20
 	n := newNode(t)
-	n.hns.SetFaults(emulator.Faults{WritesTake: 100 * time.Millisecond})
+	n.hns.SetFaults(emulator.Faults{WritesTake: 300 * time.Millisecond})
 	objects := n.write("dns.yaml", dns(services, "10.244.2.1"))
 	n.kubeProxy("")
 	n.service(append([]string{"install", "--from-service=kube-proxy", "--", "--hns-objects=" + objects}, n.logFlags()...)...)

@@ -156,7 +156,7 @@ func (e *Engine) nextCall() *Call {
 	c := &e.calls
 	for {
 		if e.stopping && (c.alone == nil || !c.alone.dark) {
-			return nil
+			return e.relight()
 		}
 		if c.alone != nil {
 			if c.occupied(e.now) {

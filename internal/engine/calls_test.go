@@ -163,6 +163,53 @@ func TestStop(t *testing.T) {
 	}
 }
 
+// TestStopOnASlowHNS: deletions that hang when the engine is stopped are waited for, and what they
+// took away is made again, on an endpoint that is there.
+func TestStopOnASlowHNS(t *testing.T) {
+	const remove = "DeleteLoadBalancer 10.96.0.1:80/TCP"
+	for _, tc := range []struct {
+		name  string
+		then  func(b *bench, c Call)
+		calls []string
+	}{
+		{"deleted", func(b *bench, c Call) { b.succeed(c) }, []string{"CreateLoadBalancer 10.96.0.1:80/TCP"}},
+		{"refused", func(b *bench, c Call) { b.fail(c, refused(hnslb.Other)) }, nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			b := atRest(t, several(1)...)
+			b.modify.able = false
+			b.SetServices([]services.Input{service("a", "10.96.0.1", "10.244.2.1", "10.244.2.2")})
+			c := b.begun(remove)
+			b.after(time.Second)
+			b.Stop()
+			if r := b.ready(); len(r.Calls) > 0 || !b.Finishing() {
+				t.Fatalf("calls %v, finishing %v", callTexts(r.Calls), b.Finishing())
+			}
+			tc.then(b, c)
+			r := b.ready()
+			wantCalls(t, r.Calls, tc.calls...)
+			b.answer(r)
+			if b.Finishing() {
+				t.Error("the engine has not finished")
+			}
+		})
+	}
+}
+
+// TestStopDoesNotWaitForStuckCalls: what has hung for long is not worth a wait.
+func TestStopDoesNotWaitForStuckCalls(t *testing.T) {
+	b := atRest(t, several(1)...)
+	b.modify.able = false
+	b.SetServices([]services.Input{service("a", "10.96.0.1", "10.244.2.1", "10.244.2.2")})
+	b.begun("DeleteLoadBalancer 10.96.0.1:80/TCP")
+	b.after(time.Second)
+	b.after(2 * b.callTimeout())
+	b.Stop()
+	if b.Finishing() {
+		t.Error("the engine waits")
+	}
+}
+
 // TestSharedEndpoint: an endpoint that two Services need is made once, and both go on when
 // it is there.
 func TestSharedEndpoint(t *testing.T) {

@@ -73,6 +73,8 @@ type Engine struct {
 	reserved    map[services.Name]reservation
 
 	stopping bool
+	// dark are frontends whose load balancer was deleted, until they have one again.
+	dark map[task]bool
 	// progress is when a call succeeded last; settled tells that all work was done once.
 	progress    time.Time
 	settled     bool
@@ -100,6 +102,7 @@ func New(cfg Config) *Engine {
 		calls:    newCalls(),
 		unknown:  map[task][]netip.Addr{},
 		deleting: map[task]hnslb.ID{},
+		dark:     map[task]bool{},
 		again:    map[task]bool{},
 		resubmit: map[services.Name]bool{},
 		latency:  latencies{},

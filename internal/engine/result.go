@@ -113,8 +113,12 @@ func (e *Engine) succeeded(c *Call, r Result) {
 		e.enqueueUsers(c.task.ip)
 	case plan.DeleteLoadBalancer:
 		c.unit.dark = e.calls.alone == c.unit
+		if c.task.isFrontend() {
+			e.dark[c.task] = true
+		}
 		e.view.RemoveLoadBalancer(s.ID, s.Key)
 	case plan.CreateLoadBalancer:
+		delete(e.dark, c.task)
 		e.modify.kept(s.Frontend.Key)
 		e.written(c.task, s.Target, e.view.PutCreatedLoadBalancer(s.LoadBalancer, r.LoadBalancer))
 	case plan.UpdateLoadBalancer:
@@ -268,6 +272,7 @@ func (e *Engine) settleFrontend(t task, u plan.Unit) {
 	if _, unknown := e.unknown[t]; !unknown {
 		e.backoff.Succeeded(t)
 	}
+	delete(e.dark, t)
 	if delete(e.noSourceVIP, t); u.NoSourceVIP {
 		e.noSourceVIP[t] = true
 	}

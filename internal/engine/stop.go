@@ -3,11 +3,63 @@
 
 package engine
 
+import (
+	"maps"
+	"slices"
+
+	"github.com/hnsproxy/hnsproxy/internal/plan"
+)
+
 // Stop lets the engine begin nothing but what must follow a call that was made: between the
 // deletion of a load balancer and the creation after it the VIP serves nobody (law 8).
 func (e *Engine) Stop() { e.stopping = true }
 
-// Finishing tells whether calls are under way, or must follow.
+// Finishing tells whether calls are under way, or must follow. A deletion that is late counts,
+// too: on a slow HNS it comes back yet, and its VIP would serve nobody. Whoever stops the engine
+// sets a limit to the wait.
 func (e *Engine) Finishing() bool {
-	return e.calls.running() > 0 || e.calls.alone != nil && e.calls.alone.dark
+	return e.calls.running() > 0 || e.calls.alone != nil && e.calls.alone.dark || e.calls.deletesLate() || len(e.darkened()) > 0
+}
+
+// deletesLate tells whether the deletion of a load balancer has not returned yet, and may soon.
+func (c *calls) deletesLate() bool {
+	for _, call := range c.open {
+		if _, deletes := call.Step.(plan.DeleteLoadBalancer); deletes && !call.told && !call.orphan {
+			return true
+		}
+	}
+	return false
+}
+
+// darkened returns the frontends whose load balancer was deleted, and that have none yet though
+// nothing is known to prevent it.
+func (e *Engine) darkened() []task {
+	var out []task
+	for t := range maps.Keys(e.dark) {
+		f := e.state.Frontend(t.key)
+		if f == nil || f.Reserved || f.Blocked.Reason != "" || e.view.LoadBalancer(t.key) != nil {
+			delete(e.dark, t)
+		} else if e.backoff.Err(t) == nil {
+			out = append(out, t)
+		}
+	}
+	slices.SortFunc(out, task.compare)
+	return out
+}
+
+// relight returns the creation for a frontend that was darkened before the engine was stopped,
+// nil for none.
+func (e *Engine) relight() *Call {
+	for _, t := range e.darkened() {
+		if _, unknown := e.unknown[t]; unknown || e.calls.busy[t] != nil {
+			continue
+		}
+		u := &unit{task: t, class: plan.Critical, since: e.now, dark: true}
+		e.calls.units[t] = u
+		if call := e.step(u); call != nil {
+			return call
+		}
+		delete(e.dark, t) // it needs more than a load balancer
+	}
+	return nil
 }
