@@ -47,15 +47,19 @@ func KubeProxy(ctx context.Context) (Program, error) {
 	return Program{Name: "kube-proxy", Path: path}, err
 }
 
-// Version asks the program for its version, in one line.
+// Version asks the program for its own version, in one line. What hnsproxy prints for --version is that of kube-proxy.
 func (p Program) Version(ctx context.Context) (string, error) {
-	cmd, err := winlab.Command(ctx, nil, p.Path, "--version")
+	ask := "--version"
+	if p.Name == "hnsproxy" {
+		ask = "version"
+	}
+	cmd, err := winlab.Command(ctx, nil, p.Path, ask)
 	if err != nil {
 		return "", err
 	}
 	output, err := cmd.Output()
 	if err != nil {
-		return "", fmt.Errorf("%s --version: %w", p.Name, err)
+		return "", fmt.Errorf("%s %s: %w", p.Name, ask, err)
 	}
 	return strings.Join(strings.Fields(string(output)), " "), nil
 }
