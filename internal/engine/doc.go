@@ -25,6 +25,7 @@
 //	queue.go       which task is next
 //	calls.go       calls and units under way
 //	result.go      what came of a call, how far a frontend is
+//	doubt.go       calls of which nobody knows what became of them
 //	look.go        lists: when
 //	merge.go       what a list shows
 //	connection.go  whether HNS and its network are there
