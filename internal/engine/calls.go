@@ -424,6 +424,7 @@ func (e *Engine) lose(c *Call) {
 		e.hang(c)
 	}
 	e.close(c)
+	e.touch(c.task, false)
 	e.requeue(c.task)
 }
 
@@ -436,7 +437,6 @@ func (e *Engine) close(c *Call) {
 	if _, is := c.Step.(plan.DeleteEndpoint); is {
 		e.calls.deletes--
 	}
-	e.touch(c.task, false)
 }
 
 // requeue queues a task that was asked for meanwhile.

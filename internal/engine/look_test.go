@@ -187,6 +187,27 @@ func TestRefusedAsAListBegan(t *testing.T) {
 	wantCalls(t, b.ready().Calls, "CreateLoadBalancer 10.96.0.1:80/TCP")
 }
 
+// TestRefusedLateDuringAList: nor does a list skip what hung when it began and is refused meanwhile.
+func TestRefusedLateDuringAList(t *testing.T) {
+	b := atRest(t)
+	b.SetServices([]services.Input{service("a", "10.96.0.1", "10.244.2.1")})
+	create := b.one(b.ready(), "CreateEndpoint 10.244.2.1")
+	r := b.after(5 * time.Second) // it hangs, and a list is to show what became of it
+	for r.Look == nil {
+		b.answer(r)
+		r = b.after(time.Second)
+	}
+	b.fail(create, refused(hnslb.Other))
+	b.ready()
+	b.eps = append(b.eps, remote("10.244.2.1"))
+	b.list(r.Look)
+	b.clear()
+	b.run(time.Second)
+	if diff := cmp.Diff([]string{"CreateLoadBalancer 10.96.0.1:80/TCP"}, b.log); diff != "" {
+		t.Errorf("calls (-want +got):\n%s", diff)
+	}
+}
+
 // TestListFails: a list that fails is asked for again after growing pauses, up to a limit,
 // and the failure is told once a minute.
 func TestListFails(t *testing.T) {

@@ -145,6 +145,7 @@ func (e *Engine) callFailed(c *Call, err error) {
 	unknown := hnslb.OutcomeUnknown(err)
 	switch {
 	case unknown:
+		e.touch(c.task, false)
 		e.doubt(c)
 	case c.hanging:
 		delete(e.unknown, c.task)

@@ -50,7 +50,7 @@ func (k *LawKeeper) judgeCreateEndpoint(e hnslb.Endpoint) {
 func (k *LawKeeper) counts(e hnslb.Endpoint) bool {
 	seen := k.known.seen[e.ID]
 	late := onItsWay(seen) || e.Remote && time.Since(seen) <= time.Second
-	return !late && !k.known.deleted[e.ID]
+	return !late && !k.known.deleted[e.ID] && !k.known.vague[e.ID]
 }
 
 // judgeWhole judges whether an endpoint on an overlay has what its place there rests on, a MAC

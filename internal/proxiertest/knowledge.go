@@ -40,6 +40,10 @@ type knowledge struct {
 	// seen is when an object was first seen: a list that is on its way to the proxy may be
 	// followed by another one before it counts.
 	seen map[hnslb.ID]time.Time
+	// creating counts the calls under way for an address. vague are endpoints that were listed
+	// meanwhile, for the list says nothing of such an address, or before their network was known.
+	creating map[netip.Addr]int
+	vague    map[hnslb.ID]bool
 	// deleted are endpoints that HNS reported as deleted, rightly or not.
 	deleted map[hnslb.ID]bool
 	// named are all objects that a list or an answer ever named.
@@ -105,7 +109,7 @@ func (k *knowledge) keepShort(asked, held hnslb.LoadBalancer) {
 func newKnowledge() knowledge {
 	return knowledge{
 		endpoints: map[hnslb.ID]hnslb.Endpoint{}, balancers: map[hnslb.ID]hnslb.LoadBalancer{},
-		answered: map[hnslb.ID]int{}, seen: map[hnslb.ID]time.Time{}, deleted: map[hnslb.ID]bool{}, named: map[hnslb.ID]bool{}, hostMACs: map[string]bool{}, short: map[hnslb.FrontendKey]bool{}, lostLocals: map[netip.Addr]time.Time{}, doubts: map[string]bool{}, lost: map[hnslb.ID]time.Time{}, born: map[hnslb.ID]int{}, refused: map[netip.Addr]int{}, vacated: map[netip.Addr]int{},
+		answered: map[hnslb.ID]int{}, creating: map[netip.Addr]int{}, vague: map[hnslb.ID]bool{}, seen: map[hnslb.ID]time.Time{}, deleted: map[hnslb.ID]bool{}, named: map[hnslb.ID]bool{}, hostMACs: map[string]bool{}, short: map[hnslb.FrontendKey]bool{}, lostLocals: map[netip.Addr]time.Time{}, doubts: map[string]bool{}, lost: map[hnslb.ID]time.Time{}, born: map[hnslb.ID]int{}, refused: map[netip.Addr]int{}, vacated: map[netip.Addr]int{},
 	}
 }
 
@@ -126,6 +130,9 @@ func (k *knowledge) setEndpoints(eps []hnslb.Endpoint, begun, writes int) {
 	}
 	for _, e := range eps {
 		if k.answered[e.ID] <= begun {
+			busy := slices.ContainsFunc(e.IPs, func(ip netip.Addr) bool { return k.creating[ip] > 0 })
+			unsure := busy || e.Network != k.network.ID
+			k.vague[e.ID] = unsure && (k.vague[e.ID] || k.seen[e.ID].IsZero())
 			k.putEndpoint(e, writes)
 		}
 	}
@@ -142,6 +149,13 @@ func (k *knowledge) putEndpoint(e hnslb.Endpoint, writes int) {
 		k.born[e.ID] = writes
 	}
 	k.see(e.ID)
+}
+
+// begin notes that a call for an endpoint begins, 1, or ends, -1.
+func (k *knowledge) begin(e hnslb.Endpoint, by int) {
+	for _, ip := range e.IPs {
+		k.creating[ip] += by
+	}
 }
 
 func (k *knowledge) see(id hnslb.ID) {

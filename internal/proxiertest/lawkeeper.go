@@ -195,11 +195,13 @@ func (k *LawKeeper) CreateEndpoint(ctx context.Context, e hnslb.Endpoint) (hnslb
 	k.mu.Lock()
 	k.write(hnslb.VerbCreateEndpoint, e.ObjectName())
 	k.judgeCreateEndpoint(e)
+	k.known.begin(e, 1)
 	k.mu.Unlock()
 	made, err := k.inner.CreateEndpoint(ctx, e)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.after(e.ObjectName(), err)
+	k.known.begin(e, -1)
 	switch {
 	case err == nil:
 		k.known.putEndpoint(made, k.writes)

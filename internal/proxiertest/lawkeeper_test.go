@@ -412,6 +412,32 @@ func TestLawKeeper(t *testing.T) {
 			c.drop(lb)
 			c.create(balancer(c.pod.ID))
 		}, ""},
+		{"listed while its address was written in vain", now, func(c *client) {
+			c.list()
+			c.hns.SetFaults(emulator.Faults{WritesTake: 2 * time.Second})
+			c.hns.FailNext(hnslb.VerbCreateEndpoint, 1, hnslb.ResultInvalidArgument)
+			var write sync.WaitGroup
+			write.Go(func() { c.endpoint(remoteA) })
+			synctest.Wait()
+			if _, err := c.hns.AddLocalEndpoint("pods", remoteA); err != nil {
+				c.t.Error(err)
+			}
+			c.list()
+			write.Wait()
+			<-time.After(time.Second)
+			c.endpoint(remoteA) // the list said nothing of it
+		}, ""},
+		{"listed again after its address was written in vain", now, func(c *client) {
+			c.list()
+			c.hns.FailNext(hnslb.VerbCreateEndpoint, 1, hnslb.ResultInvalidArgument)
+			c.endpoint(remoteA)
+			if _, err := c.hns.AddLocalEndpoint("pods", remoteA); err != nil {
+				c.t.Error(err)
+			}
+			c.list()
+			<-time.After(time.Second)
+			c.endpoint(remoteA)
+		}, "law 10: CreateEndpoint 10.244.2.7: endpoint "},
 		{"listed half in doubt", now, func(c *client) {
 			c.list()
 			c.hns.LoseAnswers(hnslb.VerbCreateEndpoint, 1)
