@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -113,9 +114,19 @@ func (l *lab) addNodes() {
 	}
 }
 
-// hns serves the HNS of a deployment's node.
-func (l *lab) hns(n deployed.HNS) *winlab.Service {
+// named reports whether the command line, the environment or the file names the network of the pods.
+func named(d deployed.Deployment) bool {
+	text := d.Network + d.Line
+	if d.Config != "" {
+		text += string(deployed.Config(d.Config))
+	}
+	return strings.Contains(text, d.HNS.Name)
+}
+
+// hns serves the HNS of a deployment's node. Where the network of the pods is named there is another one, which cannot be meant.
+func (l *lab) hns(d deployed.Deployment) *winlab.Service {
 	l.Helper()
+	n := d.HNS
 	spec, err := winlab.Network(n.Name, n.Type)
 	l.must(err)
 	spec.Subnets[0] = netip.MustParsePrefix(n.Subnet)
@@ -125,6 +136,13 @@ func (l *lab) hns(n deployed.HNS) *winlab.Service {
 	e := emulator.New(emulator.Config{Profile: emulator.WS2022()})
 	_, err = e.AddNetwork(spec)
 	l.must(err)
+	if named(d) {
+		other, err := winlab.Network("other", "L2Bridge")
+		l.must(err)
+		other.Subnets = []netip.Prefix{netip.MustParsePrefix("10.250.0.0/24")}
+		_, err = e.AddNetwork(other)
+		l.must(err)
+	}
 	if n.Endpoint != "" {
 		_, err = e.AddForeignEndpoint(n.Name, hnslb.Endpoint{Name: n.Endpoint, IPs: []netip.Addr{netip.MustParseAddr(n.IP)}})
 		l.must(err)
@@ -150,6 +168,9 @@ func (l *lab) write(path string, content []byte) {
 	l.must(os.MkdirAll(filepath.Dir(file), 0o750))
 	l.must(os.WriteFile(file, content, 0o600))
 }
+
+// log is the file in which the output of a deployment's program is.
+func (l *lab) log(d deployed.Deployment) string { return filepath.Join(l.logs, d.Name+".log") }
 
 // clean takes off drive C: what the deployment before has left there.
 func (l *lab) clean() {
@@ -196,7 +217,7 @@ func (l *lab) start(d deployed.Deployment, hns *winlab.Service) *process.Process
 	}
 	cmd, err := winlab.Command(l.Context(), env, l.hnsproxy.Path, args...)
 	l.must(err)
-	p, err := process.StartCommand(cmd, d.Name, filepath.Join(l.logs, d.Name+".log"))
+	p, err := process.StartCommand(cmd, d.Name, l.log(d))
 	l.must(err)
 	l.Cleanup(p.Kill)
 	return p
@@ -232,7 +253,7 @@ func (l *lab) await(what string, p *process.Process, done func(context.Context) 
 func (l *lab) run(d deployed.Deployment) {
 	l.Helper()
 	l.awaitPorts()
-	hns := l.hns(d.HNS)
+	hns := l.hns(d)
 	p := l.start(d, hns)
 	if d.Refused != "" {
 		err := p.Err()
@@ -245,6 +266,25 @@ func (l *lab) run(d deployed.Deployment) {
 	l.await("the first sync", p, synced)
 	p.Kill()
 	hns.Server.DropHandles()
+	l.complaints(d)
+}
+
+// complaint is an error that hnsproxy.exe logs, or that the API server refused it something.
+var complaint = regexp.MustCompile(`(?m)^E\d{4} .*$|^.*forbidden.*$`)
+
+// elsewhere is the one complaint that is right: --bind-address has the address of a node, and this machine has another.
+const elsewhere = "The Node's address is not the management IP"
+
+// complaints fails for what hnsproxy.exe has logged as errors, which go to standard error wherever the log is.
+func (l *lab) complaints(d deployed.Deployment) {
+	l.Helper()
+	text, err := os.ReadFile(l.log(d))
+	l.must(err)
+	for _, line := range complaint.FindAllString(string(text), -1) {
+		if !strings.Contains(line, elsewhere) || !strings.Contains(d.Line, "--bind-address") {
+			l.Error(line)
+		}
+	}
 }
 
 // TestDeployments starts hnsproxy.exe as kube-proxy.exe is started out there, with the rights that kube-proxy has.
