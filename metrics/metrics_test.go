@@ -240,3 +240,17 @@ func TestTwoMetrics(t *testing.T) {
 		t.Errorf("one Metrics shows the numbers of another:\n%s", got)
 	}
 }
+
+// TestUnset: upstream's gauge of Services without local endpoints is registered and has no
+// series, as in kube-proxy.exe.
+func TestUnset(t *testing.T) {
+	const name = "kubeproxy_sync_proxy_rules_no_local_endpoints_total"
+	reg := prometheus.NewRegistry()
+	exercise(metrics.New(reg))
+	if got := series(t, reg); strings.Contains(got, name) {
+		t.Errorf("%s has a series:\n%s", name, got)
+	}
+	if err := reg.Register(prometheus.NewGauge(prometheus.GaugeOpts{Name: name})); err == nil {
+		t.Errorf("%s is not registered", name)
+	}
+}

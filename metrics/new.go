@@ -75,8 +75,13 @@ func (m *Metrics) addSync(f factory) {
 		alpha+"The last time a sync of proxy rules was queued", family)
 	m.lastSync = f.gauges(sync+"last_timestamp_seconds",
 		alpha+"The last time proxy rules were successfully synced", family)
-	m.noLocal = f.gauges(sync+"no_local_endpoints_total",
+	// kube-proxy registers this gauge on Windows and never sets it. So do we: with a series,
+	// promtool takes exception to the name. The number is in noLocal.
+	f.gauges(sync+"no_local_endpoints_total",
 		alpha+"Number of services with a Local traffic policy and no endpoints",
+		"traffic_policy", family)
+	m.noLocal = f.gauges(ours+"no_local_endpoints",
+		"Services with traffic policy Local and no usable endpoint on this node, by policy and IP family.",
 		"traffic_policy", family)
 	m.programming = f.histograms(upstream+"network_programming_duration_seconds",
 		alpha+"In Cluster Network Programming Latency in seconds",

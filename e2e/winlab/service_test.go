@@ -59,15 +59,12 @@ func newNode(t *testing.T) *node {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { closeService(t, hns) })
-	n := &node{t: t, hns: hns, exe: windowsPath(p.Path), dir: t.TempDir(), env: secondPrefix(t)}
+	prefix := winlab.NewPrefix(t)
+	n := &node{t: t, hns: hns, exe: windowsPath(p.Path), dir: t.TempDir(), env: prefix.Env}
 	// Services get the environment of the machine as it was when the service control manager started.
 	n.run("reg", "add", `HKLM\SYSTEM\CurrentControlSet\Control\Session Manager\Environment`, "/v", winlab.EnvEmulator, "/d", hns.HCN, "/f")
-	for _, how := range []string{"-k", "-w"} {
-		server := exec.CommandContext(t.Context(), "wineserver", how)
-		server.Env = append(os.Environ(), "WINEPREFIX="+filepath.Join(strings.TrimPrefix(n.env[0], "HNSPROXY_CACHE="), "winlab", "prefix"))
-		if output, err := server.CombinedOutput(); err != nil {
-			t.Fatalf("wineserver %s: %v\n%s", how, err, output)
-		}
+	if err := prefix.End(); err != nil {
+		t.Fatal(err)
 	}
 	return n
 }

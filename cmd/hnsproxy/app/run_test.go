@@ -301,7 +301,7 @@ func TestServers(t *testing.T) {
 		{"metrics", "/metrics", 200, "\nkubeproxy_sync_proxy_rules_service_changes_total 5\n"},
 		{"metrics", "/metrics", 200, "\nkubeproxy_sync_proxy_rules_endpoint_changes_total 5\n"},
 		{"metrics", "/metrics", 200, "\nkubeproxy_sync_proxy_rules_service_changes_pending 0\n"},
-		{"metrics", "/metrics", 200, "\nkubeproxy_sync_proxy_rules_no_local_endpoints_total{ip_family=\"IPv4\",traffic_policy=\"internal\"} 0\n"},
+		{"metrics", "/metrics", 200, "\nhnsproxy_no_local_endpoints{ip_family=\"IPv4\",traffic_policy=\"internal\"} 0\n"},
 		{"metrics", "/metrics", 200, "\nkubeproxy_proxy_livez_total{code=\"200\"} 1\n"},
 		{"metrics", "/debug/pprof/goroutine?debug=1", 200, "goroutine profile"},
 	} {
@@ -316,8 +316,8 @@ func TestServers(t *testing.T) {
 	edit(t, dir, "iis.yaml", "nodeName: win-node-1", "nodeName: win-node-2")
 	r.eventually("count Services without local endpoints", func() bool {
 		_, body := r.get("metrics", "/metrics")
-		return strings.Contains(body, "no_local_endpoints_total{ip_family=\"IPv4\",traffic_policy=\"internal\"} 1\n") &&
-			strings.Contains(body, "no_local_endpoints_total{ip_family=\"IPv4\",traffic_policy=\"external\"} 1\n")
+		return strings.Contains(body, "hnsproxy_no_local_endpoints{ip_family=\"IPv4\",traffic_policy=\"internal\"} 1\n") &&
+			strings.Contains(body, "hnsproxy_no_local_endpoints{ip_family=\"IPv4\",traffic_policy=\"external\"} 1\n")
 	})
 
 	// The cluster autoscaler is about to remove the node.

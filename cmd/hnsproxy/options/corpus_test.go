@@ -5,6 +5,7 @@ package options
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,194 +13,148 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/hnsproxy/hnsproxy/internal/corpus"
 )
 
-// deployed are command lines that run kube-proxy on Windows nodes out there, with the place
-// that they are from.
-var deployed = []struct {
-	name, source string
-	env          map[string]string
-	args         string
+// expectation is what a deployment of package corpus is understood as.
+type expectation struct {
 	// want is what differs from the defaults.
 	want func(*Options)
 	// warnings are parts of the warnings, one each.
 	warnings []string
-}{
-	{
-		"AKS", "https://github.com/Azure/AgentBaker/tree/master/staging/cse/windows", map[string]string{"KUBE_NETWORK": "azure"},
-		`--v=3 --proxy-mode=kernelspace --hostname-override=AKSWIN000001 --kubeconfig=c:\k\config --metrics-bind-address=0.0.0.0:10249 --enable-dsr=true --feature-gates=WinDSR=true,WinOverlay=false`,
+}
+
+// expectations by the name of the deployment.
+var expectations = map[string]expectation{
+	"AKS": {
 		func(o *Options) {
-			o.Hostname, o.Kubeconfig, o.Network, o.EnableDSR = "akswin000001", `c:\k\config`, "azure", true
+			o.Network, o.EnableDSR = "azure", true
 			o.MetricsBindAddress = "0.0.0.0:10249"
 			o.FeatureGates = map[string]bool{"WinDSR": true, "WinOverlay": false}
 		},
 		[]string{"gates WinOverlay"},
 	},
-	{
-		"AKS dual stack", "https://github.com/Azure/aks-engine/blob/master/staging/provisioning/windows/kubeproxystart.ps1", map[string]string{"KUBE_NETWORK": "azure"},
-		`--v=3 --proxy-mode=kernelspace --hostname-override=n --kubeconfig=c:\k\config --feature-gates=WinDSR=true,WinOverlay=false,IPv6DualStack=true`,
+	"AKS dual stack": {
 		func(o *Options) {
-			o.Hostname, o.Kubeconfig, o.Network = "n", `c:\k\config`, "azure"
+			o.Network = "azure"
 			o.FeatureGates = map[string]bool{"WinDSR": true, "WinOverlay": false, "IPv6DualStack": true}
 		},
 		[]string{"gates WinOverlay"},
 	},
-	{
-		"EKS", "https://docs.aws.amazon.com/eks/latest/userguide/eks-optimized-windows-ami.html", nil,
-		`--kubeconfig=C:\ProgramData\kubernetes\kubeconfig --v=1 --proxy-mode=kernelspace --hostname-override=ip-10-0-0-4.ec2.internal --feature-gates WinDSR=true --enable-dsr --cluster-cidr=10.0.0.0/16 --logtostderr=true`,
+	"EKS": {
 		func(o *Options) {
-			o.Hostname, o.Kubeconfig, o.EnableDSR = "ip-10-0-0-4.ec2.internal", `C:\ProgramData\kubernetes\kubeconfig`, true
+			o.EnableDSR = true
 			o.FeatureGates = map[string]bool{"WinDSR": true}
 		},
 		[]string{"flags --cluster-cidr"},
 	},
-	{
-		"EKS, older", "https://docs.aws.amazon.com/eks/latest/userguide/eks-optimized-windows-ami.html", nil,
-		`--kubeconfig=C:\k\config --v=1 --proxy-mode=kernelspace --hostname-override=n --resource-container="" --cluster-cidr=10.0.0.0/16 --logtostderr=true`,
-		func(o *Options) { o.Hostname, o.Kubeconfig = "n", `C:\k\config` },
+	"EKS, older": {
+		func(*Options) {},
 		[]string{"flags --cluster-cidr --resource-container"},
 	},
-	{
-		"GCE", "https://github.com/kubernetes/kubernetes/blob/v1.30.0/cluster/gce/windows/k8s-node-setup.psm1", map[string]string{"KUBE_NETWORK": "l2bridge"},
-		`--kubeconfig=C:\etc\kubernetes\kubeproxy.kubeconfig --cluster-cidr=10.64.0.0/14 --hostname-override=n --v=2 --proxy-mode=kernelspace --windows-service=true --feature-gates=WinDSR=true --enable-dsr=true --forward-healthcheck-vip=true`,
+	"GCE": {
 		func(o *Options) {
-			o.Hostname, o.Kubeconfig, o.Network = "n", `C:\etc\kubernetes\kubeproxy.kubeconfig`, "l2bridge"
+			o.Network = "l2bridge"
 			o.EnableDSR, o.ForwardHealthCheckVIP, o.RunAsService = true, true, true
 			o.FeatureGates = map[string]bool{"WinDSR": true}
 		},
 		[]string{"flags --cluster-cidr"},
 	},
-	{
-		"GCE with empty values", "https://github.com/kubernetes/kubernetes/blob/v1.30.0/cluster/gce/windows/k8s-node-setup.psm1", nil,
-		`--kubeconfig=C:\k\c --cluster-cidr= --hostname-override= --feature-gates= --enable-dsr= --conntrack-min= --ipvs-exclude-cidrs= --iptables-masquerade-bit= --detect-local-mode= --oom-score-adj= --conntrack-tcp-timeout-established= --masquerade-all=`,
-		func(o *Options) { o.Kubeconfig = `C:\k\c` },
+	"GCE with empty values": {
+		func(*Options) {},
 		[]string{"flags --cluster-cidr --conntrack-min --conntrack-tcp-timeout-established --detect-local-mode --iptables-masquerade-bit --ipvs-exclude-cidrs --masquerade-all --oom-score-adj"},
 	},
-	{
-		"RKE2", "https://github.com/rancher/rke2/tree/master/pkg/windows", nil,
-		`--network-name=vxlan0 --bind-address=10.0.0.4 --source-vip=10.42.1.2 --feature-gates=WinDSR=true --enable-dsr=true --proxy-mode=kernelspace --healthz-bind-address=127.0.0.1 --kubeconfig=C:\k --cluster-cidr=10.42.0.0/16 --hostname-override=n`,
+	"RKE2": {
 		func(o *Options) {
 			o.Network, o.BindAddress, o.SourceVIP, o.EnableDSR = "vxlan0", "10.0.0.4", "10.42.1.2", true
-			o.HealthzBindAddress, o.Kubeconfig, o.Hostname = "127.0.0.1:10256", `C:\k`, "n"
+			o.HealthzBindAddress = "127.0.0.1:10256"
 			o.FeatureGates = map[string]bool{"WinDSR": true}
 		},
 		[]string{"flags --cluster-cidr"},
 	},
-	{
-		"Calico", "https://github.com/projectcalico/calico/tree/master/node/windows-packaging/CalicoWindows", map[string]string{"KUBE_NETWORK": "Calico"},
-		`--hostname-override=n --v=4 --proxy-mode=kernelspace --kubeconfig=c:\k\config --enable-dsr=true --source-vip=10.244.1.2 --feature-gates=WinDSR=true,WinOverlay=true`,
+	"Calico": {
 		func(o *Options) {
-			o.Network, o.SourceVIP, o.EnableDSR, o.Kubeconfig, o.Hostname = "Calico", "10.244.1.2", true, `c:\k\config`, "n"
+			o.Network, o.SourceVIP, o.EnableDSR = "Calico", "10.244.1.2", true
 			o.FeatureGates = map[string]bool{"WinDSR": true, "WinOverlay": true}
 		},
 		nil,
 	},
-	{
-		"Calico, HostProcess", "https://github.com/kubernetes-sigs/sig-windows-tools/blob/master/hostprocess/calico/kube-proxy/start.ps1", map[string]string{"KUBE_NETWORK": "Calico"},
-		`--hostname-override=n --v=2 --proxy-mode=kernelspace --kubeconfig=C:\C\mount/var/lib/kube-proxy/kubeconfig.conf --enable-dsr=true --source-vip=10.244.1.2 --feature-gates=WinDSR=true,WinOverlay=true,IPv6DualStack=false`,
+	"Calico, HostProcess": {
 		func(o *Options) {
-			o.Network, o.SourceVIP, o.EnableDSR, o.Hostname = "Calico", "10.244.1.2", true, "n"
-			o.Kubeconfig = `C:\C\mount/var/lib/kube-proxy/kubeconfig.conf`
+			o.Network, o.SourceVIP, o.EnableDSR = "Calico", "10.244.1.2", true
 			o.FeatureGates = map[string]bool{"WinDSR": true, "WinOverlay": true, "IPv6DualStack": false}
 		},
 		[]string{"gates IPv6DualStack"},
 	},
-	{
-		"flannel, HostProcess", "https://github.com/kubernetes-sigs/sig-windows-tools/blob/master/hostprocess/flannel/kube-proxy/start.ps1", map[string]string{"KUBE_NETWORK": "flannel.4096"},
-		`--v=6 --hostname-override=n --feature-gates=WinOverlay=true,IPv6DualStack=false --proxy-mode=kernelspace --source-vip=10.244.1.2 --kubeconfig=/var/lib/kube-proxy/kubeconfig.conf`,
+	"flannel, HostProcess": {
 		func(o *Options) {
-			o.Network, o.SourceVIP, o.Hostname, o.Kubeconfig = "flannel.4096", "10.244.1.2", "n", "/var/lib/kube-proxy/kubeconfig.conf"
+			o.Network, o.SourceVIP = "flannel.4096", "10.244.1.2"
 			o.FeatureGates = map[string]bool{"WinOverlay": true, "IPv6DualStack": false}
 		},
 		[]string{"gates IPv6DualStack"},
 	},
-	{
-		"nssm, overlay", "https://github.com/microsoft/SDN/tree/master/Kubernetes/flannel", nil,
-		`--v=4 --proxy-mode=kernelspace --feature-gates=WinOverlay=true --hostname-override=n --kubeconfig=c:\k\config --network-name=vxlan0 --source-vip=10.244.1.2 --enable-dsr=false --cluster-cidr=10.244.0.0/16 --log-dir=C:\k --logtostderr=false`,
+	"nssm, overlay": {
 		func(o *Options) {
-			o.Network, o.SourceVIP, o.Hostname, o.Kubeconfig = "vxlan0", "10.244.1.2", "n", `c:\k\config`
+			o.Network, o.SourceVIP = "vxlan0", "10.244.1.2"
 			o.FeatureGates = map[string]bool{"WinOverlay": true}
 		},
 		[]string{"flags --cluster-cidr"},
 	},
-	{
-		"l2bridge by script", "https://github.com/microsoft/SDN/blob/master/Kubernetes/windows/start-kubeproxy.ps1", map[string]string{"KUBE_NETWORK": "cbr0"},
-		`--v=4 --proxy-mode=kernelspace --hostname-override=n --kubeconfig=c:\k\config --cluster-cidr=192.168.0.0/16`,
-		func(o *Options) { o.Network, o.Hostname, o.Kubeconfig = "cbr0", "n", `c:\k\config` },
+	"l2bridge by script": {
+		func(o *Options) { o.Network = "cbr0" },
 		[]string{"flags --cluster-cidr"},
 	},
-	{
-		"K2s", "https://github.com/Siemens-Healthineers/K2s", map[string]string{"KUBE_NETWORK": "cbr0"},
-		`--v=6 --proxy-mode=kernelspace --hostname-override=n --kubeconfig=C:\k\config --enable-dsr=false --log-dir=C:\var\log\kubeproxy --logtostderr=true`,
-		func(o *Options) { o.Network, o.Hostname, o.Kubeconfig = "cbr0", "n", `C:\k\config` },
+	"K2s": {
+		func(o *Options) { o.Network = "cbr0" },
 		[]string{`place C:\var\log\kubeproxy`},
 	},
-	{
-		"OpenShift, before its files", "https://github.com/openshift/windows-machine-config-operator", nil,
-		`--windows-service --v=4 --proxy-mode=kernelspace --feature-gates=WinOverlay=true --hostname-override=n --kubeconfig=c:\k\kubeconfig --cluster-cidr=10.132.1.0/24 --log-dir=C:\var\log\kube-proxy --logtostderr=false --network-name=OVNKubernetesHybridOverlayNetwork --source-vip=10.132.1.14 --enable-dsr=false`,
+	"OpenShift, before its files": {
 		func(o *Options) {
-			o.Network, o.SourceVIP, o.Hostname, o.Kubeconfig = "OVNKubernetesHybridOverlayNetwork", "10.132.1.14", "n", `c:\k\kubeconfig`
+			o.Network, o.SourceVIP = "OVNKubernetesHybridOverlayNetwork", "10.132.1.14"
 			o.RunAsService = true
 			o.FeatureGates = map[string]bool{"WinOverlay": true}
 		},
 		[]string{"flags --cluster-cidr"},
 	},
-	{
-		"OpenShift", "https://github.com/openshift/windows-machine-config-operator", nil, `--config testdata/config/wmco.json --windows-service`,
+	"OpenShift": {
 		func(o *Options) {
-			o.ConfigFile, o.RunAsService, o.Network, o.SourceVIP = "testdata/config/wmco.json", true, "OVNKubernetesHybridOverlayNetwork", "10.132.1.14"
-			o.Hostname, o.Kubeconfig, o.EnableDSR = "winhost-1", `C:\k\kubeconfig`, true
+			o.RunAsService, o.Network, o.SourceVIP = true, "OVNKubernetesHybridOverlayNetwork", "10.132.1.14"
+			o.EnableDSR = true
 			o.FeatureGates = map[string]bool{"WinDSR": true, "WinOverlay": true}
 		},
 		nil,
 	},
-	{
-		"kubeadm", "https://github.com/kubernetes/kubernetes/blob/master/cmd/kubeadm/app/phases/addons/proxy/manifests.go", nil,
-		`--config=testdata/config/kubeadm.yaml --hostname-override=Win-1`,
-		func(o *Options) {
-			o.ConfigFile, o.Hostname, o.Kubeconfig = "testdata/config/kubeadm.yaml", "win-1", "/var/lib/kube-proxy/kubeconfig.conf"
-		},
+	"kubeadm": {
+		func(*Options) {},
 		nil,
 	},
-	{
-		"kubeadm 1.37", "https://github.com/kubernetes/kubernetes/pull/139777", nil, `--config=testdata/config/kubeadm-1.37.yaml --hostname-override=win-1`,
-		func(o *Options) {
-			o.ConfigFile, o.Hostname, o.Kubeconfig = "testdata/config/kubeadm-1.37.yaml", "win-1", "/var/lib/kube-proxy/kubeconfig.conf"
-		},
+	"kubeadm 1.37": {
+		func(*Options) {},
 		[]string{"mode iptables"},
 	},
-	{
-		"kubeadm with wins", "https://github.com/kubernetes-sigs/sig-windows-tools/tree/v0.1.5/kubeadm", nil,
-		`--v=6 --config=testdata/config/kubeadm-1.21.yaml --hostname-override=win-1 --feature-gates=WinOverlay=true`,
+	"kubeadm with wins": {
 		func(o *Options) {
-			o.ConfigFile, o.Hostname, o.Kubeconfig = "testdata/config/kubeadm-1.21.yaml", "win-1", "/var/lib/kube-proxy/kubeconfig.conf"
 			o.Network, o.SourceVIP, o.FeatureGates = "vxlan0", "10.244.1.2", map[string]bool{"WinOverlay": true}
 		},
 		[]string{`"udpIdleTimeout"`, "flags --feature-gates"},
 	},
-	{
-		"1.9", "https://github.com/MicrosoftDocs/Virtualization-Documentation", map[string]string{"KUBE_NETWORK": "l2bridge"},
-		`--v=4 --proxy-mode=kernelspace --hostname-override=n --kubeconfig=c:\k\config --network-name=l2bridge --log-dir=C:\k --logtostderr=false`,
-		func(o *Options) { o.Network, o.Hostname, o.Kubeconfig = "l2bridge", "n", `c:\k\config` },
+	"1.9": {
+		func(o *Options) { o.Network = "l2bridge" },
 		nil,
 	},
-	{
-		"flags of old releases", "https://github.com/kubernetes/kubernetes/blob/v1.9.0/cmd/kube-proxy/app/server.go", nil,
-		`--cleanup-iptables --cleanup-ipvs=false --resource-container=/kube-proxy --udp-timeout=250ms --proxy-port-range=0-0 --conntrack-max=0 --google-json-key= --azure-container-registry-config= --log_dir=C:\k --log-backtrace-at=:0 --skip-headers --machine-id-file=/etc/machine-id`,
+	"flags of old releases": {
 		func(*Options) {},
 		[]string{`place C:\k`, "flags --azure-container-registry-config --cleanup-iptables --cleanup-ipvs --conntrack-max --google-json-key --log-backtrace-at --machine-id-file --proxy-port-range --resource-container --skip-headers --udp-timeout"},
 	},
-	{
-		"gates that come and go", "https://github.com/projectcalico/calico/issues/5539", nil, `--feature-gates=NoSuchGate=true,KubeProxyIPVS=true,LoggingBetaOptions=true,WatchListClient=false,ContextualLogging=false`,
+	"gates that come and go": {
 		func(o *Options) {
 			o.FeatureGates = map[string]bool{"NoSuchGate": true, "KubeProxyIPVS": true, "LoggingBetaOptions": true, "WatchListClient": false, "ContextualLogging": false}
 		},
 		[]string{"gates KubeProxyIPVS,NoSuchGate"},
 	},
-	{
-		"everything in a file", "", nil, `--config=testdata/config/full.yaml --v=5 --bind-address=10.0.0.9 --cluster-cidr=10.0.0.0/8 --master=https://10.0.0.1:6443`,
+	"everything in a file": {
 		func(o *Options) {
-			o.ConfigFile, o.Hostname, o.Kubeconfig, o.Master = "testdata/config/full.yaml", "from-file", `C:\k\config`, "https://10.0.0.1:6443"
+			o.Master = "https://10.0.0.1:6443"
 			o.QPS, o.Burst, o.ContentType, o.AcceptContentTypes = -1, 20, "application/json", "application/json"
 			o.BindAddress, o.BindAddressHardFail, o.ConfigSyncPeriod, o.Profiling = "fd00::4", true, time.Minute, true
 			o.HealthzBindAddress, o.MetricsBindAddress = "127.0.0.1:10256", "[::1]:10249"
@@ -210,22 +165,85 @@ var deployed = []struct {
 		},
 		[]string{"mode ipvs", "flags --bind-address file", "flags --cluster-cidr", "gates KubeProxyIPVS"},
 	},
+	"AKS with kubenet": {func(o *Options) { o.Network = "l2bridge" }, nil},
+	"RKE2 without source VIP": {
+		func(o *Options) {
+			o.Network, o.BindAddress, o.HealthzBindAddress = "Calico", "10.0.0.4", "127.0.0.1:10256"
+		},
+		[]string{"flags --cluster-cidr"},
+	},
+	"Calico, BGP": {
+		func(o *Options) {
+			o.Network, o.EnableDSR, o.FeatureGates = "Calico", true, map[string]bool{"WinDSR": true}
+		}, nil,
+	},
+	"OpenShift, YAML": {
+		func(o *Options) {
+			o.RunAsService, o.Network, o.SourceVIP, o.EnableDSR = true, "OVNKubernetesHybridOverlayNetwork", "10.132.1.14", true
+			o.FeatureGates = map[string]bool{"WinDSR": true, "WinOverlay": true}
+		},
+		nil,
+	},
+	"flannel, HostProcess, network by flag": {
+		func(o *Options) {
+			o.Network, o.SourceVIP, o.FeatureGates = "flannel.4096", "10.244.1.2", map[string]bool{"WinOverlay": true, "IPv6DualStack": false}
+		},
+		[]string{"gates IPv6DualStack"},
+	},
+	"flannel of CAPZ": {
+		func(o *Options) {
+			o.Network, o.SourceVIP, o.EnableDSR = "flannel.4096", "10.244.1.2", true
+			o.FeatureGates = map[string]bool{"WinDSR": true, "WinOverlay": true}
+		},
+		[]string{"flags --enable-dsr"},
+	},
+	"nssm, l2bridge":   {func(o *Options) { o.Network = "cbr0" }, []string{"flags --cluster-cidr"}},
+	"1.10 with a file": {func(o *Options) { o.Network = "vxlan0" }, []string{`"udpTimeoutMilliseconds"`}},
+}
+
+// arguments returns those of a deployment for a machine that has its configuration file
+// elsewhere, and the path of that file.
+func arguments(t *testing.T, d corpus.Deployment) (args []string, file string) {
+	t.Helper()
+	args = d.Args()
+	if d.Config != "" {
+		file = filepath.Join(t.TempDir(), d.Config)
+		if err := os.WriteFile(file, corpus.Config(d.Config), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for i, arg := range args {
+			args[i] = strings.Replace(arg, d.ConfigPath(), file, 1)
+		}
+	}
+	return append(args, "--hns-driver=emulator"), file
 }
 
 // TestDeployed: each deployed command line is understood as kube-proxy understands it, and
 // what has no effect is named in a warning.
 func TestDeployed(t *testing.T) {
 	t.Parallel()
-	for _, tt := range deployed {
-		t.Run(tt.name, func(t *testing.T) {
+	seen := map[string]bool{}
+	for _, d := range corpus.Deployments() {
+		if seen[d.Name] = true; d.Refused != "" {
+			continue
+		}
+		t.Run(d.Name, func(t *testing.T) {
 			t.Parallel()
-			args := append(strings.Fields(strings.ReplaceAll(tt.args, `""`, "")), "--hns-driver=emulator")
-			got, err := resolve(tt.env, args...)
+			tt, ok := expectations[d.Name]
+			if !ok {
+				t.Fatal("nothing is expected of it")
+			}
+			args, file := arguments(t, d)
+			got, err := resolve(map[string]string{"KUBE_NETWORK": d.Network}, args...)
 			if err != nil {
-				t.Fatalf("%s (%s): %v", tt.args, tt.source, err)
+				t.Fatalf("%s (%s): %v", d.Line, d.Source, err)
 			}
 			want := New()
 			want.Hostname, want.ProxyMode, want.HNS, want.Network = "host-1", "kernelspace", Emulator, "l2bridge"
+			want.Kubeconfig, want.ConfigFile = d.Kubeconfig, file
+			if d.Node != "" {
+				want.Hostname = d.Node
+			}
 			tt.want(want)
 			if diff := cmp.Diff(want, got.Options); diff != "" {
 				t.Errorf("options (-want +got):\n%s", diff)
@@ -243,32 +261,46 @@ func TestDeployed(t *testing.T) {
 			}
 		})
 	}
+	for name := range expectations {
+		if !seen[name] {
+			t.Errorf("there is no deployment %s", name)
+		}
+	}
 }
 
-// TestDeployedUserspace: what ran the userspace mode is told what takes its place.
-func TestDeployedUserspace(t *testing.T) {
+// TestDeployedRefused: of what cannot be used any more it is said what takes its place.
+func TestDeployedRefused(t *testing.T) {
 	t.Parallel()
-	for source, args := range map[string]string{
-		"https://kubernetes.io/blog/2016/12/windows-server-support-kubernetes":                                     `--v=3 --proxy-mode=userspace --hostname-override=10.0.0.4 --master=http://10.0.0.1:8080 --bind-address=10.0.0.4`,
-		"https://github.com/kubernetes-sigs/sig-windows-tools/blob/master/hostprocess/antrea/kube-proxy/start.ps1": `--proxy-mode=userspace --kubeconfig=/var/lib/kube-proxy/kubeconfig.conf --log-dir=C:\var\log\kube-proxy --logtostderr=false --alsologtostderr`,
-	} {
-		_, err := resolve(nil, append(strings.Fields(args), "--hns-driver=emulator")...)
-		if err == nil || !strings.Contains(err.Error(), "--proxy-mode=userspace: the userspace mode is gone since Kubernetes 1.26: kernelspace does what it did") {
-			t.Errorf("%s: error %v", source, err)
+	refused := 0
+	for _, d := range corpus.Deployments() {
+		if d.Refused == "" {
+			continue
 		}
+		refused++
+		args, _ := arguments(t, d)
+		if _, err := resolve(nil, args...); err == nil || !strings.Contains(err.Error(), d.Refused) {
+			t.Errorf("%s (%s): error %v, want %q", d.Name, d.Source, err, d.Refused)
+		}
+	}
+	if refused == 0 {
+		t.Error("nothing is refused")
 	}
 }
 
 // TestLogging: logging flags outrank the file, and others do not.
 func TestLogging(t *testing.T) {
 	t.Parallel()
+	file := filepath.Join(t.TempDir(), "config.yaml")
+	if err := os.WriteFile(file, corpus.Config("full.yaml"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for args, want := range map[string]string{
 		"":                      "3 text []",
 		"--v=6":                 "6 text []",
 		"--vmodule=a=2":         "3 text [{a 2}]",
 		"--logging-format=json": "3 json []",
 	} {
-		r, err := resolve(nil, append(strings.Fields(args), "--config="+filepath.Join("testdata", "config", "full.yaml"), "--hns-driver=emulator")...)
+		r, err := resolve(nil, append(strings.Fields(args), "--config="+file, "--hns-driver=emulator")...)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,13 +6,12 @@ package options
 import (
 	"bytes"
 	"errors"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/hnsproxy/hnsproxy/internal/corpus"
 	"github.com/spf13/pflag"
 )
 
@@ -39,8 +38,8 @@ func namesFile(arg string) bool {
 // FuzzCommandLine: any arguments give options or an error that says what is wrong, and the
 // options that they give pass their own validation again.
 func FuzzCommandLine(f *testing.F) {
-	for _, d := range deployed {
-		f.Add(strings.Join(strings.Fields(d.args), "\n"))
+	for _, d := range corpus.Deployments() {
+		f.Add(strings.Join(d.Args(), "\n"))
 	}
 	for line := range strings.Lines(malformedLines) {
 		f.Add(strings.Join(strings.Fields(line), "\n"))
@@ -63,16 +62,8 @@ func FuzzCommandLine(f *testing.F) {
 // FuzzConfiguration: any file gives a configuration or an error that says what is wrong, and
 // what is written of a configuration is read as the same.
 func FuzzConfiguration(f *testing.F) {
-	files, err := filepath.Glob(filepath.Join("testdata", "config", "*"))
-	if err != nil || len(files) == 0 {
-		f.Fatalf("files %v, error %v", files, err)
-	}
-	for _, file := range files {
-		data, err := os.ReadFile(file)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(data)
+	for _, name := range corpus.Configs() {
+		f.Add(corpus.Config(name))
 	}
 	for line := range strings.Lines(malformedFiles) {
 		f.Add([]byte("kind: KubeProxyConfiguration\napiVersion: kubeproxy.config.k8s.io/v1alpha1\n" + line))

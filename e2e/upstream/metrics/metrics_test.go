@@ -4,6 +4,7 @@
 package metrics
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -48,7 +49,27 @@ func ours(t *testing.T) map[string]string {
 	m := metrics.New(registry)
 	m.SyncQueued(hnslb.IPv4, time.Now())
 	m.SyncDone(hnslb.IPv4, time.Now(), time.Now())
+	unset(t, registry).WithLabelValues("internal", "IPv4").Set(1)
 	return shapes(t, registry)
+}
+
+// unset is the gauge that both proxies register and neither sets on Windows. A registry hands
+// out a collector that it has to whoever brings the same once more.
+func unset(t *testing.T, registry *prometheus.Registry) *prometheus.GaugeVec {
+	t.Helper()
+	their := upstream.SyncProxyRulesNoLocalEndpointsTotal
+	err := registry.Register(prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: prometheus.BuildFQName(their.Namespace, their.Subsystem, their.Name), Help: their.Help,
+	}, []string{"traffic_policy", "ip_family"}))
+	registered, ok := errors.AsType[prometheus.AlreadyRegisteredError](err)
+	if !ok {
+		t.Fatalf("%s is not registered: %v", their.Name, err)
+	}
+	gauge, ok := registered.ExistingCollector.(*prometheus.GaugeVec)
+	if !ok {
+		t.Fatalf("%s is a %T", their.Name, registered.ExistingCollector)
+	}
+	return gauge
 }
 
 // shapes are all of the metrics of kube-proxy's name but their values, by name.
