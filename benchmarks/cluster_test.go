@@ -13,6 +13,7 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 	"github.com/hnsproxy/hnsproxy/internal/proxiertest"
 	"github.com/hnsproxy/hnsproxy/metrics"
 	"github.com/hnsproxy/hnsproxy/proxier"
@@ -130,7 +131,7 @@ func (c *countdown) DeleteLoadBalancer(ctx context.Context, id hnslb.ID) error {
 	return c.Driver.DeleteLoadBalancer(ctx, id)
 }
 
-func newHNS(tb testing.TB, p emulator.Profile, l emulator.Latency, watch ...func(emulator.Serving)) *emulator.Emulator {
+func newHNS(tb testing.TB, p profiles.Profile, l emulator.Latency, watch ...func(emulator.Serving)) *emulator.Emulator {
 	tb.Helper()
 	cfg := emulator.Config{Profile: p, Latency: l}
 	for _, w := range watch {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 	"github.com/hnsproxy/hnsproxy/proxier"
 )
 
@@ -22,7 +23,7 @@ import (
 // with a real clock and the whole program, where the bar is 500 ms.
 func TestLatency(t *testing.T) {
 	const bar = 50 * time.Millisecond
-	for _, profile := range []emulator.Profile{emulator.WS2022(), emulator.WS2025()} {
+	for _, profile := range []profiles.Profile{profiles.WS2022(), profiles.WS2025()} {
 		t.Run(profile.Name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				latencies := churn(t, newHNS(t, profile, emulator.WS2022Latency()))

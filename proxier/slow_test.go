@@ -16,6 +16,7 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 	"github.com/hnsproxy/hnsproxy/proxier"
 )
 
@@ -52,8 +53,8 @@ func (d *inFlight) CreateLoadBalancer(ctx context.Context, lb hnslb.LoadBalancer
 // HNS, none counts as lost, and all is in force in the end.
 func TestSlowServer2019(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newNode(t, "L2Bridge", emulator.WS2019())
-		w.hns.SetFaults(emulator.Faults{WritesTake: 31 * time.Second})
+		w := newNode(t, "L2Bridge", profiles.WS2019())
+		w.hns.SetFaults(profiles.Faults{WritesTake: 31 * time.Second})
 		for n := range 5 {
 			w.serves(n, nil, 11+n)
 		}
@@ -77,7 +78,7 @@ func TestSlowServer2019(t *testing.T) {
 		if d.most > 4 {
 			t.Errorf("%d writes under way at once, want a few while it learns how slow HNS is", d.most)
 		}
-		w.hns.SetFaults(emulator.Faults{})
+		w.hns.SetFaults(profiles.Faults{})
 		w.settle(time.Hour)
 		w.lawful()
 	})
@@ -86,11 +87,11 @@ func TestSlowServer2019(t *testing.T) {
 // TestCallsAtOnce: an old HNS gets one write at a time, unless the operator says otherwise.
 func TestCallsAtOnce(t *testing.T) {
 	for _, tc := range []struct {
-		profile emulator.Profile
+		profile profiles.Profile
 		given   int
 		want    int
 	}{
-		{emulator.WS2019(), 0, 1}, {emulator.WS2019(), 2, 2}, {emulator.WS2022(), 0, 2}, {emulator.WS2022(), 1, 1}, {emulator.WS2025(), 3, 3},
+		{profiles.WS2019(), 0, 1}, {profiles.WS2019(), 2, 2}, {profiles.WS2022(), 0, 2}, {profiles.WS2022(), 1, 1}, {profiles.WS2025(), 3, 3},
 	} {
 		t.Run(fmt.Sprint(tc.profile.Name, "/", tc.given), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -131,7 +132,7 @@ func TestUnfit(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				profile := emulator.WS2019()
+				profile := profiles.WS2019()
 				profile.Version = tc.version
 				w := newNode(t, tc.network, profile)
 				w.serves(1, nil, 11)

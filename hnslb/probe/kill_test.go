@@ -18,6 +18,7 @@ import (
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
 	"github.com/hnsproxy/hnsproxy/hnslb/faulty"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // mortal passes calls on until the process that makes them is killed in one of them: before
@@ -96,7 +97,7 @@ func (m *mortal) DeleteLoadBalancer(ctx context.Context, id hnslb.ID) error {
 }
 
 // callsOf returns the calls of a whole run.
-func callsOf(t *testing.T, profile emulator.Profile) []hnslb.Verb {
+func callsOf(t *testing.T, profile profiles.Profile) []hnslb.Verb {
 	t.Helper()
 	n := newNode(t, profile, "L2Bridge")
 	c := n.config(t.TempDir())
@@ -109,10 +110,10 @@ func callsOf(t *testing.T, profile emulator.Profile) []hnslb.Verb {
 }
 
 // troubled is a release on which what is left is hardest to remove.
-func troubled() emulator.Profile {
-	p := emulator.WS2025()
+func troubled() profiles.Profile {
+	p := profiles.WS2025()
 	p.MaxEndpoints = 7 // so that little is made to find it
-	p.Faults = emulator.Faults{DeleteFailsOnce: true, HalfMade: true}
+	p.Faults = profiles.Faults{DeleteFailsOnce: true, HalfMade: true}
 	return p
 }
 
@@ -156,7 +157,7 @@ func TestKilled(t *testing.T) {
 // unknown, and nothing is left.
 func TestFailures(t *testing.T) {
 	profile := troubled()
-	profile.Faults = emulator.Faults{}
+	profile.Faults = profiles.Faults{}
 	calls := callsOf(t, profile)
 	for _, f := range []faulty.Fault{
 		{Class: hnslb.Other}, {Class: hnslb.Invalid}, {Class: hnslb.NotFound}, {Class: hnslb.PortInUse},
@@ -208,7 +209,7 @@ func TestManyFailures(t *testing.T) {
 
 // TestTimings: the probe finds how long calls take, and that writes wait for one another.
 func TestTimings(t *testing.T) {
-	profile := emulator.WS2025()
+	profile := profiles.WS2025()
 	for i, v := range hnslb.Verbs() {
 		if v == hnslb.VerbFeatures {
 			continue
@@ -218,7 +219,7 @@ func TestTimings(t *testing.T) {
 			fast *= 100
 		}
 		profile.Timings = append(profile.Timings,
-			emulator.Timing{Verb: v, Objects: 0, Median: fast, P99: fast}, emulator.Timing{Verb: v, Objects: 100, Median: 3 * fast, P99: 3 * fast})
+			profiles.Timing{Verb: v, Objects: 0, Median: fast, P99: fast}, profiles.Timing{Verb: v, Objects: 100, Median: 3 * fast, P99: 3 * fast})
 	}
 	synctest.Test(t, func(t *testing.T) {
 		n := newNode(t, profile, "L2Bridge")
@@ -254,7 +255,7 @@ func TestTimings(t *testing.T) {
 
 // TestBudget: an HNS that is so slow that many objects would take for ever is timed with few.
 func TestBudget(t *testing.T) {
-	profile := emulator.WS2025()
+	profile := profiles.WS2025()
 	synctest.Test(t, func(t *testing.T) {
 		n := newNode(t, profile, "L2Bridge")
 		slow := emulator.New(emulator.Config{Profile: profile, Latency: emulator.Latency{Write: 2 * time.Second}})

@@ -15,6 +15,7 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // Config says what to probe, and how far to go.
@@ -207,7 +208,7 @@ func (b *bench) measure(ctx context.Context, r *Report) {
 	for _, size := range b.Sizes {
 		b.Progress(fmt.Sprintf("Timing calls with %d endpoints and load balancers of the probe", size))
 		err := b.grow(ctx, size, r.Profile.Timings)
-		var timings []emulator.Timing
+		var timings []profiles.Timing
 		if err == nil {
 			timings, err = b.sample(ctx)
 		}
@@ -222,7 +223,7 @@ func (b *bench) measure(ctx context.Context, r *Report) {
 // documented returns what our documents say about facts: what an emulator does that is as
 // they describe this HNS. Empty where they say nothing.
 func documented(ctx context.Context, b *bench) map[string]string {
-	e := emulator.New(emulator.Config{Profile: emulator.ProfileOf(b.features.Version)})
+	e := emulator.New(emulator.Config{Profile: profiles.Of(b.features.Version)})
 	n := b.network
 	spec := emulator.NetworkSpec{Name: n.Name, Type: n.Type, ManagementIP: n.ManagementIP, Subnets: n.Subnets, Remotes: n.Remotes}
 	out := map[string]string{}

@@ -13,6 +13,7 @@ import (
 	"github.com/go-logr/logr/funcr"
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 	testingclock "k8s.io/utils/clock/testing"
 )
 
@@ -34,7 +35,7 @@ func TestCallsInLog(t *testing.T) {
 	for _, level := range []int{callLevel, callLevel - 1} {
 		book := &logLines{begin: time.Now()}
 		c := testingclock.NewFakePassiveClock(time.Now())
-		hns := emulator.New(emulator.Config{Profile: emulator.WS2022()})
+		hns := emulator.New(emulator.Config{Profile: profiles.WS2022()})
 		network, err := hns.AddNetwork(emulator.NetworkSpec{Name: "l2bridge", Subnets: []netip.Prefix{netip.MustParsePrefix("10.244.0.0/16")}})
 		if err != nil {
 			t.Fatal(err)

@@ -20,6 +20,7 @@ import (
 	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/options"
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 	"github.com/hnsproxy/hnsproxy/proxier"
 	"github.com/hnsproxy/hnsproxy/proxier/desired"
 	"github.com/jedib0t/go-pretty/v6/text"
@@ -208,7 +209,7 @@ func (refusingHNS) CreateLoadBalancer(context.Context, hnslb.LoadBalancer) (hnsl
 // log and its table.
 func TestHostileHNS(t *testing.T) {
 	t.Parallel()
-	e := emulator.New(emulator.Config{Profile: emulator.WS2022()})
+	e := emulator.New(emulator.Config{Profile: profiles.WS2022()})
 	if _, err := e.AddNetwork(demoNetwork("pods", "L2Bridge", nil)); err != nil {
 		t.Fatal(err)
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator/hcnserver"
 	"github.com/hnsproxy/hnsproxy/hnslb/hcn"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
@@ -26,7 +27,7 @@ import (
 type host struct {
 	t       *testing.T
 	control control.Client
-	profile emulator.Profile
+	profile profiles.Profile
 	network emulator.NetworkState
 	driver  hnslb.Driver
 }
@@ -180,7 +181,7 @@ func TestDegraded(t *testing.T) {
 		t.Fatal(err)
 	}
 	for port, broken := range map[uint16]bool{80: false, 81: true} {
-		h.must("set-faults", emulator.Faults{NoDataPath: broken}, nil)
+		h.must("set-faults", profiles.Faults{NoDataPath: broken}, nil)
 		if _, err := h.driver.CreateLoadBalancer(t.Context(), hnslb.LoadBalancer{
 			Endpoints: []hnslb.ID{ep.ID}, VIPs: []netip.Addr{netip.MustParseAddr("198.18.0.1")},
 			Mappings: []hnslb.PortMapping{{Protocol: hnslb.TCP, InternalPort: 8080, ExternalPort: port}},
