@@ -22,7 +22,7 @@ type fact struct {
 	// where there is none, as for the codes of refusals that are plain.
 	row string
 	// doc is what our documents say. Where it is empty the emulator, which does what they
-	// say, is asked.
+	// say, was asked, see documented.
 	doc string
 	// find finds it out. It is called until two calls agree.
 	find func(ctx context.Context, b *bench) (string, error)
