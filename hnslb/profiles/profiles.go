@@ -133,5 +133,5 @@ func ByName(name string) (Profile, error) {
 		}
 		names = append(names, p.Name)
 	}
-	return Profile{}, fmt.Errorf("unknown profile %q, want one of %s", name, strings.Join(names, ", "))
+	return Profile{}, fmt.Errorf("emulator: unknown profile %q, want one of %s", name, strings.Join(names, ", "))
 }

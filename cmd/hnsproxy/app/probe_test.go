@@ -61,7 +61,7 @@ func TestProbeAsks(t *testing.T) {
 	t.Parallel()
 	for answer, done := range map[string]bool{"": false, "n\n": false, "no, yes\n": false, "Y\n": true, "yes": true} {
 		dir := t.TempDir()
-		cmd := NewCommand(nil)
+		cmd := NewCommand(nil, emulate)
 		var out, errOut bytes.Buffer
 		cmd.SetOut(&out)
 		cmd.SetErr(&errOut)

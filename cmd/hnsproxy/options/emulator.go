@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
-	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
 	"github.com/hnsproxy/hnsproxy/hnslb/probe"
 	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
@@ -50,15 +49,9 @@ const (
 	// for a machine that was probed.
 	ProfileLatency = "profile"
 	NoLatency      = "none"
+	// WS2022Latency is 8 ms for each write.
+	WS2022Latency = "ws2022"
 )
 
-// LatencyByName returns the latency that a flag names.
-func LatencyByName(name string) (emulator.Latency, bool) {
-	switch name {
-	case ProfileLatency, NoLatency:
-		return emulator.NoLatency(), true
-	case "ws2022":
-		return emulator.WS2022Latency(), true
-	}
-	return emulator.Latency{}, false
-}
+// Latencies lists the latencies that a flag names.
+func Latencies() []string { return []string{ProfileLatency, NoLatency, WS2022Latency} }
