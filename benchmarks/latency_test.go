@@ -44,7 +44,7 @@ func churn(t *testing.T, hns *emulator.Emulator) []time.Duration {
 	c, watch := newCluster(1000, 10), &stopwatch{begun: map[string]time.Time{}}
 	n := start(t, hns, c, func(cfg *proxier.Config) {
 		cfg.AuditPeriod = 30 * time.Second
-		watch.Driver, cfg.Driver = cfg.Driver, watch
+		cfg.Driver = watch.around(cfg.Driver)
 	})
 	n.coldStart(c)
 	defer n.stop()
@@ -64,7 +64,6 @@ func churn(t *testing.T, hns *emulator.Emulator) []time.Duration {
 
 // stopwatch takes the time from begin of a VIP until its load balancer is written.
 type stopwatch struct {
-	hnslb.Driver
 	mu    sync.Mutex
 	begun map[string]time.Time
 	took  []time.Duration
@@ -87,12 +86,12 @@ func (s *stopwatch) end(lb hnslb.LoadBalancer) {
 	}
 }
 
-func (s *stopwatch) CreateLoadBalancer(ctx context.Context, lb hnslb.LoadBalancer) (hnslb.LoadBalancer, error) {
-	defer s.end(lb)
-	return s.Driver.CreateLoadBalancer(ctx, lb)
-}
-
-func (s *stopwatch) UpdateLoadBalancer(ctx context.Context, lb hnslb.LoadBalancer) (hnslb.LoadBalancer, error) {
-	defer s.end(lb)
-	return s.Driver.UpdateLoadBalancer(ctx, lb)
+// around takes the times of d.
+func (s *stopwatch) around(d hnslb.Driver) hnslb.Driver {
+	return hnslb.Intercept(d, func(ctx context.Context, c hnslb.Call, next hnslb.Next) (any, error) {
+		if lb, ok := c.Argument.(hnslb.LoadBalancer); ok {
+			defer s.end(lb)
+		}
+		return next(ctx)
+	})
 }

@@ -52,22 +52,20 @@ func stuckObjects() []stuck {
 
 // counted counts the calls about one object.
 type counted struct {
-	around
 	mu     sync.Mutex
 	object string
 	calls  int
 }
 
 func (o *counted) join(cfg *proxier.Config) {
-	o.Driver, o.write = cfg.Driver, func(_ hnslb.Verb, object string, call func() error) error {
+	cfg.Driver = writesThrough(cfg.Driver, func(_ hnslb.Verb, object string, call func() error) error {
 		o.mu.Lock()
 		if object == o.object {
 			o.calls++
 		}
 		o.mu.Unlock()
 		return call()
-	}
-	cfg.Driver = o
+	})
 }
 
 func (o *counted) hang(hns *emulator.Emulator, object string) {

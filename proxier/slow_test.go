@@ -22,7 +22,6 @@ import (
 
 // inFlight counts the writes that are under way.
 type inFlight struct {
-	hnslb.Driver
 	mu        sync.Mutex
 	now, most int
 }
@@ -39,14 +38,14 @@ func (d *inFlight) begin() func() {
 	}
 }
 
-func (d *inFlight) CreateEndpoint(ctx context.Context, e hnslb.Endpoint) (hnslb.Endpoint, error) {
-	defer d.begin()()
-	return d.Driver.CreateEndpoint(ctx, e)
-}
-
-func (d *inFlight) CreateLoadBalancer(ctx context.Context, lb hnslb.LoadBalancer) (hnslb.LoadBalancer, error) {
-	defer d.begin()()
-	return d.Driver.CreateLoadBalancer(ctx, lb)
+// around counts the creates of d.
+func (d *inFlight) around(inner hnslb.Driver) hnslb.Driver {
+	return hnslb.Intercept(inner, func(ctx context.Context, c hnslb.Call, next hnslb.Next) (any, error) {
+		if c.Verb == hnslb.VerbCreateEndpoint || c.Verb == hnslb.VerbCreateLoadBalancer {
+			defer d.begin()()
+		}
+		return next(ctx)
+	})
 }
 
 // TestSlowServer2019: each write takes 30 s, as on a busy Server 2019. Calls do not pile up in
@@ -59,7 +58,7 @@ func TestSlowServer2019(t *testing.T) {
 			w.serves(n, nil, 11+n)
 		}
 		d := &inFlight{}
-		w.tweak = func(c *proxier.Config) { d.Driver, c.Driver = c.Driver, d }
+		w.tweak = func(c *proxier.Config) { c.Driver = d.around(c.Driver) }
 		w.start()
 		defer w.stop()
 		failing := map[string]bool{}
@@ -102,7 +101,7 @@ func TestCallsAtOnce(t *testing.T) {
 					w.serves(n, nil, 11, 12, 13, 14)
 				}
 				d := &inFlight{}
-				w.tweak = func(c *proxier.Config) { d.Driver, c.Driver, c.AtOnce = c.Driver, d, tc.given }
+				w.tweak = func(c *proxier.Config) { c.Driver, c.AtOnce = d.around(c.Driver), tc.given }
 				w.start()
 				defer w.stop()
 				w.settle(10 * time.Second)

@@ -5,13 +5,14 @@ package emulator_test
 
 import (
 	"errors"
-	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 	"os"
 	"path/filepath"
 	"reflect"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // TestQuirksDocument: quirks.md names every switch, and only tests and switches that exist.

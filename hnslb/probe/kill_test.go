@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,15 +17,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/hnslb/drivertest"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
-	"github.com/hnsproxy/hnsproxy/hnslb/faulty"
 	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // mortal passes calls on until the process that makes them is killed in one of them: before
 // HNS carried it out or after. It keeps the journal as it was in that moment.
 type mortal struct {
-	hnslb.Driver
 	journal string
 	// at is the call that the process is killed in, after tells that HNS carries it out.
 	at    int
@@ -48,52 +48,18 @@ func (m *mortal) dies(v hnslb.Verb) (last, dead bool) {
 	return len(m.calls) == m.at, len(m.calls) > m.at
 }
 
-func mortally[T any](m *mortal, v hnslb.Verb, call func() (T, error)) (T, error) {
-	var none T
-	last, dead := m.dies(v)
-	if !last && !dead {
-		return call()
-	}
-	if last && m.after {
-		_, _ = call() // nobody hears of it
-	}
-	return none, &hnslb.Error{Verb: v, Object: "any", Class: hnslb.Unavailable, Err: errKilled}
-}
-
-func (m *mortal) Features(ctx context.Context) (hnslb.Features, error) {
-	return mortally(m, hnslb.VerbFeatures, func() (hnslb.Features, error) { return m.Driver.Features(ctx) })
-}
-
-func (m *mortal) Network(ctx context.Context, name string) (hnslb.Network, error) {
-	return mortally(m, hnslb.VerbNetwork, func() (hnslb.Network, error) { return m.Driver.Network(ctx, name) })
-}
-
-func (m *mortal) Endpoints(ctx context.Context) ([]hnslb.Endpoint, error) {
-	return mortally(m, hnslb.VerbEndpoints, func() ([]hnslb.Endpoint, error) { return m.Driver.Endpoints(ctx) })
-}
-
-func (m *mortal) LoadBalancers(ctx context.Context) ([]hnslb.LoadBalancer, error) {
-	return mortally(m, hnslb.VerbLoadBalancers, func() ([]hnslb.LoadBalancer, error) { return m.Driver.LoadBalancers(ctx) })
-}
-
-func (m *mortal) CreateEndpoint(ctx context.Context, e hnslb.Endpoint) (hnslb.Endpoint, error) {
-	return mortally(m, hnslb.VerbCreateEndpoint, func() (hnslb.Endpoint, error) { return m.Driver.CreateEndpoint(ctx, e) })
-}
-
-func (m *mortal) DeleteEndpoint(ctx context.Context, id hnslb.ID) error {
-	return drop2(mortally(m, hnslb.VerbDeleteEndpoint, func() (struct{}, error) { return struct{}{}, m.Driver.DeleteEndpoint(ctx, id) }))
-}
-
-func (m *mortal) CreateLoadBalancer(ctx context.Context, lb hnslb.LoadBalancer) (hnslb.LoadBalancer, error) {
-	return mortally(m, hnslb.VerbCreateLoadBalancer, func() (hnslb.LoadBalancer, error) { return m.Driver.CreateLoadBalancer(ctx, lb) })
-}
-
-func (m *mortal) UpdateLoadBalancer(ctx context.Context, lb hnslb.LoadBalancer) (hnslb.LoadBalancer, error) {
-	return mortally(m, hnslb.VerbUpdateLoadBalancer, func() (hnslb.LoadBalancer, error) { return m.Driver.UpdateLoadBalancer(ctx, lb) })
-}
-
-func (m *mortal) DeleteLoadBalancer(ctx context.Context, id hnslb.ID) error {
-	return drop2(mortally(m, hnslb.VerbDeleteLoadBalancer, func() (struct{}, error) { return struct{}{}, m.Driver.DeleteLoadBalancer(ctx, id) }))
+// around stands between the process and d.
+func (m *mortal) around(d hnslb.Driver) hnslb.Driver {
+	return hnslb.Intercept(d, func(ctx context.Context, c hnslb.Call, next hnslb.Next) (any, error) {
+		last, dead := m.dies(c.Verb)
+		if !last && !dead {
+			return next(ctx)
+		}
+		if last && m.after {
+			_, _ = next(ctx) // nobody hears of it
+		}
+		return nil, &hnslb.Error{Verb: c.Verb, Object: "any", Class: hnslb.Unavailable, Err: errKilled}
+	})
 }
 
 // callsOf returns the calls of a whole run.
@@ -101,8 +67,8 @@ func callsOf(t *testing.T, profile profiles.Profile) []hnslb.Verb {
 	t.Helper()
 	n := newNode(t, profile, "L2Bridge")
 	c := n.config(t.TempDir())
-	m := &mortal{Driver: n, journal: c.Journal, at: 1 << 30}
-	c.Driver = m
+	m := &mortal{journal: c.Journal, at: 1 << 30}
+	c.Driver = m.around(n)
 	if _, err := Run(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
@@ -131,8 +97,8 @@ func TestKilled(t *testing.T) {
 			at := i + 1
 			n := newNode(t, profile, "L2Bridge")
 			c := n.config(t.TempDir())
-			m := &mortal{Driver: n, journal: c.Journal, at: at, after: after}
-			c.Driver = m
+			m := &mortal{journal: c.Journal, at: at, after: after}
+			c.Driver = m.around(n)
 			if _, err := Run(t.Context(), c); err == nil {
 				t.Errorf("killed in call %d, and no error", at)
 			}
@@ -159,17 +125,22 @@ func TestFailures(t *testing.T) {
 	profile := troubled()
 	profile.Faults = profiles.Faults{}
 	calls := callsOf(t, profile)
-	for _, f := range []faulty.Fault{
+	for i, f := range []drivertest.Fault{
 		{Class: hnslb.Other}, {Class: hnslb.Invalid}, {Class: hnslb.NotFound}, {Class: hnslb.PortInUse},
 		{Class: hnslb.Unavailable, TakesEffect: true}, {Class: hnslb.Timeout, TakesEffect: true}, {Class: hnslb.Other, TakesEffect: true},
 	} {
-		t.Run(f.String(), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%s/%t", f.Class, f.TakesEffect), func(t *testing.T) {
 			t.Parallel()
-			for nth := 1 + len(f.String())%7; nth <= len(calls); nth += 7 { // each would take long
-				f.Nth = nth
+			for nth := 1 + i; nth <= len(calls); nth += 7 { // each would take long
 				n := newNode(t, profile, "L2Bridge")
 				c := n.config(t.TempDir())
-				c.Driver = faulty.New(n, 1, f)
+				var made atomic.Int64
+				c.Driver = drivertest.Fail(n, func(hnslb.Call) drivertest.Fault {
+					if made.Add(1) == int64(nth) {
+						return f
+					}
+					return drivertest.Fault{}
+				})
 				r, err := Run(t.Context(), c)
 				n.wantUntouched(t)
 				if r == nil {
@@ -180,25 +151,32 @@ func TestFailures(t *testing.T) {
 					wantFound(t, profile, r)
 				}
 				if t.Failed() {
-					t.Fatalf("fault %v: %v", f, err)
+					t.Fatalf("fault %+v in call %d: %v", f, nth, err)
 				}
 			}
 		})
 	}
 }
 
-// TestManyFailures: with one call in ten failing the probe finds out little, and leaves
-// nothing all the same.
+// TestManyFailures: with one call in ten failing, and one write in ten losing its answer, the
+// probe finds out little, and leaves nothing all the same.
 func TestManyFailures(t *testing.T) {
 	for seed := range uint64(20) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			n := newNode(t, troubled(), "L2Bridge")
 			c := n.config(t.TempDir())
-			f := faulty.New(n, seed, faulty.Fault{Chance: 0.1, Writes: true, Class: hnslb.Unavailable, TakesEffect: true},
-				faulty.Fault{Chance: 0.1, Class: hnslb.Other})
-			c.Driver = f
+			luck := drivertest.NewLuck(seed)
+			c.Driver = drivertest.Fail(n, func(c hnslb.Call) drivertest.Fault {
+				switch x := luck.Draw(c.Verb); {
+				case x < 0.1:
+					return drivertest.Fault{Class: hnslb.Other}
+				case x < 0.2 && c.Verb.IsWrite():
+					return drivertest.Fault{Class: hnslb.Unavailable, TakesEffect: true}
+				}
+				return drivertest.Fault{}
+			})
 			_, _ = Run(t.Context(), c) // it may have failed; what counts is what is left
-			f.Heal()
+			c.Driver = n
 			if err := Clean(t.Context(), c); err != nil {
 				t.Error(err)
 			}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+
 	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 

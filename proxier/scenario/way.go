@@ -5,6 +5,7 @@ package scenario
 
 import (
 	"slices"
+
 	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 

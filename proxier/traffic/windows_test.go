@@ -8,8 +8,8 @@ import (
 	"slices"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
 	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
+	corev1 "k8s.io/api/core/v1"
 )
 
 // release is what a Windows release can do, by its documentation rather than by its HNS

@@ -5,10 +5,11 @@ package options
 
 import (
 	"fmt"
+	"strings"
+
 	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 	"github.com/spf13/pflag"
 	cliflag "k8s.io/component-base/cli/flag"
-	"strings"
 )
 
 // flagName lets underscores equal dashes, as kube-proxy does, and knows flags of hnsproxy by

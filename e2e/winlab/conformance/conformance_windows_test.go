@@ -70,8 +70,8 @@ func newHost(t *testing.T) *host {
 	h.must("start", emulator.RestartOptions{}, nil)
 	h.must("restore", start, nil)
 	h.must("profile", nil, &h.profile)
-	calls := &settled{inner: hcn.New(func(message string) { t.Errorf("the driver warns: %s", message) })}
-	h.driver = hnslb.WithTimeout(calls, 30*time.Second)
+	calls := &settled{}
+	h.driver = hnslb.WithTimeout(calls.around(hcn.New(func(message string) { t.Errorf("the driver warns: %s", message) })), 30*time.Second)
 	t.Cleanup(func() { h.wantNoLeaks(calls) })
 	return h
 }
