@@ -415,7 +415,7 @@ func TestLawKeeper(t *testing.T) {
 		}, ""},
 		{"listed while its address was written in vain", now, func(c *client) {
 			c.list()
-			c.hns.SetFaults(emulator.Faults{WritesTake: 2 * time.Second})
+			c.hns.SetFaults(profiles.Faults{WritesTake: 2 * time.Second})
 			c.hns.FailNext(hnslb.VerbCreateEndpoint, 1, hnslb.ResultInvalidArgument)
 			var write sync.WaitGroup
 			write.Go(func() { c.endpoint(remoteA) })
