@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 	"github.com/hnsproxy/hnsproxy/proxier"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -49,7 +50,7 @@ func TestCallsPerChange(t *testing.T) {
 		t.Run(fmt.Sprint("services=", size), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := newCluster(size, 10)
-				hns := newHNS(t, emulator.WS2025(), emulator.NoLatency())
+				hns := newHNS(t, profiles.WS2025(), emulator.NoLatency())
 				n := start(t, hns, c)
 				n.run()
 				synctest.Wait()
@@ -105,7 +106,7 @@ func mustChange(t *testing.T, want bool) func(bool, error) {
 func TestCriticalFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(100, 3)
-		hns := newHNS(t, emulator.WS2022(), emulator.WS2022Latency())
+		hns := newHNS(t, profiles.WS2022(), emulator.WS2022Latency())
 		n := start(t, hns, c)
 		critical := []*corev1.Service{
 			{ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: "kube-dns"}, Spec: corev1.ServiceSpec{
@@ -153,7 +154,7 @@ func TestCriticalFirst(t *testing.T) {
 func TestEfficiency(t *testing.T) {
 	const bar = 0.9
 	c := newCluster(40, 5)
-	hns := newHNS(t, emulator.WS2025(), emulator.WS2022Latency())
+	hns := newHNS(t, profiles.WS2025(), emulator.WS2022Latency())
 	n := start(t, hns, c)
 	begin := time.Now()
 	n.coldStart(c)
@@ -188,7 +189,7 @@ func TestMemory(t *testing.T) {
 	const bar = 95 << 20
 	before := liveHeap()
 	c := newCluster(10000, 15)
-	hns := newHNS(t, emulator.WS2025(), emulator.NoLatency())
+	hns := newHNS(t, profiles.WS2025(), emulator.NoLatency())
 	n := start(t, hns, c)
 	n.coldStart(c)
 	n.settle()

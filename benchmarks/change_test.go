@@ -10,6 +10,7 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 	"github.com/hnsproxy/hnsproxy/proxier/desired"
 	"github.com/hnsproxy/hnsproxy/proxier/services"
 )
@@ -23,7 +24,7 @@ func BenchmarkReplaceEndpoint(b *testing.B) {
 	for _, size := range sizes() {
 		b.Run(fmt.Sprint("services=", size), func(b *testing.B) {
 			c := newCluster(size, 10)
-			n := start(b, newHNS(b, emulator.WS2025(), emulator.NoLatency()), c)
+			n := start(b, newHNS(b, profiles.WS2025(), emulator.NoLatency()), c)
 			n.coldStart(c)
 			defer n.stop()
 			n.settle()

@@ -13,6 +13,7 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 	"github.com/hnsproxy/hnsproxy/internal/proxiertest"
 	"github.com/hnsproxy/hnsproxy/metrics"
 	"github.com/hnsproxy/hnsproxy/proxier"
@@ -83,7 +84,6 @@ type node struct {
 
 // countdown lets a benchmark wait for a given number of writes.
 type countdown struct {
-	hnslb.Driver
 	mu   sync.Mutex
 	left int
 	zero chan struct{}
@@ -105,32 +105,17 @@ func (c *countdown) done() {
 	}
 }
 
-func (c *countdown) CreateEndpoint(ctx context.Context, e hnslb.Endpoint) (hnslb.Endpoint, error) {
-	defer c.done()
-	return c.Driver.CreateEndpoint(ctx, e)
+// around counts the writes of d.
+func (c *countdown) around(d hnslb.Driver) hnslb.Driver {
+	return hnslb.Intercept(d, func(ctx context.Context, call hnslb.Call, next hnslb.Next) (any, error) {
+		if call.Verb.IsWrite() {
+			defer c.done()
+		}
+		return next(ctx)
+	})
 }
 
-func (c *countdown) DeleteEndpoint(ctx context.Context, id hnslb.ID) error {
-	defer c.done()
-	return c.Driver.DeleteEndpoint(ctx, id)
-}
-
-func (c *countdown) CreateLoadBalancer(ctx context.Context, lb hnslb.LoadBalancer) (hnslb.LoadBalancer, error) {
-	defer c.done()
-	return c.Driver.CreateLoadBalancer(ctx, lb)
-}
-
-func (c *countdown) UpdateLoadBalancer(ctx context.Context, lb hnslb.LoadBalancer) (hnslb.LoadBalancer, error) {
-	defer c.done()
-	return c.Driver.UpdateLoadBalancer(ctx, lb)
-}
-
-func (c *countdown) DeleteLoadBalancer(ctx context.Context, id hnslb.ID) error {
-	defer c.done()
-	return c.Driver.DeleteLoadBalancer(ctx, id)
-}
-
-func newHNS(tb testing.TB, p emulator.Profile, l emulator.Latency, watch ...func(emulator.Serving)) *emulator.Emulator {
+func newHNS(tb testing.TB, p profiles.Profile, l emulator.Latency, watch ...func(emulator.Serving)) *emulator.Emulator {
 	tb.Helper()
 	cfg := emulator.Config{Profile: p, Latency: l}
 	for _, w := range watch {
@@ -148,9 +133,9 @@ func newHNS(tb testing.TB, p emulator.Profile, l emulator.Latency, watch ...func
 // start makes a proxy that knows a cluster; run or coldStart start its loop. It audits once a day unless a change says otherwise.
 func start(tb testing.TB, hns *emulator.Emulator, c *cluster, changes ...func(*proxier.Config)) *node {
 	tb.Helper()
-	n := &node{hns: hns, driver: &countdown{Driver: hns}}
+	n := &node{hns: hns, driver: &countdown{}}
 	cfg := proxier.Config{
-		Driver: n.driver, Network: "pods", Node: services.Node{Name: "this"},
+		Driver: n.driver.around(hns), Network: "pods", Node: services.Node{Name: "this"},
 		AuditPeriod: 24 * time.Hour, Metrics: metrics.New(prometheus.NewRegistry()), Logger: klog.Logger{}, Clock: clock.RealClock{},
 	}
 	for _, change := range changes {

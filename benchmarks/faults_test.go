@@ -11,6 +11,7 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 	"github.com/hnsproxy/hnsproxy/proxier"
 )
 
@@ -36,7 +37,7 @@ func storm(t *testing.T, s *served, hns *emulator.Emulator, fail func(), changes
 // was done. Which writes of a change fail is chance, so several storms are taken together.
 func TestFailingWrites(t *testing.T) {
 	const storms, bar, callsBar = 3, time.Second, 15
-	for _, profile := range []emulator.Profile{emulator.WS2022(), emulator.WS2025()} {
+	for _, profile := range []profiles.Profile{profiles.WS2022(), profiles.WS2025()} {
 		t.Run(profile.Name, func(t *testing.T) {
 			var took []time.Duration
 			calls := 0
@@ -66,7 +67,7 @@ func TestFailingWrites(t *testing.T) {
 // TestLostAnswers: the answer of every seventh write is lost although its work was done.
 func TestLostAnswers(t *testing.T) {
 	const bar, callsBar = time.Second, 15
-	for _, profile := range []emulator.Profile{emulator.WS2022(), emulator.WS2025()} {
+	for _, profile := range []profiles.Profile{profiles.WS2022(), profiles.WS2025()} {
 		t.Run(profile.Name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s, faults := newServed(), &meddler{}
@@ -90,7 +91,7 @@ func TestLostAnswers(t *testing.T) {
 // answer of every seventh is lost.
 func TestLateCalls(t *testing.T) {
 	const bar = time.Second
-	for _, profile := range []emulator.Profile{emulator.WS2022(), emulator.WS2025()} {
+	for _, profile := range []profiles.Profile{profiles.WS2022(), profiles.WS2025()} {
 		t.Run(profile.Name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s, faults := newServed(), &meddler{}

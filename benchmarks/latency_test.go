@@ -13,6 +13,7 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 	"github.com/hnsproxy/hnsproxy/proxier"
 )
 
@@ -22,7 +23,7 @@ import (
 // with a real clock and the whole program, where the bar is 500 ms.
 func TestLatency(t *testing.T) {
 	const bar = 50 * time.Millisecond
-	for _, profile := range []emulator.Profile{emulator.WS2022(), emulator.WS2025()} {
+	for _, profile := range []profiles.Profile{profiles.WS2022(), profiles.WS2025()} {
 		t.Run(profile.Name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				latencies := churn(t, newHNS(t, profile, emulator.WS2022Latency()))
@@ -43,7 +44,7 @@ func churn(t *testing.T, hns *emulator.Emulator) []time.Duration {
 	c, watch := newCluster(1000, 10), &stopwatch{begun: map[string]time.Time{}}
 	n := start(t, hns, c, func(cfg *proxier.Config) {
 		cfg.AuditPeriod = 30 * time.Second
-		watch.Driver, cfg.Driver = cfg.Driver, watch
+		cfg.Driver = watch.around(cfg.Driver)
 	})
 	n.coldStart(c)
 	defer n.stop()
@@ -63,7 +64,6 @@ func churn(t *testing.T, hns *emulator.Emulator) []time.Duration {
 
 // stopwatch takes the time from begin of a VIP until its load balancer is written.
 type stopwatch struct {
-	hnslb.Driver
 	mu    sync.Mutex
 	begun map[string]time.Time
 	took  []time.Duration
@@ -86,12 +86,12 @@ func (s *stopwatch) end(lb hnslb.LoadBalancer) {
 	}
 }
 
-func (s *stopwatch) CreateLoadBalancer(ctx context.Context, lb hnslb.LoadBalancer) (hnslb.LoadBalancer, error) {
-	defer s.end(lb)
-	return s.Driver.CreateLoadBalancer(ctx, lb)
-}
-
-func (s *stopwatch) UpdateLoadBalancer(ctx context.Context, lb hnslb.LoadBalancer) (hnslb.LoadBalancer, error) {
-	defer s.end(lb)
-	return s.Driver.UpdateLoadBalancer(ctx, lb)
+// around takes the times of d.
+func (s *stopwatch) around(d hnslb.Driver) hnslb.Driver {
+	return hnslb.Intercept(d, func(ctx context.Context, c hnslb.Call, next hnslb.Next) (any, error) {
+		if lb, ok := c.Argument.(hnslb.LoadBalancer); ok {
+			defer s.end(lb)
+		}
+		return next(ctx)
+	})
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 	"github.com/hnsproxy/hnsproxy/proxier"
 )
 
@@ -19,7 +20,7 @@ import (
 func TestLocalPods(t *testing.T) {
 	const pods, interval = 100, time.Second / 100
 	const listsBar, bar = 10, time.Second
-	for _, profile := range []emulator.Profile{emulator.WS2022(), emulator.WS2025()} {
+	for _, profile := range []profiles.Profile{profiles.WS2022(), profiles.WS2025()} {
 		t.Run(profile.Name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s, c := newServed(), newCluster(1000, 10)
@@ -60,7 +61,7 @@ func TestLocalPods(t *testing.T) {
 func TestSlowLists(t *testing.T) {
 	const changes, interval = 1200, 100 * time.Millisecond
 	const bar = 100*time.Millisecond + 3*8*time.Millisecond
-	for _, profile := range []emulator.Profile{emulator.WS2022(), emulator.WS2025()} {
+	for _, profile := range []profiles.Profile{profiles.WS2022(), profiles.WS2025()} {
 		for name, early := range map[string]bool{"shows the end": false, "shows the start": true} {
 			t.Run(profile.Name+" "+name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
@@ -71,7 +72,7 @@ func TestSlowLists(t *testing.T) {
 					defer n.stop()
 					n.settle()
 					hns.ResetCounts()
-					hns.SetFaults(emulator.Faults{ListsTake: 5 * time.Second, ListsShowStart: early})
+					hns.SetFaults(profiles.Faults{ListsTake: 5 * time.Second, ListsShowStart: early})
 					for i := range changes {
 						s.change(t, n, c, i%c.services, c.replace(i%c.services))
 						<-time.After(interval)

@@ -19,7 +19,6 @@ const late = 30 * time.Second
 
 // meddler loses answers of writes, and makes writes late.
 type meddler struct {
-	around
 	mu sync.Mutex
 	// every lose-th write is done and its answer lost, every delay-th is late; 0 for none.
 	lose, delay, writes int
@@ -36,9 +35,8 @@ type lateCall struct {
 
 // join puts the meddler between a proxy and its driver.
 func (m *meddler) join(cfg *proxier.Config) {
-	m.Driver, m.write = cfg.Driver, m.meddle
 	m.names = map[hnslb.ID]netip.Addr{}
-	cfg.Driver = m
+	cfg.Driver = hnslb.Intercept(writesThrough(cfg.Driver, m.meddle), m.listen)
 }
 
 func (m *meddler) set(lose, delay int) {
@@ -88,43 +86,27 @@ func (m *meddler) held(c servedChange) bool {
 	return false
 }
 
-// Endpoints is part of hnslb.Driver.
-func (m *meddler) Endpoints(ctx context.Context) ([]hnslb.Endpoint, error) {
-	eps, err := m.Driver.Endpoints(ctx)
+// listen learns what the objects of IDs are called.
+func (m *meddler) listen(ctx context.Context, c hnslb.Call, next hnslb.Next) (any, error) {
+	out, err := next(ctx)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, ep := range eps {
-		m.names[ep.ID] = ep.IPs[0]
+	switch out := out.(type) {
+	case []hnslb.Endpoint:
+		for _, ep := range out {
+			m.names[ep.ID] = ep.IPs[0]
+		}
+	case []hnslb.LoadBalancer:
+		for _, lb := range out {
+			m.note(lb)
+		}
+	case hnslb.Endpoint:
+		if asked, ok := c.Argument.(hnslb.Endpoint); ok {
+			m.names[out.ID] = asked.IPs[0]
+		}
+	case hnslb.LoadBalancer:
+		m.note(out)
 	}
-	return eps, err
-}
-
-// LoadBalancers is part of hnslb.Driver.
-func (m *meddler) LoadBalancers(ctx context.Context) ([]hnslb.LoadBalancer, error) {
-	lbs, err := m.Driver.LoadBalancers(ctx)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, lb := range lbs {
-		m.note(lb)
-	}
-	return lbs, err
-}
-
-// CreateEndpoint is part of hnslb.Driver.
-func (m *meddler) CreateEndpoint(ctx context.Context, e hnslb.Endpoint) (hnslb.Endpoint, error) {
-	out, err := m.around.CreateEndpoint(ctx, e)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.names[out.ID] = e.IPs[0]
-	return out, err
-}
-
-// CreateLoadBalancer is part of hnslb.Driver.
-func (m *meddler) CreateLoadBalancer(ctx context.Context, lb hnslb.LoadBalancer) (hnslb.LoadBalancer, error) {
-	out, err := m.around.CreateLoadBalancer(ctx, lb)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.note(out)
 	return out, err
 }
 

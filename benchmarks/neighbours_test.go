@@ -15,6 +15,7 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 	"github.com/hnsproxy/hnsproxy/hnslb/watch"
 	"github.com/hnsproxy/hnsproxy/proxier"
 	"k8s.io/utils/clock"
@@ -25,7 +26,7 @@ import (
 func TestSecondClient(t *testing.T) {
 	const write, calls = 8 * time.Millisecond, 200
 	const bar = 3 * write
-	for _, profile := range []emulator.Profile{emulator.WS2022(), emulator.WS2025()} {
+	for _, profile := range []profiles.Profile{profiles.WS2022(), profiles.WS2025()} {
 		t.Run(profile.Name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := newCluster(1000, 10)
@@ -83,7 +84,7 @@ func losses() []loss {
 // again 5 s later, whether or not HNS tells of it.
 func TestHealing(t *testing.T) {
 	const bar = 5 * time.Second
-	for _, profile := range []emulator.Profile{emulator.WS2022(), emulator.WS2025(), silent()} {
+	for _, profile := range []profiles.Profile{profiles.WS2022(), profiles.WS2025(), silent()} {
 		for _, l := range losses() {
 			for name, with := range map[string]struct {
 				services int
@@ -120,8 +121,8 @@ func TestHealing(t *testing.T) {
 }
 
 // silent is a release that tells of nothing: changes are noticed by asking.
-func silent() emulator.Profile {
-	p := emulator.WS2022()
+func silent() profiles.Profile {
+	p := profiles.WS2022()
 	p.Name += "-silent"
 	p.Quirks.NoNotifications, p.Quirks.StopUntold = true, true
 	return p
@@ -152,7 +153,7 @@ func follow(hns *emulator.Emulator, proxy *proxier.Proxier) (stop func()) {
 func TestShareOfHNS(t *testing.T) {
 	for _, share := range []float64{0.05, 0.25, 0.5, 1} {
 		synctest.Test(t, func(t *testing.T) {
-			hns := newHNS(t, emulator.WS2022(), emulator.WS2022Latency())
+			hns := newHNS(t, profiles.WS2022(), emulator.WS2022Latency())
 			n := start(t, hns, newCluster(1000, 10), usual, func(cfg *proxier.Config) { cfg.Share = share })
 			n.run()
 			defer n.stop()

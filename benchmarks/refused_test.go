@@ -12,6 +12,7 @@ import (
 	"github.com/go-logr/logr/funcr"
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 	"github.com/hnsproxy/hnsproxy/proxier"
 )
 
@@ -19,7 +20,7 @@ import (
 // log lines, and the others do not notice.
 func TestRefused(t *testing.T) {
 	const minutes, linesBar = 10, 60
-	for _, profile := range []emulator.Profile{emulator.WS2022(), emulator.WS2025()} {
+	for _, profile := range []profiles.Profile{profiles.WS2022(), profiles.WS2025()} {
 		var healthy time.Duration
 		for _, refused := range []int{0, 500} {
 			t.Run(profile.Name+map[bool]string{true: " refused", false: " healthy"}[refused > 0], func(t *testing.T) {

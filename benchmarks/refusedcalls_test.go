@@ -10,6 +10,7 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // TestRefusedCalls: HNS refuses 500 of 1,000 Services for ever. After the cold start they cost
@@ -18,7 +19,7 @@ func TestRefusedCalls(t *testing.T) {
 	const bar = 100
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(1000, 3)
-		hns := newHNS(t, emulator.WS2022(), emulator.WS2022Latency())
+		hns := newHNS(t, profiles.WS2022(), emulator.WS2022Latency())
 		for i := range 500 {
 			hns.Refuse(c.service(i).Spec.ClusterIP+":80/TCP", hnslb.ResultPortAlreadyExists)
 		}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 	"github.com/hnsproxy/hnsproxy/proxier"
 )
 
@@ -63,7 +64,7 @@ func TestRefusedLines(t *testing.T) {
 	const bar, refused, minutes = 60, 500, 10
 	synctest.Test(t, func(t *testing.T) {
 		c, book := newCluster(1000, 3), &logBook{}
-		hns := newHNS(t, emulator.WS2022(), emulator.WS2022Latency())
+		hns := newHNS(t, profiles.WS2022(), emulator.WS2022Latency())
 		refuse := func(i int) { hns.Refuse(c.service(i).Spec.ClusterIP+":80/TCP", hnslb.ResultPortAlreadyExists) }
 		for i := range refused {
 			refuse(i)

@@ -127,40 +127,16 @@ func wantFresh(t *testing.T, hns *emulator.Emulator, c *cluster) {
 	}
 }
 
-// around is a driver whose writes go through a function of the test.
-type around struct {
-	hnslb.Driver
-	write func(v hnslb.Verb, object string, call func() error) error
-}
-
-func (a *around) CreateEndpoint(ctx context.Context, e hnslb.Endpoint) (out hnslb.Endpoint, err error) {
-	err = a.write(hnslb.VerbCreateEndpoint, e.ObjectName(), func() error {
-		out, err = a.Driver.CreateEndpoint(ctx, e)
-		return err
+// writesThrough returns d with its writes going through a function of the test.
+func writesThrough(d hnslb.Driver, write func(v hnslb.Verb, object string, call func() error) error) hnslb.Driver {
+	return hnslb.Intercept(d, func(ctx context.Context, c hnslb.Call, next hnslb.Next) (out any, err error) {
+		if !c.Verb.IsWrite() {
+			return next(ctx)
+		}
+		err = write(c.Verb, c.Object, func() error {
+			out, err = next(ctx)
+			return err
+		})
+		return out, err
 	})
-	return out, err
-}
-
-func (a *around) DeleteEndpoint(ctx context.Context, id hnslb.ID) error {
-	return a.write(hnslb.VerbDeleteEndpoint, string(id), func() error { return a.Driver.DeleteEndpoint(ctx, id) })
-}
-
-func (a *around) CreateLoadBalancer(ctx context.Context, lb hnslb.LoadBalancer) (out hnslb.LoadBalancer, err error) {
-	err = a.write(hnslb.VerbCreateLoadBalancer, lb.ObjectName(), func() error {
-		out, err = a.Driver.CreateLoadBalancer(ctx, lb)
-		return err
-	})
-	return out, err
-}
-
-func (a *around) UpdateLoadBalancer(ctx context.Context, lb hnslb.LoadBalancer) (out hnslb.LoadBalancer, err error) {
-	err = a.write(hnslb.VerbUpdateLoadBalancer, lb.ObjectName(), func() error {
-		out, err = a.Driver.UpdateLoadBalancer(ctx, lb)
-		return err
-	})
-	return out, err
-}
-
-func (a *around) DeleteLoadBalancer(ctx context.Context, id hnslb.ID) error {
-	return a.write(hnslb.VerbDeleteLoadBalancer, string(id), func() error { return a.Driver.DeleteLoadBalancer(ctx, id) })
 }

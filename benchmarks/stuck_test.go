@@ -12,6 +12,7 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 	"github.com/hnsproxy/hnsproxy/proxier"
 )
 
@@ -51,22 +52,20 @@ func stuckObjects() []stuck {
 
 // counted counts the calls about one object.
 type counted struct {
-	around
 	mu     sync.Mutex
 	object string
 	calls  int
 }
 
 func (o *counted) join(cfg *proxier.Config) {
-	o.Driver, o.write = cfg.Driver, func(_ hnslb.Verb, object string, call func() error) error {
+	cfg.Driver = writesThrough(cfg.Driver, func(_ hnslb.Verb, object string, call func() error) error {
 		o.mu.Lock()
 		if object == o.object {
 			o.calls++
 		}
 		o.mu.Unlock()
 		return call()
-	}
-	cfg.Driver = o
+	})
 }
 
 func (o *counted) hang(hns *emulator.Emulator, object string) {
@@ -81,7 +80,7 @@ func (o *counted) hang(hns *emulator.Emulator, object string) {
 func TestStuckObject(t *testing.T) {
 	const changes, interval = 600, 100 * time.Millisecond
 	const bar = 50 * time.Millisecond
-	run := func(t *testing.T, profile emulator.Profile, what *stuck) time.Duration {
+	run := func(t *testing.T, profile profiles.Profile, what *stuck) time.Duration {
 		t.Helper()
 		s, c, calls := newServed(), newCluster(200, 5), &counted{}
 		hns := newHNS(t, profile, emulator.WS2022Latency(), s.heard)
@@ -109,7 +108,7 @@ func TestStuckObject(t *testing.T) {
 		<-time.After(time.Second)
 		return p(took, 99)
 	}
-	for _, profile := range []emulator.Profile{emulator.WS2022(), emulator.WS2025()} {
+	for _, profile := range []profiles.Profile{profiles.WS2022(), profiles.WS2025()} {
 		var healthy time.Duration
 		t.Run(profile.Name+" nothing", func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { healthy = run(t, profile, nil) })
@@ -132,7 +131,7 @@ func TestStuckObject(t *testing.T) {
 // TestStuckForADay: of an object that is stuck for a day, one call hangs, although it changes
 // as others do and HNS is audited all the time.
 func TestStuckForADay(t *testing.T) {
-	for _, profile := range []emulator.Profile{emulator.WS2022(), emulator.WS2025()} {
+	for _, profile := range []profiles.Profile{profiles.WS2022(), profiles.WS2025()} {
 		for _, what := range stuckObjects() {
 			if profile.Name == "ws2025" && what.name == "load balancer" {
 				continue

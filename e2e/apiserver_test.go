@@ -12,13 +12,13 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/hnsproxy/hnsproxy/e2e/harness"
-	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // TestAPIServerAway takes the API server away, orderly and by a crash. Meanwhile HNS is left alone and traffic goes on; what
 // changed before hnsproxy was connected again is picked up.
 func TestAPIServerAway(t *testing.T) {
-	for _, setup := range bothWays(harness.Setup{Profile: emulator.WS2025()}, harness.Setup{Profile: emulator.WS2022(), Overlay: true}) {
+	for _, setup := range bothWays(harness.Setup{Profile: profiles.WS2025()}, harness.Setup{Profile: profiles.WS2022(), Overlay: true}) {
 		crash := setup.Overlay
 		t.Run(fmt.Sprintf("crash=%t/%s", crash, setup), func(t *testing.T) {
 			w := harness.New(t, plane, setup)
@@ -60,7 +60,7 @@ func TestAPIServerAway(t *testing.T) {
 // TestRefusedAtFirst starts hnsproxy while it is allowed nothing, as when RBAC is not applied yet. It says so, asks again until
 // it is allowed, and does nothing to HNS before.
 func TestRefusedAtFirst(t *testing.T) {
-	w := harness.New(t, plane, harness.Setup{Profile: emulator.WS2022(), Overlay: true})
+	w := harness.New(t, plane, harness.Setup{Profile: profiles.WS2022(), Overlay: true})
 	w.Group("web", 3)
 	w.Service("web")
 	w.AllowOnly()
@@ -80,7 +80,7 @@ func TestRefusedAtFirst(t *testing.T) {
 // TestRefusedAfterARestart restarts the API server under hnsproxy and lets it refuse for a while, as one does whose RBAC is
 // not warm yet. HNS is left alone until hnsproxy may read again.
 func TestRefusedAfterARestart(t *testing.T) {
-	w := harness.New(t, plane, harness.Setup{Profile: emulator.WS2025()})
+	w := harness.New(t, plane, harness.Setup{Profile: profiles.WS2025()})
 	group := w.Group("web", 3)
 	w.Service("web")
 	w.StartProxy()

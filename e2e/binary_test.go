@@ -19,6 +19,7 @@ import (
 	"github.com/hnsproxy/hnsproxy/e2e/harness"
 	"github.com/hnsproxy/hnsproxy/e2e/process"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // binary is hnsproxy's binary with its HNS in a file.
@@ -31,7 +32,7 @@ type binary struct {
 // TestBinary runs the program as a user does. It programs the emulated HNS of a file, serves what kube-proxy serves, ends with
 // exit code 0 when it is asked to, and finds nothing to do when it starts again, also after it was killed.
 func TestBinary(t *testing.T) {
-	w := harness.New(t, plane, harness.Setup{Profile: emulator.WS2025()})
+	w := harness.New(t, plane, harness.Setup{Profile: profiles.WS2025()})
 	group := w.Group("web", 3)
 	w.Service("web", func(s *corev1.Service) { s.Spec.Type = corev1.ServiceTypeNodePort })
 	p := build(t, w)

@@ -13,13 +13,13 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/hnsproxy/hnsproxy/e2e/harness"
-	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // TestEvents has a Service with a port that Windows cannot serve: its users find out from an Event that the API server took,
 // and that is sent once, whatever happens to the Service.
 func TestEvents(t *testing.T) {
-	for _, setup := range bothWays(harness.Setup{Profile: emulator.WS2022()}) {
+	for _, setup := range bothWays(harness.Setup{Profile: profiles.WS2022()}) {
 		t.Run(setup.String(), func(t *testing.T) { events(t, setup) })
 	}
 }

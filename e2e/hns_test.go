@@ -12,6 +12,7 @@ import (
 	"github.com/hnsproxy/hnsproxy/e2e/harness"
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // TestHNSRestarts restarts HNS under hnsproxy, with and without loss, makes its network anew, and deletes objects behind
@@ -90,7 +91,7 @@ func missHNS(w *harness.World) {
 func TestHealsWhileIdle(t *testing.T) {
 	const count, endpoints, twice, slower = 100, 3, 2, 3
 	const away, bar = 5 * time.Second, 5 * time.Second
-	setup := asExe(harness.Setup{Profile: emulator.WS2022(), SyncPeriod: time.Hour})[0]
+	setup := asExe(harness.Setup{Profile: profiles.WS2022(), SyncPeriod: time.Hour})[0]
 	n := newTracked(t, setup)
 	_, services, _ := bulkServices(t, n.Namespace, count, endpoints)
 	start := n.start(services)

@@ -12,7 +12,7 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/e2e/harness"
 	"github.com/hnsproxy/hnsproxy/e2e/kubelet"
-	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // kindsStep is one change of the Service "web" in TestServiceKinds.
@@ -59,8 +59,8 @@ func kindsSteps() []kindsStep {
 
 // TestServiceKinds turns one Service into every kind of Service, through the API server's own selectors.
 func TestServiceKinds(t *testing.T) {
-	setups := append(harness.Setups(), harness.Setup{Profile: emulator.WS2022(), DSR: true},
-		harness.Setup{Profile: emulator.WS2019(), Overlay: true, DSR: true})
+	setups := append(harness.Setups(), harness.Setup{Profile: profiles.WS2022(), DSR: true},
+		harness.Setup{Profile: profiles.WS2019(), Overlay: true, DSR: true})
 	for _, setup := range bothWays(setups...) {
 		t.Run(setup.String(), func(t *testing.T) {
 			w := harness.New(t, plane, setup)

@@ -12,7 +12,7 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/e2e/harness"
 	"github.com/hnsproxy/hnsproxy/hnslb"
-	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // TestServiceLifecycle creates, scales, rolls, changes and deletes a Service. After each step HNS holds exactly what it must,
@@ -80,7 +80,7 @@ func TestServiceLifecycle(t *testing.T) {
 // TestOneServiceAtATime shows that a change costs what changed: a Pod more on another node takes two calls for a Service with
 // one frontend, and two when it goes, whatever else there is. What no proxy cares for takes none.
 func TestOneServiceAtATime(t *testing.T) {
-	for _, setup := range bothWays(harness.Setup{Profile: emulator.WS2025(), Overlay: true}) {
+	for _, setup := range bothWays(harness.Setup{Profile: profiles.WS2025(), Overlay: true}) {
 		t.Run(setup.String(), func(t *testing.T) { oneServiceAtATime(t, setup) })
 	}
 }

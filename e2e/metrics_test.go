@@ -15,7 +15,7 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/e2e/harness"
 	"github.com/hnsproxy/hnsproxy/hnslb"
-	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // programming is the time from a change of an endpoint to its being in force, which scale tests look at.
@@ -23,7 +23,7 @@ const programming = "kubeproxy_network_programming_duration_seconds"
 
 // TestMetrics holds the numbers of a proxy that has worked against what it did.
 func TestMetrics(t *testing.T) {
-	for _, setup := range bothWays(harness.Setup{Profile: emulator.WS2025()}) {
+	for _, setup := range bothWays(harness.Setup{Profile: profiles.WS2025()}) {
 		t.Run(setup.String(), func(t *testing.T) { metrics(t, setup) })
 	}
 }
@@ -115,7 +115,7 @@ func TestHealth(t *testing.T) {
 
 // TestRequests holds hnsproxy to the requests that it needs. That none is refused every other test holds as well.
 func TestRequests(t *testing.T) {
-	for _, setup := range bothWays(harness.Setup{Profile: emulator.WS2022()}) {
+	for _, setup := range bothWays(harness.Setup{Profile: profiles.WS2022()}) {
 		t.Run(setup.String(), func(t *testing.T) { requests(t, setup) })
 	}
 }

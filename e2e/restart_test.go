@@ -13,6 +13,7 @@ import (
 	"github.com/hnsproxy/hnsproxy/e2e/harness"
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // TestRestartOfAnUnchangedNode restarts hnsproxy: it lists HNS once, writes nothing, and nothing is ever dark.
@@ -52,7 +53,7 @@ func TestRestartOfAnUnchangedNode(t *testing.T) {
 // changes load balancers in place nothing is lost; elsewhere only what a load balancer that is made anew costs.
 func TestRestartsInTheMiddleOfARoll(t *testing.T) {
 	for end, setups := range map[string][]harness.Setup{
-		"stopped": bothWays(harness.Setup{Profile: emulator.WS2025()}, harness.Setup{Profile: emulator.WS2025(), Overlay: true}),
+		"stopped": bothWays(harness.Setup{Profile: profiles.WS2025()}, harness.Setup{Profile: profiles.WS2025(), Overlay: true}),
 		"killed":  asExe(harness.Setups()...),
 	} {
 		for _, setup := range setups {
@@ -130,7 +131,7 @@ func TestChangesWhileStopped(t *testing.T) {
 // TestStopBetweenDeletionAndCreation asks hnsproxy to end while it makes a load balancer anew, since this HNS cannot change one
 // in place. It ends after the creation: the Service is not dark until somebody starts hnsproxy again.
 func TestStopBetweenDeletionAndCreation(t *testing.T) {
-	for _, setup := range bothWays(harness.Setup{Profile: emulator.WS2022(), Overlay: true}) {
+	for _, setup := range bothWays(harness.Setup{Profile: profiles.WS2022(), Overlay: true}) {
 		t.Run(setup.String(), func(t *testing.T) { stopBetweenDeletionAndCreation(t, setup) })
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/hnsproxy/hnsproxy/e2e/harness"
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 const (
@@ -64,7 +65,7 @@ type outcome struct {
 func TestChangesWhileHNSFails(t *testing.T) {
 	const count, endpoints, interval, callsBar = 300, 5, time.Second / 50, 15
 	const bar, free = time.Second, 100 * time.Millisecond
-	n := newTracked(t, asExe(harness.Setup{Profile: emulator.WS2022()})[0])
+	n := newTracked(t, asExe(harness.Setup{Profile: profiles.WS2022()})[0])
 	cluster, services, nextIP := bulkServices(t, n.Namespace, count, endpoints)
 	n.start(services)
 	churn := bulk.Churn{

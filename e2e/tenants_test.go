@@ -19,6 +19,7 @@ import (
 	"github.com/hnsproxy/hnsproxy/e2e/kubelet"
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 const (
@@ -34,7 +35,7 @@ const (
 
 // tenantSetups are each kind of network, without and with load balancers that can be changed in place.
 func tenantSetups() []harness.Setup {
-	setups := []harness.Setup{{Profile: emulator.WS2025()}, {Profile: emulator.WS2022(), Overlay: true}}
+	setups := []harness.Setup{{Profile: profiles.WS2025()}, {Profile: profiles.WS2022(), Overlay: true}}
 	for i := range setups {
 		setups[i].SyncPeriod = time.Second // comparing HNS often must change nothing
 	}

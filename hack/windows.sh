@@ -6,6 +6,11 @@ export GOOS=windows GOARCH=amd64 CGO_ENABLED=0
 
 go build ./...
 go vet ./...
+# The program for Windows has an HNS, and no emulator of one.
+if go list -deps ./cmd/hnsproxy | grep -E '/hnslb/emulator$|/cmd/hnsproxy/emulated$'; then
+  echo "windows: hnsproxy.exe holds the emulator" >&2
+  exit 1
+fi
 # -o with a folder compiles the test binary of every package that has tests.
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT

@@ -6,8 +6,8 @@
 // which they are read and written, identities, and classified errors.
 //
 // It imports nothing else of this module. Package hcn drives the real HNS, package
-// emulator is an HNS for every other place, package faulty makes either of them fail on
-// purpose, and package drivertest is the one suite that every driver passes. What HNS is
+// emulator is an HNS for every other place, as package profiles describes it, and package
+// drivertest is the one suite that every driver passes. What HNS is
 // known to get wrong stands in quirks.md, how it behaves as a whole in docs/hns.md.
 //
 // Drivers may also tell that HNS itself changed: that its service went or came, or its

@@ -38,11 +38,12 @@ const (
 //
 // Calls that do return in time pass through unchanged, errors included.
 func WithTimeout(d Driver, perCall time.Duration) Driver {
-	return &timeoutDriver{inner: d, perCall: perCall, hanging: map[callName]bool{}}
+	t := &bounds{perCall: perCall, hanging: map[callName]bool{}}
+	return Intercept(d, t.around)
 }
 
-type timeoutDriver struct {
-	inner   Driver
+// bounds are what WithTimeout knows of the calls under way.
+type bounds struct {
 	perCall time.Duration
 	// running counts calls that d has not answered, awaited those whose caller still
 	// waits. The difference hangs.
@@ -54,14 +55,14 @@ type timeoutDriver struct {
 }
 
 // hangs tells whether an earlier call for the object of a write has not returned.
-func (t *timeoutDriver) hangs(n callName) bool {
+func (t *bounds) hangs(n callName) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return n.verb.IsWrite() && t.hanging[n]
 }
 
 // leave notes that a call was left behind, unless it returned at the last moment.
-func (t *timeoutDriver) leave(n callName, returned <-chan struct{}) {
+func (t *bounds) leave(n callName, returned <-chan struct{}) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	select {
@@ -71,7 +72,7 @@ func (t *timeoutDriver) leave(n callName, returned <-chan struct{}) {
 	}
 }
 
-func (t *timeoutDriver) returned(n callName, returned chan<- struct{}) {
+func (t *bounds) returned(n callName, returned chan<- struct{}) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	close(returned)
@@ -79,7 +80,7 @@ func (t *timeoutDriver) returned(n callName, returned chan<- struct{}) {
 }
 
 // limit is the time that a verb may take.
-func (t *timeoutDriver) limit(v Verb) time.Duration {
+func (t *bounds) limit(v Verb) time.Duration {
 	if v == VerbEndpoints || v == VerbLoadBalancers {
 		return listFactor * t.perCall
 	}
@@ -96,24 +97,24 @@ func (n callName) fail(c Class, cause error) *Error {
 	return &Error{Verb: n.verb, Object: n.object, Class: c, Err: cause}
 }
 
-// bounded runs f and waits for it as long as the verb may take.
-func bounded[T any](ctx context.Context, t *timeoutDriver, n callName, f func(context.Context) (T, error)) (T, error) {
-	var zero T
+// around makes a call and waits for it as long as its verb may take.
+func (t *bounds) around(ctx context.Context, c Call, next Next) (any, error) {
+	n := callName{c.Verb, c.Object}
 	if hanging := t.running.Load() - t.awaited.Load(); hanging >= maxAbandoned {
-		return zero, n.fail(Unavailable, fmt.Errorf("HNS hangs: %d earlier calls have not returned", hanging))
+		return nil, n.fail(Unavailable, fmt.Errorf("HNS hangs: %d earlier calls have not returned", hanging))
 	}
 	if t.hangs(n) {
-		return zero, n.fail(Timeout, errors.New("an earlier call for this object has not returned"))
+		return nil, n.fail(Timeout, errors.New("an earlier call for this object has not returned"))
 	}
 	limit := t.limit(n.verb)
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer within %v: %w", limit, context.DeadlineExceeded))
 	defer cancel()
 	if ctx.Err() != nil {
-		return zero, n.fail(Timeout, context.Cause(ctx))
+		return nil, n.fail(Timeout, context.Cause(ctx))
 	}
 
 	type answer struct {
-		value T
+		value any
 		err   error
 	}
 	done := make(chan answer, 1) // room for one, so that a late answer does not block
@@ -122,7 +123,7 @@ func bounded[T any](ctx context.Context, t *timeoutDriver, n callName, f func(co
 	defer t.awaited.Add(-1)
 	t.running.Add(1)
 	go func() {
-		value, err := f(ctx)
+		value, err := next(ctx)
 		// Before the answer, so that a caller who has it never counts as hanging.
 		t.running.Add(-1)
 		t.returned(n, returned)
@@ -139,67 +140,6 @@ func bounded[T any](ctx context.Context, t *timeoutDriver, n callName, f func(co
 		return a.value, a.err
 	default:
 		t.leave(n, returned)
-		return zero, n.fail(Timeout, context.Cause(ctx))
+		return nil, n.fail(Timeout, context.Cause(ctx))
 	}
-}
-
-// boundedDelete is bounded for the verbs that return nothing but an error.
-func boundedDelete(ctx context.Context, t *timeoutDriver, n callName, f func(context.Context, ID) error) error {
-	_, err := bounded(ctx, t, n, func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, f(ctx, ID(n.object))
-	})
-	return err
-}
-
-// Features is part of Driver.
-func (t *timeoutDriver) Features(ctx context.Context) (Features, error) {
-	return bounded(ctx, t, callName{VerbFeatures, "HNS"}, t.inner.Features)
-}
-
-// Network is part of Driver.
-func (t *timeoutDriver) Network(ctx context.Context, name string) (Network, error) {
-	return bounded(ctx, t, callName{VerbNetwork, name}, func(ctx context.Context) (Network, error) {
-		return t.inner.Network(ctx, name)
-	})
-}
-
-// Endpoints is part of Driver.
-func (t *timeoutDriver) Endpoints(ctx context.Context) ([]Endpoint, error) {
-	return bounded(ctx, t, callName{VerbEndpoints, "all"}, t.inner.Endpoints)
-}
-
-// LoadBalancers is part of Driver.
-func (t *timeoutDriver) LoadBalancers(ctx context.Context) ([]LoadBalancer, error) {
-	return bounded(ctx, t, callName{VerbLoadBalancers, "all"}, t.inner.LoadBalancers)
-}
-
-// CreateEndpoint is part of Driver.
-func (t *timeoutDriver) CreateEndpoint(ctx context.Context, e Endpoint) (Endpoint, error) {
-	return bounded(ctx, t, callName{VerbCreateEndpoint, e.ObjectName()}, func(ctx context.Context) (Endpoint, error) {
-		return t.inner.CreateEndpoint(ctx, e)
-	})
-}
-
-// DeleteEndpoint is part of Driver.
-func (t *timeoutDriver) DeleteEndpoint(ctx context.Context, id ID) error {
-	return boundedDelete(ctx, t, callName{VerbDeleteEndpoint, string(id)}, t.inner.DeleteEndpoint)
-}
-
-// CreateLoadBalancer is part of Driver.
-func (t *timeoutDriver) CreateLoadBalancer(ctx context.Context, lb LoadBalancer) (LoadBalancer, error) {
-	return bounded(ctx, t, callName{VerbCreateLoadBalancer, lb.ObjectName()}, func(ctx context.Context) (LoadBalancer, error) {
-		return t.inner.CreateLoadBalancer(ctx, lb)
-	})
-}
-
-// UpdateLoadBalancer is part of Driver.
-func (t *timeoutDriver) UpdateLoadBalancer(ctx context.Context, lb LoadBalancer) (LoadBalancer, error) {
-	return bounded(ctx, t, callName{VerbUpdateLoadBalancer, lb.ObjectName()}, func(ctx context.Context) (LoadBalancer, error) {
-		return t.inner.UpdateLoadBalancer(ctx, lb)
-	})
-}
-
-// DeleteLoadBalancer is part of Driver.
-func (t *timeoutDriver) DeleteLoadBalancer(ctx context.Context, id ID) error {
-	return boundedDelete(ctx, t, callName{VerbDeleteLoadBalancer, string(id)}, t.inner.DeleteLoadBalancer)
 }

@@ -20,11 +20,6 @@ import (
 	"github.com/hnsproxy/hnsproxy/hnslb"
 )
 
-// stub answers each verb with a fixed value after running do.
-type stub struct {
-	do func(ctx context.Context, v hnslb.Verb) error
-}
-
 var (
 	stubFeatures = hnslb.FeaturesOf(hnslb.Version{Major: 15, Minor: 5})
 	stubNetwork  = hnslb.Network{ID: "n", Name: "net"}
@@ -36,48 +31,24 @@ var (
 	}
 )
 
-func (s stub) Features(ctx context.Context) (hnslb.Features, error) {
-	return stubFeatures, s.do(ctx, hnslb.VerbFeatures)
-}
-
-func (s stub) Network(ctx context.Context, _ string) (hnslb.Network, error) {
-	return stubNetwork, s.do(ctx, hnslb.VerbNetwork)
-}
-
-func (s stub) Endpoints(ctx context.Context) ([]hnslb.Endpoint, error) {
-	return []hnslb.Endpoint{stubEndpoint}, s.do(ctx, hnslb.VerbEndpoints)
-}
-
-func (s stub) LoadBalancers(ctx context.Context) ([]hnslb.LoadBalancer, error) {
-	return []hnslb.LoadBalancer{stubLB}, s.do(ctx, hnslb.VerbLoadBalancers)
-}
-
-func (s stub) CreateEndpoint(ctx context.Context, e hnslb.Endpoint) (hnslb.Endpoint, error) {
-	e.ID = "created"
-	return e, s.do(ctx, hnslb.VerbCreateEndpoint)
-}
-
-func (s stub) DeleteEndpoint(ctx context.Context, id hnslb.ID) error {
-	if id != stubEndpoint.ID {
-		return errors.New("stub: wrong endpoint ID " + string(id))
-	}
-	return s.do(ctx, hnslb.VerbDeleteEndpoint)
-}
-
-func (s stub) CreateLoadBalancer(ctx context.Context, lb hnslb.LoadBalancer) (hnslb.LoadBalancer, error) {
-	lb.ID = "created"
-	return lb, s.do(ctx, hnslb.VerbCreateLoadBalancer)
-}
-
-func (s stub) UpdateLoadBalancer(ctx context.Context, lb hnslb.LoadBalancer) (hnslb.LoadBalancer, error) {
-	return lb, s.do(ctx, hnslb.VerbUpdateLoadBalancer)
-}
-
-func (s stub) DeleteLoadBalancer(ctx context.Context, id hnslb.ID) error {
-	if id != stubLB.ID {
-		return errors.New("stub: wrong load balancer ID " + string(id))
-	}
-	return s.do(ctx, hnslb.VerbDeleteLoadBalancer)
+// stub answers each verb with a fixed value after running do.
+func stub(do func(ctx context.Context, v hnslb.Verb) error) hnslb.Driver {
+	return hnslb.Intercept(nil, func(ctx context.Context, c hnslb.Call, _ hnslb.Next) (any, error) {
+		var out any
+		switch c.Verb {
+		case hnslb.VerbFeatures:
+			out = stubFeatures
+		case hnslb.VerbNetwork:
+			out = stubNetwork
+		case hnslb.VerbEndpoints:
+			out = []hnslb.Endpoint{stubEndpoint}
+		case hnslb.VerbLoadBalancers:
+			out = []hnslb.LoadBalancer{stubLB}
+		case hnslb.VerbCreateEndpoint, hnslb.VerbCreateLoadBalancer, hnslb.VerbUpdateLoadBalancer:
+			out = c.Argument
+		}
+		return out, do(ctx, c.Verb)
+	})
 }
 
 // call runs one verb of d with the stub's objects and returns its result as one value.
@@ -106,11 +77,11 @@ func call(ctx context.Context, d hnslb.Driver, v hnslb.Verb) (any, error) {
 }
 
 // hangUntil blocks each call until release is closed, like HNS, which knows no context.
-func hangUntil(release <-chan struct{}) stub {
-	return stub{do: func(context.Context, hnslb.Verb) error {
+func hangUntil(release <-chan struct{}) hnslb.Driver {
+	return stub(func(context.Context, hnslb.Verb) error {
 		<-release
 		return nil
-	}}
+	})
 }
 
 // TestTimeoutPassesThrough: in time, every verb gives what the driver gave.
@@ -120,10 +91,10 @@ func TestTimeoutPassesThrough(t *testing.T) {
 		for name, want := range map[string]error{"success": nil, "failure": refused} {
 			t.Run(string(v)+"/"+name, func(t *testing.T) {
 				reached := false
-				inner := stub{do: func(_ context.Context, got hnslb.Verb) error {
+				inner := stub(func(_ context.Context, got hnslb.Verb) error {
 					reached = got == v
 					return want
-				}}
+				})
 				gotValue, gotErr := call(t.Context(), hnslb.WithTimeout(inner, time.Second), v)
 				wantValue, _ := call(t.Context(), inner, v)
 				if !reached {
@@ -177,11 +148,11 @@ func TestTimeoutCallerGivesUp(t *testing.T) {
 		release := make(chan struct{})
 		defer close(release)
 		var calls atomic.Int32
-		d := hnslb.WithTimeout(stub{do: func(context.Context, hnslb.Verb) error {
+		d := hnslb.WithTimeout(stub(func(context.Context, hnslb.Verb) error {
 			calls.Add(1)
 			<-release
 			return nil
-		}}, time.Hour)
+		}), time.Hour)
 
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(5*time.Second, cancel)
@@ -208,14 +179,6 @@ func TestTimeoutCallerGivesUp(t *testing.T) {
 	})
 }
 
-// deleting is a driver that deletes any endpoint.
-type deleting struct {
-	hnslb.Driver
-	do func() error
-}
-
-func (d deleting) DeleteEndpoint(context.Context, hnslb.ID) error { return d.do() }
-
 // TestTimeoutBoundsHangingCalls: sixteen hanging calls are the limit; beyond it calls are
 // refused at once, and they go through again as soon as one has returned.
 func TestTimeoutBoundsHangingCalls(t *testing.T) {
@@ -223,7 +186,7 @@ func TestTimeoutBoundsHangingCalls(t *testing.T) {
 		const limit = 16
 		one, rest := make(chan struct{}), make(chan struct{})
 		var calls atomic.Int32
-		d := hnslb.WithTimeout(deleting{do: func() error {
+		d := hnslb.WithTimeout(stub(func(context.Context, hnslb.Verb) error {
 			switch n := calls.Add(1); {
 			case n == 1:
 				<-one
@@ -231,7 +194,7 @@ func TestTimeoutBoundsHangingCalls(t *testing.T) {
 				<-rest
 			}
 			return nil
-		}}, time.Second)
+		}), time.Second)
 
 		object := func(i int) hnslb.ID { return hnslb.ID(fmt.Sprint("object-", i)) }
 		for i := range limit {

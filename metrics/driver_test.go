@@ -26,38 +26,23 @@ type scripted struct {
 	asked []string
 }
 
-func (s *scripted) answer(v hnslb.Verb, arg any) error {
-	s.clock.Step(time.Second)
-	s.asked = append(s.asked, fmt.Sprint(v, " ", arg))
-	return s.err
-}
-
-func (s *scripted) Features(context.Context) (hnslb.Features, error) {
-	return hnslb.Features{DSR: true}, s.answer(hnslb.VerbFeatures, "")
-}
-func (s *scripted) Network(_ context.Context, name string) (hnslb.Network, error) {
-	return hnslb.Network{Name: name}, s.answer(hnslb.VerbNetwork, name)
-}
-func (s *scripted) Endpoints(context.Context) ([]hnslb.Endpoint, error) {
-	return []hnslb.Endpoint{{ID: "e"}}, s.answer(hnslb.VerbEndpoints, "")
-}
-func (s *scripted) LoadBalancers(context.Context) ([]hnslb.LoadBalancer, error) {
-	return []hnslb.LoadBalancer{{ID: "l"}}, s.answer(hnslb.VerbLoadBalancers, "")
-}
-func (s *scripted) CreateEndpoint(_ context.Context, e hnslb.Endpoint) (hnslb.Endpoint, error) {
-	return e, s.answer(hnslb.VerbCreateEndpoint, e.Name)
-}
-func (s *scripted) DeleteEndpoint(_ context.Context, id hnslb.ID) error {
-	return s.answer(hnslb.VerbDeleteEndpoint, id)
-}
-func (s *scripted) CreateLoadBalancer(_ context.Context, lb hnslb.LoadBalancer) (hnslb.LoadBalancer, error) {
-	return lb, s.answer(hnslb.VerbCreateLoadBalancer, lb.ID)
-}
-func (s *scripted) UpdateLoadBalancer(_ context.Context, lb hnslb.LoadBalancer) (hnslb.LoadBalancer, error) {
-	return lb, s.answer(hnslb.VerbUpdateLoadBalancer, lb.ID)
-}
-func (s *scripted) DeleteLoadBalancer(_ context.Context, id hnslb.ID) error {
-	return s.answer(hnslb.VerbDeleteLoadBalancer, id)
+func (s *scripted) driver() hnslb.Driver {
+	return hnslb.Intercept(nil, func(_ context.Context, c hnslb.Call, _ hnslb.Next) (any, error) {
+		s.clock.Step(time.Second)
+		s.asked = append(s.asked, fmt.Sprint(c))
+		out := c.Argument
+		switch c.Verb {
+		case hnslb.VerbFeatures:
+			out = hnslb.Features{DSR: true}
+		case hnslb.VerbNetwork:
+			out = hnslb.Network{Name: c.Object}
+		case hnslb.VerbEndpoints:
+			out = []hnslb.Endpoint{{ID: "e"}}
+		case hnslb.VerbLoadBalancers:
+			out = []hnslb.LoadBalancer{{ID: "l"}}
+		}
+		return out, s.err
+	})
 }
 
 // callAll calls each verb of d once and returns values and errors as text.
@@ -95,12 +80,12 @@ func TestInstrument(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			bareClock := testingclock.NewFakeClock(start)
 			bare := &scripted{clock: bareClock, err: tt.err}
-			want := callAll(t.Context(), bare)
+			want := callAll(t.Context(), bare.driver())
 
 			clock := testingclock.NewFakeClock(start)
 			inner := &scripted{clock: clock, err: tt.err}
 			reg := prometheus.NewRegistry()
-			got := callAll(t.Context(), metrics.Instrument(inner, metrics.New(reg), clock))
+			got := callAll(t.Context(), metrics.Instrument(inner.driver(), metrics.New(reg), clock))
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("results differ from the bare driver's (-bare +instrumented):\n%s", diff)
 			}

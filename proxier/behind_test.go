@@ -12,14 +12,14 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
-	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // TestLastSyncCatchesUp: a round that broke off, and left nothing to do, is not waited for by
 // those who compare the time of the last sync with the time at which one was asked for.
 func TestLastSyncCatchesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "L2Bridge", emulator.WS2022(), time.Hour, 1)
+		w := newWorld(t, "L2Bridge", profiles.WS2022(), time.Hour, 1)
 		quiet := func() {
 			pass(5 * time.Second)
 			synctest.Wait()

@@ -13,6 +13,7 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 	"github.com/hnsproxy/hnsproxy/metrics"
 	"github.com/hnsproxy/hnsproxy/proxier"
 	"github.com/hnsproxy/hnsproxy/proxier/services"
@@ -27,7 +28,7 @@ import (
 // A proxier needs a driver, the name of a network, and a Store that somebody fills. In the
 // program these are HNS and informers, here an emulator and two objects.
 func Example() {
-	hns := emulator.New(emulator.Config{Profile: emulator.WS2022()})
+	hns := emulator.New(emulator.Config{Profile: profiles.WS2022()})
 	if _, err := hns.AddNetwork(emulator.NetworkSpec{
 		Name: "pods", ManagementIP: netip.MustParseAddr("10.0.0.4"), Subnets: []netip.Prefix{netip.MustParsePrefix("10.244.1.0/24")},
 	}); err != nil {

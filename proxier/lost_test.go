@@ -21,6 +21,7 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 	"github.com/hnsproxy/hnsproxy/internal/proxiertest"
 	"github.com/hnsproxy/hnsproxy/metrics"
 	"github.com/hnsproxy/hnsproxy/proxier"
@@ -94,7 +95,7 @@ func TestLost(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				hns := emulator.New(emulator.Config{Profile: emulator.WS2022()})
+				hns := emulator.New(emulator.Config{Profile: profiles.WS2022()})
 				for name, kind := range map[string]string{"nat": "NAT", "\x1b[2Jl2": "L2Bridge"} {
 					if _, err := hns.AddNetwork(emulator.NetworkSpec{Name: name, Type: kind}); err != nil {
 						t.Fatal(err)
@@ -131,7 +132,7 @@ func TestQuestionsThatHang(t *testing.T) {
 	}{{hnslb.VerbFeatures, 1}, {hnslb.VerbNetwork, 16}} {
 		t.Run(string(tc.verb), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				hns := emulator.New(emulator.Config{Profile: emulator.WS2022()})
+				hns := emulator.New(emulator.Config{Profile: profiles.WS2022()})
 				p, w := watched(t, hns)
 				hns.Hang(tc.verb, -1)
 				before := runtime.NumGoroutine()
@@ -169,7 +170,7 @@ func TestQuestionsThatHang(t *testing.T) {
 // keep others from being asked.
 func TestAskedAgainAfterRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		hns := emulator.New(emulator.Config{Profile: emulator.WS2022()})
+		hns := emulator.New(emulator.Config{Profile: profiles.WS2022()})
 		if _, err := hns.AddNetwork(emulator.NetworkSpec{Name: "pods"}); err != nil {
 			t.Fatal(err)
 		}
@@ -207,7 +208,7 @@ func TestEndpointTrouble(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				hns := emulator.New(emulator.Config{Profile: emulator.WS2022()})
+				hns := emulator.New(emulator.Config{Profile: profiles.WS2022()})
 				if _, err := hns.AddNetwork(emulator.NetworkSpec{Name: "pods", ManagementIP: netip.MustParseAddr("10.0.0.4"),
 					Subnets: []netip.Prefix{netip.MustParsePrefix("10.244.1.0/24")}}); err != nil {
 					t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 	"github.com/hnsproxy/hnsproxy/metrics"
 	"github.com/hnsproxy/hnsproxy/proxier"
 	"github.com/hnsproxy/hnsproxy/proxier/services"
@@ -23,7 +24,7 @@ import (
 func TestObjectsBeforeRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, err := proxier.New(proxier.Config{
-			Driver: emulator.New(emulator.Config{Profile: emulator.WS2022()}), Network: "pods", Node: services.Node{Name: "this"},
+			Driver: emulator.New(emulator.Config{Profile: profiles.WS2022()}), Network: "pods", Node: services.Node{Name: "this"},
 			AuditPeriod: time.Minute, Metrics: metrics.New(prometheus.NewRegistry()), Logger: klog.Background(), Clock: clock.RealClock{},
 		})
 		if err != nil {

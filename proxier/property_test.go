@@ -12,7 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/hnsproxy/hnsproxy/hnslb"
-	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 	"pgregory.net/rapid"
 )
 
@@ -37,7 +37,7 @@ var (
 func testConverges(t *testing.T, audit time.Duration, kinds []string) {
 	t.Helper()
 	for _, network := range []string{"L2Bridge", "Overlay"} {
-		for _, profile := range []emulator.Profile{emulator.WS2019(), emulator.WS2022(), emulator.WS2025RTM(), emulator.WS2025()} {
+		for _, profile := range []profiles.Profile{profiles.WS2019(), profiles.WS2022(), profiles.WS2025RTM(), profiles.WS2025()} {
 			t.Run(network+"/"+profile.Name, func(t *testing.T) {
 				rapid.Check(t, func(rt *rapid.T) {
 					script := rapid.SliceOfN(anAction(kinds), 1, 40).Draw(rt, "script")

@@ -13,6 +13,7 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 	"github.com/hnsproxy/hnsproxy/internal/proxiertest"
 	"github.com/hnsproxy/hnsproxy/proxier"
 	corev1 "k8s.io/api/core/v1"
@@ -24,7 +25,7 @@ import (
 // proxy has to come out right either way.
 
 // newNode is a node with one pod, whose proxy has not started.
-func newNode(t *testing.T, network string, profile emulator.Profile) *world {
+func newNode(t *testing.T, network string, profile profiles.Profile) *world {
 	t.Helper()
 	w := &world{
 		t: t, network: network, profile: profile, audit: 30 * time.Second,
@@ -137,19 +138,19 @@ func (w *world) wantState(s proxier.FrontendState) {
 func TestModifyIsReadBack(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
-		quirks emulator.Quirks
+		quirks profiles.Quirks
 		// outside: the change is of the source VIP, since a backend outside the cluster comes.
 		outside bool
 	}{
-		{"nothing ignored, port", emulator.Quirks{}, false},
-		{"port ignored", emulator.Quirks{ModifyIgnoresPort: true}, false},
-		{"nothing ignored, source VIP", emulator.Quirks{}, true},
-		{"source VIP ignored", emulator.Quirks{ModifyIgnoresSourceVIP: true}, true},
-		{"flags ignored", emulator.Quirks{ModifyIgnoresFlags: true}, false},
+		{"nothing ignored, port", profiles.Quirks{}, false},
+		{"port ignored", profiles.Quirks{ModifyIgnoresPort: true}, false},
+		{"nothing ignored, source VIP", profiles.Quirks{}, true},
+		{"source VIP ignored", profiles.Quirks{ModifyIgnoresSourceVIP: true}, true},
+		{"flags ignored", profiles.Quirks{ModifyIgnoresFlags: true}, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				profile := emulator.WS2025()
+				profile := profiles.WS2025()
 				profile.Quirks = tc.quirks
 				w := newNode(t, "Overlay", profile)
 				w.serves(1, nil, 1, 11)
@@ -211,7 +212,7 @@ func (w *world) populate() {
 
 // takeover is a node on which kube-proxy.exe has made its objects: the same as ours, but
 // for a source VIP on L2Bridge, where it has none.
-func takeover(t *testing.T, network string, profile emulator.Profile, quirks emulator.Quirks) *world {
+func takeover(t *testing.T, network string, profile profiles.Profile, quirks profiles.Quirks) *world {
 	t.Helper()
 	first := newNode(t, network, profile)
 	first.populate()
@@ -237,7 +238,7 @@ func takeover(t *testing.T, network string, profile emulator.Profile, quirks emu
 // TestTakeoverWithEchoes: what kube-proxy.exe made is kept without a write, however HNS shows
 // its flags, and so it is over a restart, and after a change.
 func TestTakeoverWithEchoes(t *testing.T) {
-	for _, profile := range []emulator.Profile{emulator.WS2019(), emulator.WS2022(), emulator.WS2025()} {
+	for _, profile := range []profiles.Profile{profiles.WS2019(), profiles.WS2022(), profiles.WS2025()} {
 		for _, network := range []string{"L2Bridge", "Overlay"} {
 			for name, quirks := range proxiertest.Echoes() {
 				t.Run(profile.Name+"/"+network+"/"+name, func(t *testing.T) {
@@ -281,7 +282,7 @@ func TestTakeoverWithEchoes(t *testing.T) {
 // not make it list everything several times a second.
 func TestRefusalsShareLists(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newNode(t, "L2Bridge", emulator.WS2022())
+		w := newNode(t, "L2Bridge", profiles.WS2022())
 		for n := range 60 {
 			w.serves(n, nil, 1, 11)
 		}
@@ -309,7 +310,7 @@ func TestRefusalsShareLists(t *testing.T) {
 // keeps it. It is not forgotten, and the frontend says why it is not in force.
 func TestDeleteThatDeletesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newNode(t, "L2Bridge", emulator.WS2019())
+		w := newNode(t, "L2Bridge", profiles.WS2019())
 		w.serves(1, nil, 11)
 		w.start()
 		defer w.stop()
@@ -336,16 +337,16 @@ func TestDeleteThatDeletesNothing(t *testing.T) {
 // try. It is removed soon, and not only at the second audit.
 func TestHalfMadeHolds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		profile := emulator.WS2022()
+		profile := profiles.WS2022()
 		profile.Quirks.HalfMadeHolds = true
 		w := newNode(t, "L2Bridge", profile)
 		w.serves(1, nil, 11)
-		w.hns.SetFaults(emulator.Faults{HalfMade: true})
+		w.hns.SetFaults(profiles.Faults{HalfMade: true})
 		w.hns.FailNext(hnslb.VerbCreateLoadBalancer, 4, 0x80004005)
 		w.start()
 		defer w.stop()
 		w.settle(time.Second)
-		w.hns.SetFaults(emulator.Faults{})
+		w.hns.SetFaults(profiles.Faults{})
 		w.settle(15 * time.Second)
 		w.wantState(proxier.Programmed)
 		w.settle(90 * time.Second) // those that were in nobody's way
@@ -362,7 +363,7 @@ func TestEndpointLimitIsLearnt(t *testing.T) {
 	for limit, refusals := range map[int]int{64: 4, 1024: 0} {
 		t.Run(fmt.Sprint(limit), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				profile := emulator.WS2019()
+				profile := profiles.WS2019()
 				profile.MaxEndpoints = limit
 				w := newNode(t, "L2Bridge", profile)
 				var hosts []int
@@ -391,7 +392,7 @@ func TestEndpointLimitIsLearnt(t *testing.T) {
 // any more. Another list shows which one, so that nothing waits for the audit.
 func TestVanishedReference(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		profile := emulator.WS2019() // answers 0x803b001c
+		profile := profiles.WS2019() // answers 0x803b001c
 		w := newNode(t, "L2Bridge", profile)
 		w.audit = time.Hour
 		w.serves(1, nil, 11)

@@ -16,12 +16,12 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 	"github.com/hnsproxy/hnsproxy/proxier"
 )
 
 // inFlight counts the writes that are under way.
 type inFlight struct {
-	hnslb.Driver
 	mu        sync.Mutex
 	now, most int
 }
@@ -38,27 +38,27 @@ func (d *inFlight) begin() func() {
 	}
 }
 
-func (d *inFlight) CreateEndpoint(ctx context.Context, e hnslb.Endpoint) (hnslb.Endpoint, error) {
-	defer d.begin()()
-	return d.Driver.CreateEndpoint(ctx, e)
-}
-
-func (d *inFlight) CreateLoadBalancer(ctx context.Context, lb hnslb.LoadBalancer) (hnslb.LoadBalancer, error) {
-	defer d.begin()()
-	return d.Driver.CreateLoadBalancer(ctx, lb)
+// around counts the creates of d.
+func (d *inFlight) around(inner hnslb.Driver) hnslb.Driver {
+	return hnslb.Intercept(inner, func(ctx context.Context, c hnslb.Call, next hnslb.Next) (any, error) {
+		if c.Verb == hnslb.VerbCreateEndpoint || c.Verb == hnslb.VerbCreateLoadBalancer {
+			defer d.begin()()
+		}
+		return next(ctx)
+	})
 }
 
 // TestSlowServer2019: each write takes 30 s, as on a busy Server 2019. Calls do not pile up in
 // HNS, none counts as lost, and all is in force in the end.
 func TestSlowServer2019(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newNode(t, "L2Bridge", emulator.WS2019())
-		w.hns.SetFaults(emulator.Faults{WritesTake: 31 * time.Second})
+		w := newNode(t, "L2Bridge", profiles.WS2019())
+		w.hns.SetFaults(profiles.Faults{WritesTake: 31 * time.Second})
 		for n := range 5 {
 			w.serves(n, nil, 11+n)
 		}
 		d := &inFlight{}
-		w.tweak = func(c *proxier.Config) { d.Driver, c.Driver = c.Driver, d }
+		w.tweak = func(c *proxier.Config) { c.Driver = d.around(c.Driver) }
 		w.start()
 		defer w.stop()
 		failing := map[string]bool{}
@@ -77,7 +77,7 @@ func TestSlowServer2019(t *testing.T) {
 		if d.most > 4 {
 			t.Errorf("%d writes under way at once, want a few while it learns how slow HNS is", d.most)
 		}
-		w.hns.SetFaults(emulator.Faults{})
+		w.hns.SetFaults(profiles.Faults{})
 		w.settle(time.Hour)
 		w.lawful()
 	})
@@ -86,11 +86,11 @@ func TestSlowServer2019(t *testing.T) {
 // TestCallsAtOnce: an old HNS gets one write at a time, unless the operator says otherwise.
 func TestCallsAtOnce(t *testing.T) {
 	for _, tc := range []struct {
-		profile emulator.Profile
+		profile profiles.Profile
 		given   int
 		want    int
 	}{
-		{emulator.WS2019(), 0, 1}, {emulator.WS2019(), 2, 2}, {emulator.WS2022(), 0, 2}, {emulator.WS2022(), 1, 1}, {emulator.WS2025(), 3, 3},
+		{profiles.WS2019(), 0, 1}, {profiles.WS2019(), 2, 2}, {profiles.WS2022(), 0, 2}, {profiles.WS2022(), 1, 1}, {profiles.WS2025(), 3, 3},
 	} {
 		t.Run(fmt.Sprint(tc.profile.Name, "/", tc.given), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -101,7 +101,7 @@ func TestCallsAtOnce(t *testing.T) {
 					w.serves(n, nil, 11, 12, 13, 14)
 				}
 				d := &inFlight{}
-				w.tweak = func(c *proxier.Config) { d.Driver, c.Driver, c.AtOnce = c.Driver, d, tc.given }
+				w.tweak = func(c *proxier.Config) { c.Driver, c.AtOnce = d.around(c.Driver), tc.given }
 				w.start()
 				defer w.stop()
 				w.settle(10 * time.Second)
@@ -131,7 +131,7 @@ func TestUnfit(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				profile := emulator.WS2019()
+				profile := profiles.WS2019()
 				profile.Version = tc.version
 				w := newNode(t, tc.network, profile)
 				w.serves(1, nil, 11)

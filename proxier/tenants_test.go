@@ -16,6 +16,7 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 	"github.com/hnsproxy/hnsproxy/proxier/services"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -29,7 +30,7 @@ import (
 // come from one small pool, so that they meet in every role.
 func TestTenants(t *testing.T) {
 	for _, network := range []string{"L2Bridge", "Overlay"} {
-		for _, profile := range []emulator.Profile{emulator.WS2022(), emulator.WS2025()} {
+		for _, profile := range []profiles.Profile{profiles.WS2022(), profiles.WS2025()} {
 			t.Run(network+"/"+profile.Name, func(t *testing.T) {
 				t.Parallel()
 				rapid.Check(t, func(rt *rapid.T) {

@@ -14,7 +14,7 @@ import (
 
 	"github.com/go-logr/logr/funcr"
 	"github.com/hnsproxy/hnsproxy/hnslb"
-	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -61,13 +61,13 @@ func (w *world) logged() *logBook {
 func TestDriftIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const drift = "HNS was changed by something other than hnsproxy"
-		w := newWorld(t, "L2Bridge", emulator.WS2022(), 30*time.Second, 1)
+		w := newWorld(t, "L2Bridge", profiles.WS2022(), 30*time.Second, 1)
 		book := w.logged()
 		for i := range 4 {
 			w.do(action{Kind: "service", Service: i})
 			w.do(action{Kind: "slice", Service: i, Backends: []backend{{Host: 11 + i}}})
 		}
-		w.hns.SetFaults(emulator.Faults{ListsTake: 100 * time.Millisecond})
+		w.hns.SetFaults(profiles.Faults{ListsTake: 100 * time.Millisecond})
 		pass(time.Minute)
 		before := w.hns.Dump()
 		book.take(drift)
@@ -111,7 +111,7 @@ func TestFailingListIsTold(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, "L2Bridge", emulator.WS2022(), 30*time.Second, 1)
+				w := newWorld(t, "L2Bridge", profiles.WS2022(), 30*time.Second, 1)
 				book := w.logged()
 				w.do(action{Kind: "service", Number: 1})
 				w.do(action{Kind: "slice", Number: 1, Backends: []backend{{Host: 11}}})
@@ -145,7 +145,7 @@ func TestFailingListIsTold(t *testing.T) {
 // less and less often. No Service uses them, so the Node is told of.
 func TestLyingDeletionsAreTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "L2Bridge", emulator.WS2022(), 30*time.Second, 1)
+		w := newWorld(t, "L2Bridge", profiles.WS2022(), 30*time.Second, 1)
 		for i := range 4 {
 			w.do(action{Kind: "service", Service: i})
 			w.do(action{Kind: "slice", Service: i, Backends: []backend{{Host: 11 + i}}})
@@ -154,7 +154,7 @@ func TestLyingDeletionsAreTold(t *testing.T) {
 		if len(w.toldNode) > 0 {
 			t.Fatalf("told before anything went wrong: %q", w.toldNode)
 		}
-		w.hns.SetFaults(emulator.Faults{EndpointDeleteLies: true})
+		w.hns.SetFaults(profiles.Faults{EndpointDeleteLies: true})
 		for i := range 4 {
 			w.do(action{Kind: "delete-service", Service: i})
 			w.do(action{Kind: "delete-slice", Service: i})
@@ -174,7 +174,7 @@ func TestLyingDeletionsAreTold(t *testing.T) {
 // metric that dashboards look at.
 func TestFirstSyncCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "L2Bridge", emulator.WS2022(), 30*time.Second, 1)
+		w := newWorld(t, "L2Bridge", profiles.WS2022(), 30*time.Second, 1)
 		w.do(action{Kind: "service", Service: 1})
 		w.do(action{Kind: "slice", Service: 1, Backends: []backend{{Host: 11}}})
 		pass(time.Minute)
@@ -205,7 +205,7 @@ func TestBackendsAreTold(t *testing.T) {
 	for _, level := range []int{0, 2} {
 		synctest.Test(t, func(t *testing.T) {
 			const most = "More than half of all frontends were deleted"
-			w := newWorld(t, "L2Bridge", emulator.WS2022(), 30*time.Second, 1)
+			w := newWorld(t, "L2Bridge", profiles.WS2022(), 30*time.Second, 1)
 			book := w.logged()
 			w.stop()
 			w.logger = funcr.New(book.add, funcr.Options{Verbosity: level})

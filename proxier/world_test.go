@@ -16,6 +16,7 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 	"github.com/hnsproxy/hnsproxy/internal/proxiertest"
 	"github.com/hnsproxy/hnsproxy/metrics"
 	"github.com/hnsproxy/hnsproxy/proxier"
@@ -35,7 +36,7 @@ type world struct {
 	toldNode []string
 	t        *testing.T
 	network  string
-	profile  emulator.Profile
+	profile  profiles.Profile
 	audit    time.Duration
 	hns      *emulator.Emulator
 	keeper   *proxiertest.LawKeeper
@@ -78,7 +79,7 @@ func (c *pausingClock) Now() time.Time {
 
 const sourceVIP = "10.244.1.250"
 
-func newWorld(t *testing.T, network string, profile emulator.Profile, audit time.Duration, seed uint64) *world {
+func newWorld(t *testing.T, network string, profile profiles.Profile, audit time.Duration, seed uint64) *world {
 	t.Helper()
 	w := &world{
 		t: t, network: network, profile: profile, audit: audit,

@@ -17,7 +17,7 @@ import (
 	"k8s.io/component-base/logs"
 )
 
-func main() { os.Exit(run()) }
+func main() { os.Exit(run(emulate())) }
 
 // stopSignals are what ends the program in good order. On Windows Go makes an Interrupt of
 // Ctrl+C and Ctrl+Break, and a SIGTERM of a console that is closed, a user who logs off, and
@@ -32,7 +32,7 @@ func stopSignals() []os.Signal {
 }
 
 // run returns the exit code, see app.ExitCode.
-func run() int {
+func run(emulate app.Emulate) int {
 	defer logs.FlushLogs()
 	ctx, stop := signal.NotifyContext(context.Background(), stopSignals()...)
 	defer stop()
@@ -43,7 +43,7 @@ func run() int {
 		fmt.Fprintln(os.Stderr, "Warning: the program may end when somebody logs off:", err)
 	}
 	s := service.Begin(ctx, os.Args[1:])
-	err := app.NewCommand(s).ExecuteContext(s.Context())
+	err := app.NewCommand(s, emulate).ExecuteContext(s.Context())
 	code := app.ExitCode(err)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "Error:", printable.Lines(err.Error()))

@@ -13,6 +13,11 @@ import (
 	"strings"
 	"testing"
 	"unicode"
+
+	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/app"
+	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/emulated"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
 )
 
 // asProgram makes the test binary the program itself.
@@ -20,7 +25,9 @@ const asProgram = "HNSPROXY_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
-		main()
+		os.Exit(run(func(o *app.Options, logger klog.Logger, c clock.WithTicker) (app.Emulation, error) {
+			return emulated.New(o, logger, c) // on Windows, too
+		}))
 	}
 	os.Exit(m.Run())
 }

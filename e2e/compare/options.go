@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // options are the command line.
@@ -23,7 +24,7 @@ type options struct {
 	// load and heal are the parts: Services under load, and a node in trouble.
 	load, heal bool
 	endpoints  int
-	profile    emulator.Profile
+	profile    profiles.Profile
 	rate       float64
 	duration   time.Duration
 	// patience is how long one phase may take, leave how long deleted Services may.
@@ -75,7 +76,7 @@ func parse(args []string, usage io.Writer) (options, error) {
 	if err != nil {
 		return o, err
 	}
-	o.profile, err = emulator.ProfileByName(*profile)
+	o.profile, err = profiles.ByName(*profile)
 	return o, errOr(err, o.validate())
 }
 

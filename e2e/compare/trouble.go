@@ -16,6 +16,7 @@ import (
 	"github.com/hnsproxy/hnsproxy/e2e/kubelet"
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 const (
@@ -51,7 +52,7 @@ func troubles() []trouble {
 
 func hnsAway(code hnslb.HRESULT) func(context.Context, *run) error {
 	return func(ctx context.Context, u *run) error {
-		u.hns.SetFaults(emulator.Faults{StoppedCode: code})
+		u.hns.SetFaults(profiles.Faults{StoppedCode: code})
 		u.hns.Stop()
 		err := u.replaceOne(ctx)
 		pass(ctx, awayFor)

@@ -28,6 +28,7 @@ import (
 	"github.com/hnsproxy/hnsproxy/e2e/winlab"
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 	deployed "github.com/hnsproxy/hnsproxy/internal/corpus"
 )
 
@@ -133,7 +134,7 @@ func (l *lab) hns(d deployed.Deployment) *winlab.Service {
 	if n.Type == hnslb.NetworkOverlay {
 		spec.ManagementIPv6, spec.Subnets = netip.Addr{}, spec.Subnets[:1]
 	}
-	e := emulator.New(emulator.Config{Profile: emulator.WS2022()})
+	e := emulator.New(emulator.Config{Profile: profiles.WS2022()})
 	_, err = e.AddNetwork(spec)
 	l.must(err)
 	if named(d) {

@@ -18,11 +18,12 @@ import (
 	"github.com/hnsproxy/hnsproxy/e2e/program"
 	"github.com/hnsproxy/hnsproxy/e2e/winlab"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // Setup is the Windows node that hnsproxy runs on.
 type Setup struct {
-	Profile emulator.Profile
+	Profile profiles.Profile
 	// Overlay takes an Overlay network, for IPv4, instead of an L2Bridge network, for both families.
 	Overlay bool
 	// DSR is --enable-dsr.
@@ -62,10 +63,10 @@ func (s Setup) networkType() string {
 // changed in place.
 func Setups() []Setup {
 	return []Setup{
-		{Profile: emulator.WS2022()},
-		{Profile: emulator.WS2025()},
-		{Profile: emulator.WS2022(), Overlay: true},
-		{Profile: emulator.WS2025(), Overlay: true},
+		{Profile: profiles.WS2022()},
+		{Profile: profiles.WS2025()},
+		{Profile: profiles.WS2022(), Overlay: true},
+		{Profile: profiles.WS2025(), Overlay: true},
 	}
 }
 

@@ -23,10 +23,10 @@ type difference struct {
 }
 
 var (
-	anywhere = regexp.MustCompile("")
-	flagz    = regexp.MustCompile("^/flagz")
-	statusz  = regexp.MustCompile("^/statusz")
-	profiles = regexp.MustCompile("^/debug/pprof/(heap|goroutine)")
+	anywhere    = regexp.MustCompile("")
+	flagz       = regexp.MustCompile("^/flagz")
+	statusz     = regexp.MustCompile("^/statusz")
+	profilePage = regexp.MustCompile("^/debug/pprof/(heap|goroutine)")
 )
 
 // differences are all that there are. Most are between two runs of one program, too.
@@ -50,7 +50,7 @@ var differences = []difference{
 		regexp.MustCompile(`(?m)^  (hns-[a-z-]*|alsologtostderr|log-dir|log-file|logtostderr|stderrthreshold): .*\n`), ""},
 	{"flags of our own in JSON", "the same", flagz,
 		regexp.MustCompile(`\s*"(hns-[a-z-]*|alsologtostderr|log-dir|log-file|logtostderr|stderrthreshold)":\s?"[^"]*",`), ""},
-	{"profiles", "what a program is doing differs", profiles, regexp.MustCompile(`(?s)\n\n.*$`), "\n\nPROFILE"},
+	{"profiles", "what a program is doing differs", profilePage, regexp.MustCompile(`(?s)\n\n.*$`), "\n\nPROFILE"},
 	{"numbers of profiles", "what a program is doing differs", regexp.MustCompile("^/debug/pprof/$"),
 		regexp.MustCompile(`<td>\d+</td>`), "<td>N</td>"},
 	{"family of no use", "kube-proxy works for both families wherever Windows can; hnsproxy names those of which this node has an address",

@@ -19,6 +19,7 @@ import (
 	"github.com/hnsproxy/hnsproxy/e2e/program"
 	"github.com/hnsproxy/hnsproxy/e2e/winlab"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 const (
@@ -67,7 +68,7 @@ func newLab(t *testing.T) *lab {
 // newHost makes another HNS, with ports of its own.
 func (l *lab) newHost() host {
 	l.Helper()
-	e := emulator.New(emulator.Config{Profile: emulator.WS2022()})
+	e := emulator.New(emulator.Config{Profile: profiles.WS2022()})
 	spec, err := winlab.Network(network, "L2Bridge")
 	l.must(err)
 	_, err = e.AddNetwork(spec)

@@ -16,6 +16,7 @@ import (
 	"github.com/hnsproxy/hnsproxy/e2e/winlab"
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // TestOverlayFromBoot starts hnsproxy.exe on a node whose overlay comes in steps: first without a management IP, then with one that
@@ -29,7 +30,7 @@ func TestOverlayFromBoot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, profile := range []emulator.Profile{emulator.WS2019(), emulator.WS2022()} {
+	for _, profile := range []profiles.Profile{profiles.WS2019(), profiles.WS2022()} {
 		t.Run(profile.Name, func(t *testing.T) {
 			n := newNode(t, profile, true)
 			whole := n.State().Networks[0]

@@ -12,6 +12,7 @@ import (
 	"github.com/hnsproxy/hnsproxy/e2e/program"
 	"github.com/hnsproxy/hnsproxy/e2e/winlab"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 	"github.com/hnsproxy/hnsproxy/internal/proxiertest"
 )
 
@@ -32,7 +33,7 @@ func TestTakeoverWithEchoes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, profile := range []emulator.Profile{emulator.WS2019(), emulator.WS2022(), emulator.WS2025()} {
+	for _, profile := range []profiles.Profile{profiles.WS2019(), profiles.WS2022(), profiles.WS2025()} {
 		for _, overlay := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/overlay=%v", profile.Name, overlay), func(t *testing.T) {
 				t.Parallel()
@@ -52,17 +53,17 @@ func TestTakeoverWithEchoes(t *testing.T) {
 }
 
 // echoesOf returns every way to show flags, or the one that differs most from what was asked for.
-func echoesOf(every bool) map[string]emulator.Quirks {
+func echoesOf(every bool) map[string]profiles.Quirks {
 	echoes := proxiertest.Echoes()
 	if every {
 		return echoes
 	}
 	const most = "with all, and without what it asks"
-	return map[string]emulator.Quirks{most: echoes[most]}
+	return map[string]profiles.Quirks{most: echoes[most]}
 }
 
 // on returns the node on another HNS that holds the same.
-func (n *node) on(t *testing.T, profile emulator.Profile, state emulator.State) *node {
+func (n *node) on(t *testing.T, profile profiles.Profile, state emulator.State) *node {
 	t.Helper()
 	e := emulator.New(emulator.Config{Profile: profile})
 	other := *n

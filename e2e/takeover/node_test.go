@@ -23,6 +23,7 @@ import (
 	"github.com/hnsproxy/hnsproxy/e2e/winlab"
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 const (
@@ -46,7 +47,7 @@ type node struct {
 	overlay, dualStack bool
 }
 
-func newNode(t *testing.T, profile emulator.Profile, overlay bool) *node {
+func newNode(t *testing.T, profile profiles.Profile, overlay bool) *node {
 	t.Helper()
 	n := &node{tb: t, plane: controlplane.New(t), tracker: bulk.NewTracker(), services: map[string]*bulk.Service{}, overlay: overlay}
 	n.dualStack = !overlay && hnslb.FeaturesOf(profile.Version).IPv6

@@ -11,7 +11,7 @@ import (
 	"github.com/hnsproxy/hnsproxy/e2e/program"
 	"github.com/hnsproxy/hnsproxy/e2e/winlab"
 	"github.com/hnsproxy/hnsproxy/hnslb"
-	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // TestTakeover runs kube-proxy.exe, puts hnsproxy.exe in its place, and then kube-proxy.exe again.
@@ -30,7 +30,7 @@ func TestTakeover(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, profile := range []emulator.Profile{emulator.WS2022(), emulator.WS2025()} {
+	for _, profile := range []profiles.Profile{profiles.WS2022(), profiles.WS2025()} {
 		for _, overlay := range []bool{false, true} {
 			name := profile.Name + "/L2Bridge"
 			if overlay {

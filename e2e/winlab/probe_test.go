@@ -18,25 +18,26 @@ import (
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
 	"github.com/hnsproxy/hnsproxy/hnslb/probe"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // TestProbe finds out what emulated machines do through hcsshim: every release, and machines that no release matches.
 func TestProbe(t *testing.T) {
-	odd := emulator.WS2025()
+	odd := profiles.WS2025()
 	odd.MaxEndpoints = 40
-	odd.Quirks = emulator.Quirks{ModifyLies: true, ListenerTakesVIP: true, PortBlocks: 70, UnknownEndpointCode: hnslb.ResultElementNotFound}
-	frail := emulator.WS2022()
-	frail.Faults = emulator.Faults{DeleteFailsOnce: true, HalfMade: true, LeakPorts: true}
-	for name, profile := range map[string]emulator.Profile{"odd": odd, "frail": frail} {
+	odd.Quirks = profiles.Quirks{ModifyLies: true, ListenerTakesVIP: true, PortBlocks: 70, UnknownEndpointCode: hnslb.ResultElementNotFound}
+	frail := profiles.WS2022()
+	frail.Faults = profiles.Faults{DeleteFailsOnce: true, HalfMade: true, LeakPorts: true}
+	for name, profile := range map[string]profiles.Profile{"odd": odd, "frail": frail} {
 		testProbe(t, name, profile, "TestProbe")
 	}
-	for _, profile := range emulator.Profiles() {
+	for _, profile := range profiles.All() {
 		testProbe(t, profile.Name, profile, "TestProbe")
 	}
-	testProbe(t, "ws2022 with many objects", emulator.WS2022(), "TestProbeAll")
+	testProbe(t, "ws2022 with many objects", profiles.WS2022(), "TestProbeAll")
 }
 
-func testProbe(t *testing.T, name string, profile emulator.Profile, tests string) {
+func testProbe(t *testing.T, name string, profile profiles.Profile, tests string) {
 	t.Helper()
 	t.Run(name, func(t *testing.T) {
 		service := serve(t, profile, "L2Bridge")
@@ -66,7 +67,7 @@ func TestProbeProgram(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	service := serve(t, emulator.WS2025(), "L2Bridge")
+	service := serve(t, profiles.WS2025(), "L2Bridge")
 	defer closeService(t, service)
 	addObjects(t, service)
 	before := service.State()

@@ -17,6 +17,7 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/e2e/winlab"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // TestRealNodeTools runs what .github/workflows/windows.yml runs on a real node, as far as no packet has to flow: a network is
@@ -30,7 +31,7 @@ func TestRealNodeTools(t *testing.T) {
 	l2bridge, suite := filepath.Join(dir, "l2bridge.exe"), filepath.Join(dir, "realnode.test.exe")
 	buildForWindows(t, filepath.Join("..", ".."), "build", "-o", l2bridge, "./hack/l2bridge")
 	buildForWindows(t, "..", "test", "-c", "-tags=realnode", "-o", suite, "./realnode")
-	service, err := winlab.Serve(emulator.New(emulator.Config{Profile: emulator.WS2022()}))
+	service, err := winlab.Serve(emulator.New(emulator.Config{Profile: profiles.WS2022()}))
 	if err != nil {
 		t.Fatal(err)
 	}

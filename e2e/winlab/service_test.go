@@ -22,6 +22,7 @@ import (
 	"github.com/hnsproxy/hnsproxy/e2e/winlab"
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // hnsproxyProgram builds hnsproxy.exe once for all tests.
@@ -46,7 +47,7 @@ func newNode(t *testing.T) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := emulator.New(emulator.Config{Profile: emulator.WS2022()})
+	e := emulator.New(emulator.Config{Profile: profiles.WS2022()})
 	spec, err := winlab.Network("Calico", "L2Bridge")
 	if err != nil {
 		t.Fatal(err)
@@ -245,7 +246,7 @@ func dns(services int, endpoint string) string {
 func TestServiceStops(t *testing.T) {
 	const services = 20
 	n := newNode(t)
-	n.hns.SetFaults(emulator.Faults{WritesTake: 300 * time.Millisecond})
+	n.hns.SetFaults(profiles.Faults{WritesTake: 300 * time.Millisecond})
 	objects := n.write("dns.yaml", dns(services, "10.244.2.1"))
 	n.kubeProxy("")
 	n.service(append([]string{"install", "--from-service=kube-proxy", "--", "--hns-objects=" + objects}, n.logFlags()...)...)

@@ -19,6 +19,7 @@ import (
 	"github.com/hnsproxy/hnsproxy/e2e/winlab"
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // conformanceProgram builds package conformance as a Windows program, and the lab to run it in, once for all tests.
@@ -72,7 +73,7 @@ func runConformance(t *testing.T, service *winlab.Service, tests string) {
 }
 
 // serve serves an emulator of a release with a network of that type.
-func serve(t *testing.T, profile emulator.Profile, networkType string) *winlab.Service {
+func serve(t *testing.T, profile profiles.Profile, networkType string) *winlab.Service {
 	t.Helper()
 	e := emulator.New(emulator.Config{Profile: profile})
 	spec, err := winlab.Network("azure", networkType)
@@ -98,7 +99,7 @@ func closeService(t *testing.T, service *winlab.Service) {
 
 // TestConformance runs the suite of drivers through hcsshim on every release and both kinds of network.
 func TestConformance(t *testing.T) {
-	for _, profile := range emulator.Profiles() {
+	for _, profile := range profiles.All() {
 		for _, networkType := range []string{"L2Bridge", hnslb.NetworkOverlay} {
 			t.Run(profile.Name+"/"+networkType, func(t *testing.T) {
 				service := serve(t, profile, networkType)
@@ -115,15 +116,15 @@ func TestConformance(t *testing.T) {
 // TestWatch runs what tells that HNS itself changed, with a HNS that calls back and with those that keep something back.
 func TestWatch(t *testing.T) {
 	for name, tc := range map[string]struct {
-		quirks emulator.Quirks
+		quirks profiles.Quirks
 		tests  string
 	}{
 		"all told":     {tests: "TestNotifications|TestHungRegistration|TestWatch|TestWatchLeaks|TestNoService"},
-		"stop untold":  {quirks: emulator.Quirks{StopUntold: true}, tests: "TestWatch"},
-		"nothing told": {quirks: emulator.Quirks{NoNotifications: true}, tests: "TestWatch"},
+		"stop untold":  {quirks: profiles.Quirks{StopUntold: true}, tests: "TestWatch"},
+		"nothing told": {quirks: profiles.Quirks{NoNotifications: true}, tests: "TestWatch"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			profile := emulator.WS2025()
+			profile := profiles.WS2025()
 			profile.Quirks = tc.quirks
 			service := serve(t, profile, "L2Bridge")
 			defer closeService(t, service)
@@ -134,7 +135,7 @@ func TestWatch(t *testing.T) {
 
 // TestDegraded runs what reads the state of load balancers, which hcsshim drops.
 func TestDegraded(t *testing.T) {
-	profile := emulator.WS2022()
+	profile := profiles.WS2022()
 	profile.Quirks.ShowsDegraded = true
 	service := serve(t, profile, "L2Bridge")
 	defer closeService(t, service)
@@ -143,14 +144,14 @@ func TestDegraded(t *testing.T) {
 
 // TestNoEmulator: programs whose emulator does not run meet an HNS that is away.
 func TestNoEmulator(t *testing.T) {
-	service := serve(t, emulator.WS2025(), "L2Bridge")
+	service := serve(t, profiles.WS2025(), "L2Bridge")
 	closeService(t, service) // its port is free now, and nobody serves it
 	runConformance(t, service, "TestNoHNS")
 }
 
 // TestOutage: a program goes on when the emulator comes back after a crash.
 func TestOutage(t *testing.T) {
-	service := serve(t, emulator.WS2025(), "L2Bridge")
+	service := serve(t, profiles.WS2025(), "L2Bridge")
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

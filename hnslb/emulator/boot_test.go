@@ -11,6 +11,7 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // TestNetworkComesInSteps: a network is there before its host address, its MAC and its routes
@@ -18,7 +19,7 @@ import (
 func TestNetworkComesInSteps(t *testing.T) {
 	s := spec(hnslb.NetworkOverlay)
 	s.ManagementIP, s.Remotes = netip.Addr{}, nil
-	n := nodeOf(t, emulator.Config{Profile: emulator.WS2022()}, s)
+	n := nodeOf(t, emulator.Config{Profile: profiles.WS2022()}, s)
 	want := func(step, management, mac string, adapters, routes int) {
 		t.Helper()
 		got, err := n.Network(t.Context(), "Calico")
@@ -58,16 +59,16 @@ func TestNetworkComesInSteps(t *testing.T) {
 func TestDefaultName(t *testing.T) {
 	for _, tc := range []struct {
 		name         string
-		quirks       emulator.Quirks
+		quirks       profiles.Quirks
 		made, listed string
 	}{
-		{"neither", emulator.Quirks{}, "", ""},
-		{"V1", emulator.Quirks{DefaultNameV1: true}, "", "Ethernet"},
-		{"V2", emulator.Quirks{DefaultNameV2: true}, "Ethernet", ""},
-		{"both", emulator.Quirks{DefaultNameV1: true, DefaultNameV2: true}, "Ethernet", "Ethernet"},
+		{"neither", profiles.Quirks{}, "", ""},
+		{"V1", profiles.Quirks{DefaultNameV1: true}, "", "Ethernet"},
+		{"V2", profiles.Quirks{DefaultNameV2: true}, "Ethernet", ""},
+		{"both", profiles.Quirks{DefaultNameV1: true, DefaultNameV2: true}, "Ethernet", "Ethernet"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			p := emulator.WS2025()
+			p := profiles.WS2025()
 			p.Quirks = tc.quirks
 			n := newNode(t, p, "L2Bridge")
 			made, err := n.CreateEndpoint(t.Context(), n.remoteEndpoint("10.244.2.7"))
@@ -90,7 +91,7 @@ func TestDefaultName(t *testing.T) {
 func TestSourceVIPFirst(t *testing.T) {
 	for _, quirk := range []bool{false, true} {
 		for _, first := range []bool{false, true} {
-			p := emulator.WS2025()
+			p := profiles.WS2025()
 			p.Quirks.SourceVIPFirst = quirk
 			n := newNode(t, p, hnslb.NetworkOverlay)
 			if first {

@@ -4,6 +4,7 @@
 package emulator
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -125,7 +126,7 @@ func (e *Emulator) arrive(c *call) (*hungCalls, error) {
 		e.counts.calls[c.verb]++
 	}
 	if e.stopped {
-		return nil, refuse(e.trouble.faults.stoppedCode(), "")
+		return nil, refuse(cmp.Or(e.trouble.faults.StoppedCode, hnslb.ResultServerUnavailable), "")
 	}
 	c.epoch = e.epoch
 	if hung := e.trouble.hang(*c); hung != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/drivertest"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // host gives an emulator the shape that the conformance suite asks for.
@@ -29,7 +30,7 @@ func (h host) AddLocalEndpoint(ips ...netip.Addr) (hnslb.Endpoint, error) {
 }
 
 func TestConformance(t *testing.T) {
-	for _, profile := range emulator.Profiles() {
+	for _, profile := range profiles.All() {
 		for _, networkType := range []string{"L2Bridge", hnslb.NetworkOverlay} {
 			t.Run(profile.Name+"/"+networkType, func(t *testing.T) {
 				conform(t, emulator.Config{Profile: profile}, networkType)
@@ -38,7 +39,7 @@ func TestConformance(t *testing.T) {
 	}
 	t.Run("with latency", func(t *testing.T) {
 		conform(t, emulator.Config{
-			Profile: emulator.WS2025(),
+			Profile: profiles.WS2025(),
 			Latency: emulator.Latency{Read: 10 * time.Microsecond, Write: 20 * time.Microsecond},
 		}, "L2Bridge")
 	})

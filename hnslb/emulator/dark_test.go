@@ -11,6 +11,7 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 func frontend(vip string, port uint16) hnslb.FrontendKey {
@@ -97,7 +98,7 @@ func TestDarkTime(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				n := newNode(t, emulator.WS2025(), "L2Bridge")
+				n := newNode(t, profiles.WS2025(), "L2Bridge")
 				n.local("10.244.1.5")
 				n.local("10.244.1.6")
 				for _, step := range c.steps {
@@ -122,7 +123,7 @@ func TestDarkTime(t *testing.T) {
 
 func TestWorstDark(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := newNode(t, emulator.WS2022(), "L2Bridge")
+		n := newNode(t, profiles.WS2022(), "L2Bridge")
 		pods := []hnslb.ID{n.local("10.244.1.5")}
 		if k, d, ok := n.WorstDark(); ok {
 			t.Errorf("worst is %s, %v before anything was dark", k, d)

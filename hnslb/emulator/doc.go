@@ -19,7 +19,7 @@
 //     it behind hnsproxy's back (host.go, life.go);
 //   - what it tells: hnslb.Watcher, and one by one its notifications (notify.go);
 //   - what goes wrong: Quirks belong to a Windows release and stand in its Profile,
-//     Faults are switched at run time (quirks.go, faults.go);
+//     Faults are switched at run time (package profiles, faults.go);
 //   - what it knows: Dump for people, State for files, Trace for packets, Dark for the
 //     time in which a frontend served nobody, and counts of calls.
 //

@@ -72,7 +72,7 @@ func (e *Emulator) LoadBalancers(ctx context.Context) ([]hnslb.LoadBalancer, err
 		}
 		out := make([]hnslb.LoadBalancer, len(e.store.balancerOrder.items))
 		for i, b := range e.store.balancerOrder.items {
-			out[i] = e.profile.Quirks.shown(b.LoadBalancer)
+			out[i] = shown(e.profile.Quirks, b.LoadBalancer)
 			out[i].Degraded = e.profile.Quirks.Degrades(b.noRules)
 		}
 		return out, nil
@@ -177,7 +177,7 @@ func (e *Emulator) placeBalancer(ctx context.Context, lb hnslb.LoadBalancer, rul
 		if err != nil {
 			return hnslb.LoadBalancer{}, err
 		}
-		return e.profile.Quirks.shown(b.LoadBalancer), nil
+		return shown(e.profile.Quirks, b.LoadBalancer), nil
 	})
 }
 
@@ -240,7 +240,7 @@ func (e *Emulator) UpdateLoadBalancer(ctx context.Context, lb hnslb.LoadBalancer
 		if err != nil {
 			return hnslb.LoadBalancer{}, err
 		}
-		return e.profile.Quirks.shown(b.LoadBalancer), nil
+		return shown(e.profile.Quirks, b.LoadBalancer), nil
 	})
 }
 
@@ -256,7 +256,7 @@ func (e *Emulator) modifyBalancer(lb hnslb.LoadBalancer) (*balancer, error) {
 	if err := e.balancerRules(lb); err != nil {
 		return nil, err
 	}
-	lb = e.profile.Quirks.modified(b.LoadBalancer, lb)
+	lb = modified(e.profile.Quirks, b.LoadBalancer, lb)
 	if err := ruleModifyScope(b.LoadBalancer, lb); err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // exampleDump has every kind of line and every word that Dump knows.
@@ -174,7 +175,7 @@ func FuzzParseDump(f *testing.F) {
 
 func TestStateFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "hns.json")
-	n := newNode(t, emulator.WS2022(), "L2Bridge")
+	n := newNode(t, profiles.WS2022(), "L2Bridge")
 	lb := n.balance([]hnslb.ID{n.local("10.244.1.5"), n.remote("10.244.2.7")})
 	n.must(os.WriteFile(path, []byte("what stood there before"), 0o600))
 	n.must(n.SaveFile(path))
@@ -200,7 +201,7 @@ func TestStateFile(t *testing.T) {
 }
 
 func TestBadStates(t *testing.T) {
-	n := newNode(t, emulator.WS2022(), "L2Bridge")
+	n := newNode(t, profiles.WS2022(), "L2Bridge")
 	n.balance([]hnslb.ID{n.local("10.244.1.5")})
 	for name, spoil := range map[string]func(*emulator.State){
 		"network twice":        func(st *emulator.State) { st.Networks = append(st.Networks, st.Networks[0]) },

@@ -3,11 +3,14 @@
 
 package emulator
 
-import "github.com/hnsproxy/hnsproxy/hnslb"
+import (
+	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
+)
 
 // shown is a copy of a load balancer as this release shows it, which a caller may keep.
 // HNS itself goes on with what it was asked for.
-func (q Quirks) shown(lb hnslb.LoadBalancer) hnslb.LoadBalancer {
+func shown(q profiles.Quirks, lb hnslb.LoadBalancer) hnslb.LoadBalancer {
 	lb = publicBalancer(lb)
 	lb.Flags |= q.EchoAddsFlags
 	for i := range lb.Mappings {
@@ -18,7 +21,7 @@ func (q Quirks) shown(lb hnslb.LoadBalancer) hnslb.LoadBalancer {
 }
 
 // modified is what a modify makes of a load balancer that was asked to become want.
-func (q Quirks) modified(had, want hnslb.LoadBalancer) hnslb.LoadBalancer {
+func modified(q profiles.Quirks, had, want hnslb.LoadBalancer) hnslb.LoadBalancer {
 	if q.ModifyIgnoresSourceVIP {
 		want.SourceVIP = had.SourceVIP
 	}

@@ -14,12 +14,13 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // Config says which machine to emulate. The zero value is a usable ws2022 without latency.
 type Config struct {
 	// Profile is the Windows release; the zero value means WS2022.
-	Profile Profile
+	Profile profiles.Profile
 	// Latency of calls, which outranks Profile.Timings; the zero value leaves it to them, and
 	// without any answers at once and touches no timer.
 	Latency Latency
@@ -46,10 +47,10 @@ type Serving struct {
 
 // Emulator is one host's HNS and VFP. All methods may be called from several goroutines.
 type Emulator struct {
-	profile Profile
+	profile profiles.Profile
 	latency Latency
 	// timings are those of the profile, empty when latency is in force.
-	timings []Timing
+	timings []profiles.Timing
 	clock   clock.Clock
 	// gate lets one write through at a time, in the order of arrival.
 	gate *semaphore.Weighted
@@ -72,7 +73,7 @@ var _ hnslb.Driver = (*Emulator)(nil)
 // New makes an emulator without networks: AddNetwork is what a network plugin does first.
 func New(c Config) *Emulator {
 	if c.Profile.Name == "" && c.Profile.Version == (hnslb.Version{}) {
-		c.Profile = WS2022()
+		c.Profile = profiles.WS2022()
 	}
 	if c.Profile.MaxEndpoints == 0 {
 		c.Profile.MaxEndpoints = 1024
@@ -80,7 +81,7 @@ func New(c Config) *Emulator {
 	if c.Clock == nil {
 		c.Clock = clock.RealClock{}
 	}
-	var timings []Timing
+	var timings []profiles.Timing
 	if c.Latency == NoLatency() {
 		timings = c.Profile.Timings
 	}
@@ -101,7 +102,7 @@ func New(c Config) *Emulator {
 }
 
 // Profile returns the machine that is emulated.
-func (e *Emulator) Profile() Profile { return e.profile }
+func (e *Emulator) Profile() profiles.Profile { return e.profile }
 
 // counts is what HNS was asked to do.
 type counts struct {

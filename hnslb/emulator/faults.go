@@ -4,80 +4,13 @@
 package emulator
 
 import (
-	"cmp"
 	"context"
 	"math/rand/v2"
 	"slices"
-	"time"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
-
-// Faults are things that go wrong with HNS, each from a report. They can be switched at
-// any time with SetFaults; the zero value is a machine on which nothing goes wrong beyond
-// the quirks of its release. What others do to HNS is on the host side: ReplaceNetwork,
-// SetManagementIP, DeleteBehind, BreakDataPath, Restart.
-type Faults struct {
-	// DeleteFailsOnce: the first delete of each load balancer fails and changes nothing;
-	// the second works. Server 2019 [A: k8s issue 113524]. The code is not known; the
-	// emulator says 0x80004005.
-	DeleteFailsOnce bool
-
-	// EndpointDeleteLies: the delete of a remote endpoint succeeds and the endpoint stays
-	// [B: Windows-Containers issue 631].
-	EndpointDeleteLies bool
-
-	// LeakPorts: a deleted load balancer leaves its port reserved, so that an equal one
-	// is refused with 0x803b0013. Server 2019, 17763.8146 [B: k8s PR 137530]. Leaked
-	// ports stay after the fault is switched off, until ReleaseLeakedPorts.
-	LeakPorts bool
-
-	// HalfMade: a create that fails, for whatever reason, leaves a load balancer without
-	// port mappings behind [A: k8s issue 141488].
-	HalfMade bool
-
-	// VanishDuringList: the next list loses this many objects between being enumerated
-	// and being opened: someone else deletes them [A: hnslib]. It counts down.
-	VanishDuringList int
-
-	// NoDataPath: load balancers that are created get no rules in VFP: the object is
-	// there and carries nothing [A: networkhealth.ps1]. Deleting and creating it again,
-	// with the fault off, or a restart of HNS mends it.
-	NoDataPath bool
-
-	// ModifyLies: modify says yes and changes nothing, as Quirks.ModifyLies does always.
-	ModifyLies bool
-
-	// NoAdapter: an overlay network finds no adapter, 0x803b0006 [A: hnslib tests].
-	NoAdapter bool
-
-	// DeafHangs: a call that hangs, see Hang, does not end when its context does, as a call
-	// into HNS does not [A: docs/hns.md, The C API]. A driver
-	// in front has to leave it behind, as hnslb.WithTimeout does.
-	DeafHangs bool
-
-	// StoppedCode is what calls get while HNS is stopped; 0 means 0x800706ba. 0x800706b5 comes
-	// where the RPC runtime is there and HNS has not registered its interface with it
-	// [A: k8s PR 139503].
-	StoppedCode hnslb.HRESULT
-
-	// WritesTake is how much longer than Latency.Write each write takes, one at a time as
-	// always: a call took 30 s on a busy Server 2019 [B: k8s issue 109162].
-	WritesTake time.Duration
-
-	// ListsTake is how much longer than Latency.Read the two lists take: 500 endpoints took
-	// 0.7 s through V2, and a busy HNS answers later still [C].
-	ListsTake time.Duration
-
-	// ListsShowStart: a slow list shows what there was when it began, not when it ended. V1
-	// takes one picture, V2 opens one object after the other: either can be [?].
-	ListsShowStart bool
-}
-
-// stoppedCode is the code of a call that meets a stopped HNS.
-func (f Faults) stoppedCode() hnslb.HRESULT {
-	return cmp.Or(f.StoppedCode, hnslb.ResultServerUnavailable)
-}
 
 // planned is a failure that waits for its call.
 type planned struct {
@@ -94,7 +27,7 @@ type fate struct {
 
 // trouble is all that is set to go wrong.
 type trouble struct {
-	faults  Faults
+	faults  profiles.Faults
 	planned map[hnslb.Verb][]planned
 	odds    map[hnslb.Verb]float64
 	// failing are the verbs of which every n-th call fails, delayed those of which it is late.
@@ -131,14 +64,14 @@ func newTrouble() trouble {
 }
 
 // Faults returns the faults as they stand.
-func (e *Emulator) Faults() Faults {
+func (e *Emulator) Faults() profiles.Faults {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.trouble.faults
 }
 
 // SetFaults switches faults on and off.
-func (e *Emulator) SetFaults(f Faults) {
+func (e *Emulator) SetFaults(f profiles.Faults) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.trouble.faults = f

@@ -14,12 +14,13 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 func TestFaultDeleteFailsOnce(t *testing.T) {
-	n := newNode(t, emulator.WS2019(), "L2Bridge")
+	n := newNode(t, profiles.WS2019(), "L2Bridge")
 	lb := n.balance([]hnslb.ID{n.local("10.244.1.5")})
-	n.SetFaults(emulator.Faults{DeleteFailsOnce: true})
+	n.SetFaults(profiles.Faults{DeleteFailsOnce: true})
 	had := n.Dump()
 	if err := n.DeleteLoadBalancer(t.Context(), lb.ID); hnslb.ErrorClass(err) != hnslb.Other {
 		t.Errorf("first delete: %v, want a failure of class other", err)
@@ -31,9 +32,9 @@ func TestFaultDeleteFailsOnce(t *testing.T) {
 }
 
 func TestFaultEndpointDeleteLies(t *testing.T) {
-	n := newNode(t, emulator.WS2022(), "L2Bridge")
+	n := newNode(t, profiles.WS2022(), "L2Bridge")
 	remote, pod := n.remote("10.244.2.7"), n.local("10.244.1.5")
-	n.SetFaults(emulator.Faults{EndpointDeleteLies: true})
+	n.SetFaults(profiles.Faults{EndpointDeleteLies: true})
 	had := n.Dump()
 	n.must(n.DeleteEndpoint(t.Context(), remote))
 	if n.Dump() != had {
@@ -46,12 +47,12 @@ func TestFaultEndpointDeleteLies(t *testing.T) {
 }
 
 func TestFaultLeakPorts(t *testing.T) {
-	n := newNode(t, emulator.WS2019(), "L2Bridge")
+	n := newNode(t, profiles.WS2019(), "L2Bridge")
 	pods := []hnslb.ID{n.local("10.244.1.5")}
 	lb := n.balance(pods, nodePort, external(31999))
-	n.SetFaults(emulator.Faults{LeakPorts: true})
+	n.SetFaults(profiles.Faults{LeakPorts: true})
 	n.must(n.DeleteLoadBalancer(t.Context(), lb.ID))
-	n.SetFaults(emulator.Faults{})
+	n.SetFaults(profiles.Faults{})
 	_, err := n.CreateLoadBalancer(t.Context(), balancerOf(pods, nodePort, external(31999)))
 	wantCode(t, err, hnslb.ResultPortAlreadyExists)
 	n.balance(pods, nodePort, external(31998))
@@ -60,9 +61,9 @@ func TestFaultLeakPorts(t *testing.T) {
 }
 
 func TestFaultHalfMade(t *testing.T) {
-	n := newNode(t, emulator.WS2022(), "L2Bridge")
+	n := newNode(t, profiles.WS2022(), "L2Bridge")
 	pod := n.local("10.244.1.5")
-	n.SetFaults(emulator.Faults{HalfMade: true})
+	n.SetFaults(profiles.Faults{HalfMade: true})
 	n.FailNext(hnslb.VerbCreateLoadBalancer, 1, hnslb.ResultSwitchPortNotFound)
 	_, err := n.CreateLoadBalancer(t.Context(), balancerOf([]hnslb.ID{pod}))
 	wantCode(t, err, hnslb.ResultSwitchPortNotFound)
@@ -86,15 +87,15 @@ func TestFaultHalfMade(t *testing.T) {
 
 // TestHalfMadeHolds: what a failed create leaves behind may hold the frontend until it goes.
 func TestHalfMadeHolds(t *testing.T) {
-	profile := emulator.WS2022()
+	profile := profiles.WS2022()
 	profile.Quirks.HalfMadeHolds = true
 	n := newNode(t, profile, "L2Bridge")
 	pod := n.local("10.244.1.5")
-	n.SetFaults(emulator.Faults{HalfMade: true})
+	n.SetFaults(profiles.Faults{HalfMade: true})
 	n.FailNext(hnslb.VerbCreateLoadBalancer, 1, hnslb.ResultSwitchPortNotFound)
 	_, err := n.CreateLoadBalancer(t.Context(), balancerOf([]hnslb.ID{pod}))
 	wantCode(t, err, hnslb.ResultSwitchPortNotFound)
-	n.SetFaults(emulator.Faults{})
+	n.SetFaults(profiles.Faults{})
 	_, err = n.CreateLoadBalancer(t.Context(), balancerOf([]hnslb.ID{pod}))
 	wantCode(t, err, hnslb.ResultPortAlreadyExists)
 	n.balance([]hnslb.ID{pod}, external(81)) // another frontend is free
@@ -105,9 +106,9 @@ func TestHalfMadeHolds(t *testing.T) {
 }
 
 func TestFaultVanishDuringList(t *testing.T) {
-	n := newNode(t, emulator.WS2022(), "L2Bridge")
+	n := newNode(t, profiles.WS2022(), "L2Bridge")
 	first, second := n.remote("10.244.2.7"), n.remote("10.244.2.8")
-	n.SetFaults(emulator.Faults{VanishDuringList: 1})
+	n.SetFaults(profiles.Faults{VanishDuringList: 1})
 	eps, err := n.Endpoints(t.Context())
 	n.must(err)
 	if len(eps) != 1 || eps[0].ID != second {
@@ -120,10 +121,10 @@ func TestFaultVanishDuringList(t *testing.T) {
 }
 
 func TestFaultModifyLies(t *testing.T) {
-	n := newNode(t, emulator.WS2025(), "L2Bridge")
+	n := newNode(t, profiles.WS2025(), "L2Bridge")
 	a, b := n.local("10.244.1.5"), n.local("10.244.1.6")
 	lb := n.balance([]hnslb.ID{a})
-	n.SetFaults(emulator.Faults{ModifyLies: true})
+	n.SetFaults(profiles.Faults{ModifyLies: true})
 	lb.Endpoints = []hnslb.ID{b}
 	got, err := n.UpdateLoadBalancer(t.Context(), lb)
 	n.must(err)
@@ -133,7 +134,7 @@ func TestFaultModifyLies(t *testing.T) {
 }
 
 func TestFailNext(t *testing.T) {
-	n := newNode(t, emulator.WS2022(), "L2Bridge")
+	n := newNode(t, profiles.WS2022(), "L2Bridge")
 	n.FailNext(hnslb.VerbEndpoints, 2, hnslb.ResultManagerStopped)
 	n.FailNext(hnslb.VerbEndpoints, 1, hnslb.ResultCallFailed)
 	for _, want := range []hnslb.HRESULT{
@@ -148,7 +149,7 @@ func TestFailNext(t *testing.T) {
 }
 
 func TestLoseAnswers(t *testing.T) {
-	n := newNode(t, emulator.WS2022(), "L2Bridge")
+	n := newNode(t, profiles.WS2022(), "L2Bridge")
 	pod := n.local("10.244.1.5")
 	n.LoseAnswers(hnslb.VerbCreateLoadBalancer, 1)
 	_, err := n.CreateLoadBalancer(t.Context(), balancerOf([]hnslb.ID{pod}))
@@ -187,7 +188,7 @@ func TestFailEach(t *testing.T) {
 	if f, _ := outcome(2); f == failed {
 		t.Logf("another seed happened to give %d failures too", f)
 	}
-	n := newNode(t, emulator.WS2022(), "L2Bridge")
+	n := newNode(t, profiles.WS2022(), "L2Bridge")
 	n.FailEach(1, hnslb.VerbEndpoints)
 	if _, err := n.Endpoints(t.Context()); err == nil {
 		t.Error("a read that was named did not fail")
@@ -200,7 +201,7 @@ func TestFailEach(t *testing.T) {
 func TestHang(t *testing.T) {
 	for _, lost := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			profile := emulator.WS2022()
+			profile := profiles.WS2022()
 			profile.Quirks.AbandonedWritesLost = lost
 			n := newNode(t, profile, "L2Bridge")
 			pod := n.local("10.244.1.5")
@@ -246,7 +247,7 @@ func TestHang(t *testing.T) {
 
 // TestReleaseHungEndsTheFault: hanging one verb later does not bring the first back.
 func TestReleaseHungEndsTheFault(t *testing.T) {
-	n := newNode(t, emulator.WS2022(), "L2Bridge")
+	n := newNode(t, profiles.WS2022(), "L2Bridge")
 	n.Hang(hnslb.VerbEndpoints, -1)
 	n.ReleaseHung()
 	n.Hang(hnslb.VerbLoadBalancers, -1)
@@ -260,7 +261,7 @@ func TestReleaseHungEndsTheFault(t *testing.T) {
 
 func TestStopEndsHungCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := newNode(t, emulator.WS2022(), "L2Bridge")
+		n := newNode(t, profiles.WS2022(), "L2Bridge")
 		n.Hang(hnslb.VerbEndpoints, -1)
 		done := make(chan error, 1)
 		go func() {
@@ -274,7 +275,7 @@ func TestStopEndsHungCalls(t *testing.T) {
 }
 
 func TestCounts(t *testing.T) {
-	n := newNode(t, emulator.WS2025(), "L2Bridge")
+	n := newNode(t, profiles.WS2025(), "L2Bridge")
 	pod := n.local("10.244.1.5")
 	remote := n.remote("10.244.2.7")
 	lb := n.balance([]hnslb.ID{pod, remote})
@@ -309,7 +310,7 @@ func wantCounts(t *testing.T, what string, got, want map[hnslb.Verb]int) {
 }
 
 func TestRefuse(t *testing.T) {
-	n := newNode(t, emulator.WS2025(), "L2Bridge")
+	n := newNode(t, profiles.WS2025(), "L2Bridge")
 	pods := []hnslb.ID{n.local("10.244.1.5")}
 	bad, good := balancerOf(pods, external(81)), balancerOf(pods, external(82))
 	n.Refuse(bad.ObjectName(), hnslb.ResultPortAlreadyExists)
@@ -345,7 +346,7 @@ func (n *node) remoteEndpointRefused(code hnslb.HRESULT) {
 // TestHangOn: one object is stuck, the others go on.
 func TestHangOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := newNode(t, emulator.WS2022(), "L2Bridge")
+		n := newNode(t, profiles.WS2022(), "L2Bridge")
 		pods := []hnslb.ID{n.local("10.244.1.5")}
 		stuck := balancerOf(pods, external(81))
 		n.HangOn(stuck.ObjectName())
@@ -369,11 +370,11 @@ func TestHangOn(t *testing.T) {
 func TestDeafHangs(t *testing.T) {
 	for _, lost := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			profile := emulator.WS2022()
+			profile := profiles.WS2022()
 			profile.Quirks.AbandonedWritesLost = lost
 			n := newNode(t, profile, "L2Bridge")
 			pod := n.local("10.244.1.5")
-			n.SetFaults(emulator.Faults{DeafHangs: true})
+			n.SetFaults(profiles.Faults{DeafHangs: true})
 			n.Hang(hnslb.VerbCreateLoadBalancer, -1)
 			ctx, cancel := context.WithCancel(t.Context())
 			ended := make(chan error, 1)
@@ -408,8 +409,8 @@ func TestDeafHangs(t *testing.T) {
 func TestSlowLists(t *testing.T) {
 	for _, early := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			n := newNode(t, emulator.WS2022(), "L2Bridge")
-			n.SetFaults(emulator.Faults{ListsTake: 5 * time.Second, ListsShowStart: early})
+			n := newNode(t, profiles.WS2022(), "L2Bridge")
+			n.SetFaults(profiles.Faults{ListsTake: 5 * time.Second, ListsShowStart: early})
 			start := time.Now()
 			listed := make(chan int, 1)
 			go func() {
@@ -443,8 +444,8 @@ func TestSlowLists(t *testing.T) {
 // TestStopEndsSlowLists: a list that had looked before HNS stopped does not answer.
 func TestStopEndsSlowLists(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := newNode(t, emulator.WS2022(), "L2Bridge")
-		n.SetFaults(emulator.Faults{ListsTake: time.Second, ListsShowStart: true})
+		n := newNode(t, profiles.WS2022(), "L2Bridge")
+		n.SetFaults(profiles.Faults{ListsTake: time.Second, ListsShowStart: true})
 		ended := make(chan error, 1)
 		go func() {
 			_, err := n.Endpoints(t.Context())

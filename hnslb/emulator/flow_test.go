@@ -9,6 +9,7 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // TestFlow: which flows stay on an endpoint when the load balancer names others.
@@ -31,7 +32,7 @@ func TestFlow(t *testing.T) {
 		{"deletion ends them", []option{udp, mapped(hnslb.VIPExternal)}, true, true, moves},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			profile := emulator.WS2025()
+			profile := profiles.WS2025()
 			profile.Quirks.UDPFlowsStay = tc.quirk
 			n := nodeOf(t, emulator.Config{Profile: profile}, spec("L2Bridge"))
 			n.local("10.244.1.5")

@@ -7,6 +7,7 @@ import (
 	"context"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // This file is the emulator one layer below hnslb.Driver, for package hcnserver: what
@@ -19,7 +20,7 @@ import (
 // Objects is what HNS holds while Look shows it. What it returns belongs to the caller.
 type Objects struct {
 	s      *store
-	quirks Quirks
+	quirks profiles.Quirks
 }
 
 // Network returns the network with that ID.
@@ -66,7 +67,7 @@ func (o Objects) LoadBalancers() []LoadBalancerState {
 
 // show makes a load balancer what this release shows of it.
 func (o Objects) show(lb LoadBalancerState) LoadBalancerState {
-	lb.LoadBalancer = o.quirks.shown(lb.LoadBalancer)
+	lb.LoadBalancer = shown(o.quirks, lb.LoadBalancer)
 	return lb
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // node is an emulator with one network and short ways to fill it.
@@ -31,7 +32,7 @@ func spec(networkType string) emulator.NetworkSpec {
 	}
 }
 
-func newNode(t *testing.T, profile emulator.Profile, networkType string) *node {
+func newNode(t *testing.T, profile profiles.Profile, networkType string) *node {
 	t.Helper()
 	return nodeOf(t, emulator.Config{Profile: profile}, spec(networkType))
 }

@@ -17,6 +17,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // checkIndexes holds every index of the store equal to what the objects say.
@@ -233,7 +234,7 @@ func (w world) steps() map[string]func(*rapid.T) {
 			}
 		},
 		"faults": func(*rapid.T) {
-			w.e.SetFaults(Faults{
+			w.e.SetFaults(profiles.Faults{
 				DeleteFailsOnce:  rapid.Bool().Draw(w.t, "delete fails once"),
 				LeakPorts:        rapid.Bool().Draw(w.t, "leak"),
 				HalfMade:         rapid.Bool().Draw(w.t, "half-made"),
@@ -256,7 +257,7 @@ func (w world) steps() map[string]func(*rapid.T) {
 // TestRandomCalls makes random calls and after each holds the indexes equal to the
 // objects; at the end both forms of the state must read back as what they were.
 func TestRandomCalls(t *testing.T) {
-	for _, profile := range Profiles() {
+	for _, profile := range profiles.All() {
 		t.Run(profile.Name, func(t *testing.T) {
 			rapid.Check(t, func(t *rapid.T) {
 				w := world{New(Config{Profile: profile, Seed: 7}), t}

@@ -4,11 +4,10 @@
 package emulator
 
 import (
-	"encoding/json"
-	"fmt"
 	"time"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // Latency is how long HNS takes. No figures are published; the model is that writes are
@@ -26,48 +25,6 @@ func NoLatency() Latency { return Latency{} }
 // issue 106580) and what the baseline of upstream was measured with, and 0.1 ms per read.
 func WS2022Latency() Latency {
 	return Latency{Read: 100 * time.Microsecond, Write: 8 * time.Millisecond}
-}
-
-// Timing is how long one verb takes while HNS holds that many objects, as it was measured
-// on a machine.
-type Timing struct {
-	Verb hnslb.Verb
-	// Objects counts the endpoints or the load balancers, whichever are more.
-	Objects int
-	// Median of the calls, and what one in a hundred exceeds.
-	Median, P99 time.Duration
-}
-
-// timingJSON is a Timing with durations as people write them.
-type timingJSON struct {
-	Verb        hnslb.Verb
-	Objects     int
-	Median, P99 string
-}
-
-// MarshalJSON writes durations as "8ms".
-func (t Timing) MarshalJSON() ([]byte, error) {
-	return json.Marshal(timingJSON{t.Verb, t.Objects, t.Median.String(), t.P99.String()})
-}
-
-// UnmarshalJSON reads what MarshalJSON wrote, and refuses fields that it does not know.
-func (t *Timing) UnmarshalJSON(body []byte) error {
-	var in timingJSON
-	if err := strictJSON(body, &in); err != nil {
-		return err
-	}
-	out := Timing{Verb: in.Verb, Objects: in.Objects}
-	for _, d := range []struct {
-		text string
-		into *time.Duration
-	}{{in.Median, &out.Median}, {in.P99, &out.P99}} {
-		var err error
-		if *d.into, err = time.ParseDuration(d.text); err != nil {
-			return fmt.Errorf("timing of %s: %w", in.Verb, err)
-		}
-	}
-	*t = out
-	return nil
 }
 
 // tailOdds is how often a call takes Timing.P99 instead of Timing.Median.
@@ -94,8 +51,8 @@ func (e *Emulator) takes(c call) time.Duration {
 // timingOf returns the timing of a verb for the largest size that is not above held, failing
 // that for the smallest. A call that stands for no verb takes no time: what a verb was
 // measured to take includes the calls that prepare and follow it.
-func timingOf(all []Timing, v hnslb.Verb, held int) Timing {
-	var best Timing
+func timingOf(all []profiles.Timing, v hnslb.Verb, held int) profiles.Timing {
+	var best profiles.Timing
 	found := false
 	for _, t := range all {
 		if t.Verb != v {

@@ -15,9 +15,10 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
-func slowNode(t *testing.T, profile emulator.Profile) *node {
+func slowNode(t *testing.T, profile profiles.Profile) *node {
 	t.Helper()
 	return nodeOf(t, emulator.Config{Profile: profile, Latency: emulator.WS2022Latency()}, spec("L2Bridge"))
 }
@@ -26,7 +27,7 @@ func slowNode(t *testing.T, profile emulator.Profile) *node {
 // they arrived; reads do not wait for them.
 func TestLatencyOfWrites(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := slowNode(t, emulator.WS2022())
+		n := slowNode(t, profiles.WS2022())
 		start := time.Now()
 		type end struct {
 			number int
@@ -66,9 +67,9 @@ func TestLatencyOfWrites(t *testing.T) {
 // TestWritesTake: writes may take long for a while, and reads go on.
 func TestWritesTake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := newNode(t, emulator.WS2019(), "L2Bridge")
+		n := newNode(t, profiles.WS2019(), "L2Bridge")
 		start := time.Now()
-		n.SetFaults(emulator.Faults{WritesTake: 30 * time.Second})
+		n.SetFaults(profiles.Faults{WritesTake: 30 * time.Second})
 		first, second := n.remote("10.244.2.1"), n.remote("10.244.2.2")
 		if took := time.Since(start); took != time.Minute {
 			t.Errorf("two writes took %s, want a minute", took)
@@ -76,7 +77,7 @@ func TestWritesTake(t *testing.T) {
 		if _, err := n.Endpoints(t.Context()); err != nil || time.Since(start) != time.Minute {
 			t.Errorf("a read took %s: %v", time.Since(start)-time.Minute, err)
 		}
-		n.SetFaults(emulator.Faults{})
+		n.SetFaults(profiles.Faults{})
 		n.balance([]hnslb.ID{first, second})
 		if took := time.Since(start); took != time.Minute {
 			t.Errorf("it is slow after the fault has ended: %s", took)
@@ -89,7 +90,7 @@ func TestWritesTake(t *testing.T) {
 func TestLatencyAbandonedWrite(t *testing.T) {
 	for _, lost := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			profile := emulator.WS2022()
+			profile := profiles.WS2022()
 			profile.Quirks.AbandonedWritesLost = lost
 			n := slowNode(t, profile)
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
@@ -118,7 +119,7 @@ func TestLatencyAbandonedWrite(t *testing.T) {
 
 func TestLatencyReadEndsWithContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := slowNode(t, emulator.WS2022())
+		n := slowNode(t, profiles.WS2022())
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Microsecond)
 		defer cancel()
 		if _, err := n.Endpoints(ctx); hnslb.ErrorClass(err) != hnslb.Timeout {
@@ -131,7 +132,7 @@ func TestLatencyReadEndsWithContext(t *testing.T) {
 // when HNS is back before its turn.
 func TestStopFailsWritesOnTheirWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := slowNode(t, emulator.WS2022())
+		n := slowNode(t, profiles.WS2022())
 		done := make(chan error, 1)
 		go func() {
 			_, err := n.CreateEndpoint(t.Context(), n.remoteEndpoint("10.244.2.1"))

@@ -8,10 +8,11 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 func TestStopAndStart(t *testing.T) {
-	n := newNode(t, emulator.WS2022(), "L2Bridge")
+	n := newNode(t, profiles.WS2022(), "L2Bridge")
 	pod := n.local("10.244.1.5")
 	lb := n.balance([]hnslb.ID{pod})
 	had := n.Dump()
@@ -27,7 +28,7 @@ func TestStopAndStart(t *testing.T) {
 	if v := n.Trace(packet); !v.Reached() {
 		t.Errorf("VFP carries nothing while HNS is stopped: %s", v)
 	}
-	n.SetFaults(emulator.Faults{StoppedCode: hnslb.ResultUnknownInterface})
+	n.SetFaults(profiles.Faults{StoppedCode: hnslb.ResultUnknownInterface})
 	_, err = n.Network(t.Context(), "Calico")
 	wantCode(t, err, hnslb.ResultUnknownInterface)
 	n.Start(emulator.RestartOptions{})
@@ -53,7 +54,7 @@ func TestRestartLoses(t *testing.T) {
 		{"both", emulator.RestartOptions{LoseLoadBalancers: true, LoseEndpoints: true}, 0, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			n := newNode(t, emulator.WS2022(), "L2Bridge")
+			n := newNode(t, profiles.WS2022(), "L2Bridge")
 			n.balance([]hnslb.ID{n.local("10.244.1.5")})
 			n.Restart(c.lose)
 			st := n.State()
@@ -67,10 +68,10 @@ func TestRestartLoses(t *testing.T) {
 // TestRestoredTwin: creating what HNS brought back fails as already existing, until the
 // twin is deleted.
 func TestRestoredTwin(t *testing.T) {
-	quiet := emulator.WS2022()
+	quiet := profiles.WS2022()
 	quiet.Quirks.RestoredTwinCode = hnslb.ResultPortAlreadyExists
-	for want, profile := range map[hnslb.HRESULT]emulator.Profile{
-		hnslb.ResultWin32AlreadyExists: emulator.WS2022(),
+	for want, profile := range map[hnslb.HRESULT]profiles.Profile{
+		hnslb.ResultWin32AlreadyExists: profiles.WS2022(),
 		hnslb.ResultPortAlreadyExists:  quiet,
 	} {
 		n := newNode(t, profile, "L2Bridge")

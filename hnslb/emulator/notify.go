@@ -4,6 +4,7 @@
 package emulator
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -46,7 +47,7 @@ func (e *Emulator) OnNotification(hear func(Notification)) (cancel func(), err e
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.stopped {
-		code := e.trouble.faults.stoppedCode()
+		code := cmp.Or(e.trouble.faults.StoppedCode, hnslb.ResultServerUnavailable)
 		return nil, hnslb.NewError(hnslb.VerbWatch, "HNS", code, ErrorText(code, ""))
 	}
 	r := &registration{hear}

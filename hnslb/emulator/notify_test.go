@@ -13,11 +13,12 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // TestNotifications: what is told, in order, and what ends a registration.
 func TestNotifications(t *testing.T) {
-	n := newNode(t, emulator.WS2025(), "L2Bridge")
+	n := newNode(t, profiles.WS2025(), "L2Bridge")
 	var heard []string
 	register := func() func() {
 		cancel, err := n.OnNotification(func(o emulator.Notification) {
@@ -71,15 +72,15 @@ func TestNotifications(t *testing.T) {
 func TestUntoldNotifications(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
-		quirks emulator.Quirks
+		quirks profiles.Quirks
 		want   []emulator.NotificationKind
 	}{
-		{"none", emulator.Quirks{}, []emulator.NotificationKind{emulator.NetworkDeleted, emulator.ServiceDisconnect}},
-		{"the stop", emulator.Quirks{StopUntold: true}, []emulator.NotificationKind{emulator.NetworkDeleted}},
-		{"all", emulator.Quirks{NoNotifications: true}, nil},
+		{"none", profiles.Quirks{}, []emulator.NotificationKind{emulator.NetworkDeleted, emulator.ServiceDisconnect}},
+		{"the stop", profiles.Quirks{StopUntold: true}, []emulator.NotificationKind{emulator.NetworkDeleted}},
+		{"all", profiles.Quirks{NoNotifications: true}, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			profile := emulator.WS2025()
+			profile := profiles.WS2025()
 			profile.Quirks = tc.quirks
 			n := newNode(t, profile, "L2Bridge")
 			var heard []emulator.NotificationKind
@@ -99,7 +100,7 @@ func TestUntoldNotifications(t *testing.T) {
 // TestWatcher: the emulator is a Watcher, and its service has another process after each stop.
 func TestWatcher(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := newNode(t, emulator.WS2025(), "L2Bridge")
+		n := newNode(t, profiles.WS2025(), "L2Bridge")
 		ctx, cancel := context.WithCancel(t.Context())
 		watch := func() <-chan struct{} {
 			t.Helper()

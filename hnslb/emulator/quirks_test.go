@@ -4,6 +4,7 @@
 package emulator_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -11,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // TestQuirksDocument: quirks.md names every switch, and only tests and switches that exist.
@@ -20,7 +21,7 @@ func TestQuirksDocument(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, switches := range []any{emulator.Quirks{}, emulator.Faults{}} {
+	for _, switches := range []any{profiles.Quirks{}, profiles.Faults{}} {
 		typ := reflect.TypeOf(switches)
 		for field := range typ.Fields() {
 			if name := "`" + typ.Name() + "." + field.Name + "`"; !strings.Contains(string(doc), name) {
@@ -42,15 +43,16 @@ func TestQuirksDocument(t *testing.T) {
 	}
 }
 
-// sources returns all Go files of the package.
+// sources returns all Go files of the emulator and of its profiles.
 func sources(t *testing.T) string {
 	t.Helper()
-	files, err := filepath.Glob("*.go")
-	if err != nil {
+	own, err1 := filepath.Glob("*.go")
+	shared, err2 := filepath.Glob("../profiles/*.go")
+	if err := errors.Join(err1, err2); err != nil {
 		t.Fatal(err)
 	}
 	var all strings.Builder
-	for _, f := range files {
+	for _, f := range append(own, shared...) {
 		text, err := os.ReadFile(f)
 		if err != nil {
 			t.Fatal(err)

@@ -13,10 +13,11 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 func TestFailEvery(t *testing.T) {
-	n := newNode(t, emulator.WS2022(), "L2Bridge")
+	n := newNode(t, profiles.WS2022(), "L2Bridge")
 	pods := []hnslb.ID{n.local("10.244.1.5")}
 	n.FailEvery(3)
 	var failed []uint16
@@ -43,7 +44,7 @@ func TestFailEvery(t *testing.T) {
 
 // TestLoseEvery: what fails is done all the same.
 func TestLoseEvery(t *testing.T) {
-	n := newNode(t, emulator.WS2022(), "L2Bridge")
+	n := newNode(t, profiles.WS2022(), "L2Bridge")
 	pods := []hnslb.ID{n.local("10.244.1.5")}
 	n.LoseEvery(3)
 	failed := 0
@@ -67,7 +68,7 @@ func TestLoseEvery(t *testing.T) {
 func TestDelayEvery(t *testing.T) {
 	const by = 30 * time.Second
 	synctest.Test(t, func(t *testing.T) {
-		n := newNode(t, emulator.WS2022(), "L2Bridge")
+		n := newNode(t, profiles.WS2022(), "L2Bridge")
 		var remotes []hnslb.ID
 		for _, ip := range []string{"10.244.2.1", "10.244.2.2", "10.244.2.3", "10.244.2.4", "10.244.2.5", "10.244.2.6"} {
 			remotes = append(remotes, n.remote(ip))

@@ -4,6 +4,7 @@
 package emulator
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"strings"
@@ -242,7 +243,7 @@ func (e *Emulator) ruleEndpoints(ids []hnslb.ID) error {
 		ep := e.store.endpoints[id]
 		switch {
 		case ep == nil:
-			return refuse(e.profile.Quirks.unknownEndpoint(), "")
+			return refuse(cmp.Or(e.profile.Quirks.UnknownEndpointCode, hnslb.ResultEndpointNotFound), "")
 		case ep.detached:
 			return refuse(hnslb.ResultSwitchPortNotFound, "")
 		case net != nil && ep.net != net:
@@ -288,7 +289,7 @@ func (e *Emulator) ruleFrontendFree(k hnslb.FrontendKey) error {
 		b := e.store.frontends[twin]
 		switch {
 		case b != nil && b.restored:
-			return refuse(e.profile.Quirks.restoredTwin(), "")
+			return refuse(cmp.Or(e.profile.Quirks.RestoredTwinCode, hnslb.ResultWin32AlreadyExists), "")
 		case b != nil, e.store.ports.leaked[twin]:
 			return refuse(hnslb.ResultPortAlreadyExists, "")
 		}

@@ -11,17 +11,18 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 const unknownID hnslb.ID = "00000000-0000-4000-8000-0000000000ff"
 
 func TestEndpointRules(t *testing.T) {
-	ws2022 := emulator.WS2022()
-	strict := emulator.WS2022()
+	ws2022 := profiles.WS2022()
+	strict := profiles.WS2022()
 	strict.Quirks.LocalRefusedByRemote = true
 	for _, c := range []struct {
 		name    string
-		profile emulator.Profile
+		profile profiles.Profile
 		change  func(n *node, ep *hnslb.Endpoint)
 		code    hnslb.HRESULT
 	}{
@@ -87,7 +88,7 @@ func upper(id hnslb.ID) hnslb.ID {
 }
 
 func TestEndpointGetsAddressAndMAC(t *testing.T) {
-	n := newNode(t, emulator.WS2022(), "L2Bridge")
+	n := newNode(t, profiles.WS2022(), "L2Bridge")
 	n.local("10.244.1.2")
 	ep, err := n.CreateEndpoint(t.Context(), hnslb.Endpoint{Network: n.net.ID, Name: "named only"})
 	n.must(err)
@@ -111,11 +112,11 @@ func TestEndpointGetsAddressAndMAC(t *testing.T) {
 }
 
 func TestLoadBalancerRules(t *testing.T) {
-	ws2019, ws2022 := emulator.WS2019(), emulator.WS2022()
+	ws2019, ws2022 := profiles.WS2019(), profiles.WS2022()
 	with := func(o ...option) []option { return o }
 	for _, c := range []struct {
 		name    string
-		profile emulator.Profile
+		profile profiles.Profile
 		opts    []option
 		code    hnslb.HRESULT
 	}{
@@ -185,7 +186,7 @@ func repeated(n int) option {
 }
 
 func TestLoadBalancerNetworkRules(t *testing.T) {
-	n := newNode(t, emulator.WS2022(), "L2Bridge")
+	n := newNode(t, profiles.WS2022(), "L2Bridge")
 	_, err := n.AddNetwork(emulator.NetworkSpec{Name: "nat", Type: "NAT"})
 	n.must(err)
 	nat, err := n.AddLocalEndpoint("nat", ip("172.16.0.5"))
@@ -206,7 +207,7 @@ func TestLoadBalancerNetworkRules(t *testing.T) {
 
 // TestChosenIDs: other programs may choose an ID, but not one that is live.
 func TestChosenIDs(t *testing.T) {
-	n := newNode(t, emulator.WS2022(), "L2Bridge")
+	n := newNode(t, profiles.WS2022(), "L2Bridge")
 	ep := n.remoteEndpoint("10.244.2.7")
 	ep.ID = upper(unknownID)
 	made, err := n.AddForeignEndpoint("Calico", ep)
@@ -236,15 +237,15 @@ func TestChosenIDs(t *testing.T) {
 }
 
 func TestNetworkRules(t *testing.T) {
-	n := newNode(t, emulator.WS2022(), "L2Bridge")
+	n := newNode(t, profiles.WS2022(), "L2Bridge")
 	if _, err := n.AddNetwork(spec("L2Bridge")); err == nil {
 		t.Error("a second network took the name")
 	}
-	n.SetFaults(emulator.Faults{NoAdapter: true})
+	n.SetFaults(profiles.Faults{NoAdapter: true})
 	if _, err := n.AddNetwork(emulator.NetworkSpec{Name: "vxlan0", Type: "Overlay"}); err == nil {
 		t.Error("an overlay network was made without an adapter")
 	}
-	n.SetFaults(emulator.Faults{})
+	n.SetFaults(profiles.Faults{})
 	for name, s := range map[string]emulator.NetworkSpec{
 		"no name":             {},
 		"bad host MAC":        {Name: "x", HostMAC: "nonsense"},
@@ -259,7 +260,7 @@ func TestNetworkRules(t *testing.T) {
 }
 
 func TestPortBlocksRunOut(t *testing.T) {
-	n := newNode(t, emulator.WS2019(), "L2Bridge")
+	n := newNode(t, profiles.WS2019(), "L2Bridge")
 	pods := []hnslb.ID{n.local("10.244.1.5")}
 	var last hnslb.LoadBalancer
 	for i := range uint16(256) {
@@ -272,7 +273,7 @@ func TestPortBlocksRunOut(t *testing.T) {
 	n.must(n.DeleteLoadBalancer(t.Context(), last.ID))
 	n.balance(pods, external(2000))
 
-	shared := newNode(t, emulator.WS2022(), "L2Bridge")
+	shared := newNode(t, profiles.WS2022(), "L2Bridge")
 	pods = []hnslb.ID{shared.local("10.244.1.5")}
 	for i := range uint16(300) {
 		shared.balance(pods, external(1000+i))
@@ -280,7 +281,7 @@ func TestPortBlocksRunOut(t *testing.T) {
 }
 
 func TestModifyRules(t *testing.T) {
-	for _, profile := range emulator.Profiles() {
+	for _, profile := range profiles.All() {
 		t.Run(profile.Name, func(t *testing.T) {
 			n := newNode(t, profile, "L2Bridge")
 			a, b := n.local("10.244.1.5"), n.local("10.244.1.6")
@@ -326,20 +327,20 @@ func TestModifyRules(t *testing.T) {
 func TestModifyIgnores(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
-		quirks emulator.Quirks
+		quirks profiles.Quirks
 		change option
 		kept   bool
 	}{
-		{"port", emulator.Quirks{}, internal(9090), false},
-		{"port ignored", emulator.Quirks{ModifyIgnoresPort: true}, internal(9090), true},
-		{"source VIP", emulator.Quirks{}, source("10.0.0.5"), false},
-		{"source VIP ignored", emulator.Quirks{ModifyIgnoresSourceVIP: true}, source("10.0.0.5"), true},
-		{"flags ignored", emulator.Quirks{ModifyIgnoresFlags: true}, dsr, true},
-		{"mapping flags ignored", emulator.Quirks{ModifyIgnoresFlags: true}, mapped(hnslb.VIPExternal), true},
-		{"distribution ignored", emulator.Quirks{ModifyIgnoresFlags: true}, distributed(hnslb.SourceIP), true},
+		{"port", profiles.Quirks{}, internal(9090), false},
+		{"port ignored", profiles.Quirks{ModifyIgnoresPort: true}, internal(9090), true},
+		{"source VIP", profiles.Quirks{}, source("10.0.0.5"), false},
+		{"source VIP ignored", profiles.Quirks{ModifyIgnoresSourceVIP: true}, source("10.0.0.5"), true},
+		{"flags ignored", profiles.Quirks{ModifyIgnoresFlags: true}, dsr, true},
+		{"mapping flags ignored", profiles.Quirks{ModifyIgnoresFlags: true}, mapped(hnslb.VIPExternal), true},
+		{"distribution ignored", profiles.Quirks{ModifyIgnoresFlags: true}, distributed(hnslb.SourceIP), true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			profile := emulator.WS2025()
+			profile := profiles.WS2025()
 			profile.Quirks = tc.quirks
 			n := newNode(t, profile, "L2Bridge")
 			a, b := n.local("10.244.1.5"), n.local("10.244.1.6")
@@ -361,7 +362,7 @@ func TestModifyIgnores(t *testing.T) {
 
 // TestEchoes: HNS may show other flags than it was asked for, and goes on with those.
 func TestEchoes(t *testing.T) {
-	profile := emulator.WS2025()
+	profile := profiles.WS2025()
 	profile.Quirks.EchoAdds, profile.Quirks.EchoAddsFlags, profile.Quirks.EchoHides = hnslb.ILB|64, 8, hnslb.VIPExternal
 	n := newNode(t, profile, "L2Bridge")
 	pod, other := n.local("10.244.1.5"), n.local("10.244.1.6")
@@ -393,7 +394,7 @@ func TestEchoes(t *testing.T) {
 
 // TestUnknownFields: HNS before 12.0 has no distribution and drops it.
 func TestUnknownFields(t *testing.T) {
-	for _, profile := range emulator.Profiles() {
+	for _, profile := range profiles.All() {
 		n := newNode(t, profile, "L2Bridge")
 		lb := n.balance([]hnslb.ID{n.local("10.244.1.5")}, distributed(hnslb.SourceIP))
 		want := hnslb.SourceIP
@@ -407,9 +408,9 @@ func TestUnknownFields(t *testing.T) {
 }
 
 func TestNetworkGone(t *testing.T) {
-	profile := emulator.WS2019()
+	profile := profiles.WS2019()
 	profile.Quirks.OrphanDeleteFails = true
-	for _, p := range []emulator.Profile{emulator.WS2019(), profile} {
+	for _, p := range []profiles.Profile{profiles.WS2019(), profile} {
 		n := newNode(t, p, "L2Bridge")
 		lb := n.balance([]hnslb.ID{n.local("10.244.1.5")})
 		n.must(n.DeleteNetwork("Calico"))
@@ -425,7 +426,7 @@ func TestNetworkGone(t *testing.T) {
 }
 
 func TestReplaceNetwork(t *testing.T) {
-	n := newNode(t, emulator.WS2022(), "L2Bridge")
+	n := newNode(t, profiles.WS2022(), "L2Bridge")
 	n.local("10.244.1.5")
 	again, err := n.ReplaceNetwork("Calico")
 	n.must(err)
@@ -442,12 +443,12 @@ func TestReplaceNetwork(t *testing.T) {
 }
 
 func TestProfileByName(t *testing.T) {
-	for _, want := range emulator.Profiles() {
-		if got, err := emulator.ProfileByName(want.Name); err != nil || !reflect.DeepEqual(got, want) {
+	for _, want := range profiles.All() {
+		if got, err := profiles.ByName(want.Name); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("ProfileByName(%q) = %v, %v", want.Name, got, err)
 		}
 	}
-	if _, err := emulator.ProfileByName("ws2016"); err == nil {
+	if _, err := profiles.ByName("ws2016"); err == nil {
 		t.Error("no error for an unknown profile")
 	}
 	if e := emulator.New(emulator.Config{}); e.Profile().Name != "ws2022" {

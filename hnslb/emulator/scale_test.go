@@ -11,6 +11,7 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // A node of a large cluster: 10,000 load balancers of 15 backends, each backend its own
@@ -83,7 +84,7 @@ func TestMemory(t *testing.T) {
 func BenchmarkReplaceEndpoint(b *testing.B) {
 	for name, balancers := range map[string]int{"10": 10, "10000": scaleBalancers} {
 		b.Run(name, func(b *testing.B) {
-			e := emulator.New(emulator.Config{Profile: emulator.WS2025()})
+			e := emulator.New(emulator.Config{Profile: profiles.WS2025()})
 			fill(b, e, balancers)
 			net, err := e.Network(b.Context(), "Calico")
 			if err != nil {

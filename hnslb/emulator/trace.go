@@ -9,13 +9,14 @@ import (
 	"strings"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // tracer follows one packet through VFP: which frontend it meets, whether that frontend's
 // rules see it, and what each backend makes of it.
 type tracer struct {
 	store   *store
-	profile Profile
+	profile profiles.Profile
 	packet  Packet
 	family  hnslb.Family
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 func addrPort(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
@@ -27,15 +28,15 @@ type traceCase struct {
 	want  []string
 }
 
-func bridge(t *testing.T) *node     { t.Helper(); return newNode(t, emulator.WS2022(), "L2Bridge") }
-func overlay(t *testing.T) *node    { t.Helper(); return newNode(t, emulator.WS2022(), "Overlay") }
-func bridge2019(t *testing.T) *node { t.Helper(); return newNode(t, emulator.WS2019(), "L2Bridge") }
+func bridge(t *testing.T) *node     { t.Helper(); return newNode(t, profiles.WS2022(), "L2Bridge") }
+func overlay(t *testing.T) *node    { t.Helper(); return newNode(t, profiles.WS2022(), "Overlay") }
+func bridge2019(t *testing.T) *node { t.Helper(); return newNode(t, profiles.WS2019(), "L2Bridge") }
 
 // changed is a bridge with other quirks.
-func changed(change func(*emulator.Quirks)) func(*testing.T) *node {
+func changed(change func(*profiles.Quirks)) func(*testing.T) *node {
 	return func(t *testing.T) *node {
 		t.Helper()
-		p := emulator.WS2022()
+		p := profiles.WS2022()
 		change(&p.Quirks)
 		return newNode(t, p, "L2Bridge")
 	}
@@ -148,7 +149,7 @@ func TestTrace(t *testing.T) {
 			want: []string{"lost: a node port answers only on a node with a local endpoint"},
 		},
 		{
-			name: "node port without pods, quirk", on: changed(func(q *emulator.Quirks) { q.NodePortWithoutPods = true }),
+			name: "node port without pods, quirk", on: changed(func(q *profiles.Quirks) { q.NodePortWithoutPods = true }),
 			from: away, to: "10.0.0.5:30080", build: backend("10.244.2.7", nodePort, external(30080)),
 			want: []string{"10.244.2.7:8080 from 10.0.0.5"},
 		},
@@ -193,7 +194,7 @@ func TestTrace(t *testing.T) {
 			want:  []string{"10.244.1.5:8080 from 10.0.0.5"},
 		},
 		{
-			name: "host, quirk", on: changed(func(q *emulator.Quirks) { q.HostReachesVIPs = true }),
+			name: "host, quirk", on: changed(func(q *profiles.Quirks) { q.HostReachesVIPs = true }),
 			from: &host, build: backend("10.244.1.5"), want: []string{"10.244.1.5:8080 from 10.0.0.5"},
 		},
 
@@ -227,7 +228,7 @@ func TestTrace(t *testing.T) {
 		{
 			name: "dangling load balancer updated to live endpoints", on: func(t *testing.T) *node {
 				t.Helper()
-				return newNode(t, emulator.WS2025(), "L2Bridge")
+				return newNode(t, profiles.WS2025(), "L2Bridge")
 			},
 			build: func(n *node) {
 				lb, err := n.AddForeignLoadBalancer(balancerOf([]hnslb.ID{unknownID}, dsr))
@@ -249,14 +250,14 @@ func TestTrace(t *testing.T) {
 		},
 		{
 			name: "no data path", build: func(n *node) {
-				n.SetFaults(emulator.Faults{NoDataPath: true})
+				n.SetFaults(profiles.Faults{NoDataPath: true})
 				backend("10.244.1.5", dsr)(n)
 			},
 			want: []string{"lost: 10.96.0.10:80/TCP has a load balancer but no rules in VFP"},
 		},
 		{
 			name: "no data path, mended by a restart", build: func(n *node) {
-				n.SetFaults(emulator.Faults{NoDataPath: true})
+				n.SetFaults(profiles.Faults{NoDataPath: true})
 				backend("10.244.1.5", dsr)(n)
 				n.Restart(emulator.RestartOptions{})
 			},
@@ -353,7 +354,7 @@ func TestTrace(t *testing.T) {
 			name: "overlay, cluster IP without its endpoint, quirk", build: backend("10.244.1.5", dsr),
 			on: func(t *testing.T) *node {
 				t.Helper()
-				p := emulator.WS2022()
+				p := profiles.WS2022()
 				p.Quirks.VIPNeedsEndpoint = true
 				return newNode(t, p, "Overlay")
 			},
@@ -412,7 +413,7 @@ func TestAffinity(t *testing.T) {
 		{"source IP", hnslb.SourceIP, false, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			n := newNode(t, emulator.WS2022(), "L2Bridge")
+			n := newNode(t, profiles.WS2022(), "L2Bridge")
 			ids := []hnslb.ID{n.local("10.244.1.5"), n.local("10.244.1.6"), n.remote("10.244.2.7")}
 			n.balance(ids, distributed(c.distribution))
 			n.balance(ids, distributed(c.distribution), udp)

@@ -11,13 +11,14 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // TestShowsDegraded: only lists show it, and only of a release that does.
 func TestShowsDegraded(t *testing.T) {
 	for _, shows := range []bool{false, true} {
 		t.Run(fmt.Sprint(shows), func(t *testing.T) {
-			profile := emulator.WS2025()
+			profile := profiles.WS2025()
 			profile.Quirks.ShowsDegraded = shows
 			n := nodeOf(t, emulator.Config{Profile: profile}, spec("L2Bridge"))
 			lb := n.balance([]hnslb.ID{n.remote("10.244.2.5")})
@@ -47,7 +48,7 @@ func TestShowsDegraded(t *testing.T) {
 // TestWatch: each change of what a frontend sends to is heard once, in order, with the state after it.
 func TestWatch(t *testing.T) {
 	var heard []string
-	c := emulator.Config{Profile: emulator.WS2025(), Watch: func(s emulator.Serving) {
+	c := emulator.Config{Profile: profiles.WS2025(), Watch: func(s emulator.Serving) {
 		heard = append(heard, fmt.Sprintf("%s %v", s.Frontend, s.Backends))
 	}}
 	n := nodeOf(t, c, spec("L2Bridge"))

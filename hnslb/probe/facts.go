@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
-	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // fact is one thing that the probe finds out. A new one is an entry in facts and nothing else.
@@ -22,14 +22,14 @@ type fact struct {
 	// where there is none, as for the codes of refusals that are plain.
 	row string
 	// doc is what our documents say. Where it is empty the emulator, which does what they
-	// say, is asked.
+	// say, was asked, see documented.
 	doc string
 	// find finds it out. It is called until two calls agree.
 	find func(ctx context.Context, b *bench) (string, error)
-	// sets names the switch of emulator.Profile that the fact decides, and set sets it; nil
+	// sets names the switch of profiles.Profile that the fact decides, and set sets it; nil
 	// for none.
 	sets string
-	set  func(p *emulator.Profile, found string)
+	set  func(p *profiles.Profile, found string)
 	// large facts need many objects; they come last.
 	large bool
 }
@@ -84,7 +84,7 @@ func codeOf(found string) hnslb.HRESULT {
 type reach struct {
 	// row begins the first cell of rows in quirks.md, or a section of it with "## ".
 	row string
-	// switches of emulator.Profile that stay as our documents have them.
+	// switches of profiles.Profile that stay as our documents have them.
 	switches []string
 	why      string
 }

@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
-	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 const (
@@ -26,33 +26,33 @@ func callFacts() []fact {
 		{
 			name: "delete of a load balancer", row: "A delete fails, the second try works", find: findDelete,
 			sets: "Faults.DeleteFailsOnce",
-			set: func(p *emulator.Profile, found string) {
+			set: func(p *profiles.Profile, found string) {
 				p.Faults.DeleteFailsOnce = strings.HasPrefix(found, failsOnce)
 			},
 		},
 		{
 			name: "delete of a remote endpoint", row: "Delete of a remote endpoint succeeds", find: findEndpointDelete,
 			sets: "Faults.EndpointDeleteLies",
-			set:  func(p *emulator.Profile, found string) { p.Faults.EndpointDeleteLies = found == stays },
+			set:  func(p *profiles.Profile, found string) { p.Faults.EndpointDeleteLies = found == stays },
 		},
 		{name: "delete of an endpoint that a load balancer names", row: "An endpoint that a load balancer names is deleted", find: findDangling},
 		{
 			name: "what a refused create leaves", row: "A failed create leaves a load balancer", find: findHalfMade,
 			sets: "Faults.HalfMade",
-			set:  func(p *emulator.Profile, found string) { p.Faults.HalfMade = found != nobody },
+			set:  func(p *profiles.Profile, found string) { p.Faults.HalfMade = found != nobody },
 		},
 		{
 			name: "frontend of a create that was refused", row: "It holds the frontend until it is deleted", find: findHalfMadeHolds,
 			sets: "Quirks.HalfMadeHolds",
-			set: func(p *emulator.Profile, found string) {
+			set: func(p *profiles.Profile, found string) {
 				p.Quirks.HalfMadeHolds = codeOf(found) == hnslb.ResultPortAlreadyExists
 			},
 		},
 		{name: "MAC given in lower case", row: "MACs come back in upper case", find: findMAC},
 		unnamedFact("as the answer shows it (V2)", "Quirks.DefaultNameV2", func(made, _ hnslb.Endpoint) string { return made.Name },
-			func(p *emulator.Profile, named bool) { p.Quirks.DefaultNameV2 = named }),
+			func(p *profiles.Profile, named bool) { p.Quirks.DefaultNameV2 = named }),
 		unnamedFact("as a list shows it (V1)", "Quirks.DefaultNameV1", func(_, listed hnslb.Endpoint) string { return listed.Name },
-			func(p *emulator.Profile, named bool) { p.Quirks.DefaultNameV1 = named }),
+			func(p *profiles.Profile, named bool) { p.Quirks.DefaultNameV1 = named }),
 		{name: "name of an endpoint that is made with one", find: findNamed},
 		{name: "delete of a load balancer that is gone", find: func(ctx context.Context, b *bench) (string, error) {
 			return verdict(b.Driver.DeleteLoadBalancer(ctx, nobodyID))
@@ -222,7 +222,7 @@ func findMAC(ctx context.Context, b *bench) (string, error) {
 }
 
 // unnamedFact is about the name of an endpoint that is made without one.
-func unnamedFact(where, sets string, read func(made, listed hnslb.Endpoint) string, set func(*emulator.Profile, bool)) fact {
+func unnamedFact(where, sets string, read func(made, listed hnslb.Endpoint) string, set func(*profiles.Profile, bool)) fact {
 	return fact{
 		name: "name of an endpoint that is made without one, " + where, row: "An endpoint that was made without a name", sets: sets,
 		find: func(ctx context.Context, b *bench) (string, error) {
@@ -234,7 +234,7 @@ func unnamedFact(where, sets string, read func(made, listed hnslb.Endpoint) stri
 			}
 			return nameText(read(made, listed)), nil
 		},
-		set: func(p *emulator.Profile, found string) { set(p, found == nameText(hnslb.DefaultEndpointName)) },
+		set: func(p *profiles.Profile, found string) { set(p, found == nameText(hnslb.DefaultEndpointName)) },
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 	"fmt"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
-	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // echoFacts are about what HNS shows of a load balancer that it was given.
@@ -42,7 +42,7 @@ func echoFacts() []fact {
 // bitFacts are about the bits of flags that HNS hides or adds, whatever was asked for.
 func bitFacts() []fact {
 	const every = hnslb.ILB | hnslb.LocalRoutedVIP | hnslb.UseMux | hnslb.PreserveDIP | hnslb.VIPExternal
-	bits := func(name, row, sets string, asked hnslb.MappingFlags, read func(lb hnslb.LoadBalancer) uint32, set func(*emulator.Quirks, uint32)) fact {
+	bits := func(name, row, sets string, asked hnslb.MappingFlags, read func(lb hnslb.LoadBalancer) uint32, set func(*profiles.Quirks, uint32)) fact {
 		return fact{
 			name: name, row: row, sets: sets,
 			find: func(ctx context.Context, b *bench) (string, error) {
@@ -56,20 +56,20 @@ func bitFacts() []fact {
 				}
 				return fmt.Sprintf("0x%02x", read(made)), nil
 			},
-			set: func(p *emulator.Profile, found string) { set(&p.Quirks, uint32(codeOf(found))) },
+			set: func(p *profiles.Profile, found string) { set(&p.Quirks, uint32(codeOf(found))) },
 		}
 	}
 	const hidden, added = "A flag of a mapping is kept and not shown", "A flag is shown that nobody asked for"
 	return []fact{
 		bits("mapping flags that HNS does not show", hidden, "Quirks.EchoHides", every,
 			func(lb hnslb.LoadBalancer) uint32 { return uint32(every &^ lb.Mappings[0].Flags) },
-			func(q *emulator.Quirks, bits uint32) { q.EchoHides = hnslb.MappingFlags(bits) }),
+			func(q *profiles.Quirks, bits uint32) { q.EchoHides = hnslb.MappingFlags(bits) }),
 		bits("mapping flags that nobody asked for", added, "Quirks.EchoAdds", 0,
 			func(lb hnslb.LoadBalancer) uint32 { return uint32(lb.Mappings[0].Flags) },
-			func(q *emulator.Quirks, bits uint32) { q.EchoAdds = hnslb.MappingFlags(bits) }),
+			func(q *profiles.Quirks, bits uint32) { q.EchoAdds = hnslb.MappingFlags(bits) }),
 		bits("flags that nobody asked for", added, "Quirks.EchoAddsFlags", 0,
 			func(lb hnslb.LoadBalancer) uint32 { return uint32(lb.Flags) },
-			func(q *emulator.Quirks, bits uint32) { q.EchoAddsFlags = hnslb.LoadBalancerFlags(bits) }),
+			func(q *profiles.Quirks, bits uint32) { q.EchoAddsFlags = hnslb.LoadBalancerFlags(bits) }),
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
-	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 const (
@@ -37,7 +37,7 @@ func modifyFacts() []fact {
 		},
 	})}
 	all[0].sets = "Quirks.ModifyLies"
-	all[0].set = func(p *emulator.Profile, found string) { p.Quirks.ModifyLies = found == ignored }
+	all[0].set = func(p *profiles.Profile, found string) { p.Quirks.ModifyLies = found == ignored }
 	mapping := func(change func(*hnslb.PortMapping)) func(*bench, *hnslb.LoadBalancer) {
 		return func(_ *bench, lb *hnslb.LoadBalancer) {
 			lb.Mappings = slices.Clone(lb.Mappings)
@@ -71,7 +71,7 @@ func modifyFacts() []fact {
 		for _, s := range modifySwitches() {
 			if s.field == f.name {
 				one.row, one.sets = s.row, s.sets
-				one.set = func(p *emulator.Profile, found string) { s.set(&p.Quirks, found == ignored && !p.Quirks.ModifyLies) }
+				one.set = func(p *profiles.Profile, found string) { s.set(&p.Quirks, found == ignored && !p.Quirks.ModifyLies) }
 			}
 		}
 		all = append(all, one)
@@ -89,15 +89,15 @@ func modifyFacts() []fact {
 // modifySwitch is a switch that says that a modify ignores one field and not others.
 type modifySwitch struct {
 	field, row, sets string
-	set              func(q *emulator.Quirks, ignores bool)
+	set              func(q *profiles.Quirks, ignores bool)
 }
 
 func modifySwitches() []modifySwitch {
 	const keeps, flags = "A modify changes the endpoints and keeps", "A modify with other flags says yes"
 	return []modifySwitch{
-		{"source VIP", keeps, "Quirks.ModifyIgnoresSourceVIP", func(q *emulator.Quirks, ignores bool) { q.ModifyIgnoresSourceVIP = ignores }},
-		{"internal port", keeps, "Quirks.ModifyIgnoresPort", func(q *emulator.Quirks, ignores bool) { q.ModifyIgnoresPort = ignores }},
-		{"flags", flags, "Quirks.ModifyIgnoresFlags", func(q *emulator.Quirks, ignores bool) { q.ModifyIgnoresFlags = ignores }},
+		{"source VIP", keeps, "Quirks.ModifyIgnoresSourceVIP", func(q *profiles.Quirks, ignores bool) { q.ModifyIgnoresSourceVIP = ignores }},
+		{"internal port", keeps, "Quirks.ModifyIgnoresPort", func(q *profiles.Quirks, ignores bool) { q.ModifyIgnoresPort = ignores }},
+		{"flags", flags, "Quirks.ModifyIgnoresFlags", func(q *profiles.Quirks, ignores bool) { q.ModifyIgnoresFlags = ignores }},
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 	"net/netip"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
-	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // refusalFacts are the codes with which HNS refuses what is wrong in itself.
@@ -20,7 +20,7 @@ func refusalFacts() []fact {
 	unknownEndpoint := refused("endpoint that HNS does not have", "Unknown endpoint in the list",
 		func(lb *hnslb.LoadBalancer) { lb.Endpoints = []hnslb.ID{nobodyID} })
 	unknownEndpoint.sets = "Quirks.UnknownEndpointCode"
-	unknownEndpoint.set = func(p *emulator.Profile, found string) {
+	unknownEndpoint.set = func(p *profiles.Profile, found string) {
 		if code := codeOf(found); code != 0 {
 			p.Quirks.UnknownEndpointCode = code
 		}
@@ -89,14 +89,14 @@ func frontendFacts() []fact {
 				return b.besideListener(ctx, lb)
 			},
 			sets: "Quirks.ListenerTakesVIP",
-			set: func(p *emulator.Profile, found string) {
+			set: func(p *profiles.Profile, found string) {
 				p.Quirks.ListenerTakesVIP = codeOf(found) == hnslb.ResultPortAlreadyExists
 			},
 		},
 		{
 			name: "frontend of a load balancer that was deleted", row: "The port of a deleted load balancer", find: findLeak,
 			sets: "Faults.LeakPorts",
-			set: func(p *emulator.Profile, found string) {
+			set: func(p *profiles.Profile, found string) {
 				p.Faults.LeakPorts = codeOf(found) == hnslb.ResultPortAlreadyExists
 			},
 		},

@@ -14,6 +14,7 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 const networkName = "Calico"
@@ -33,7 +34,7 @@ type node struct {
 
 // newNode makes a node on which a proxy and a network plugin have worked, and others: load
 // balancers that dangle, that were left half-made, and one on an address of documentation.
-func newNode(t failer, profile emulator.Profile, networkType string) *node {
+func newNode(t failer, profile profiles.Profile, networkType string) *node {
 	t.Helper()
 	must := func(err error) {
 		if err != nil {
@@ -41,7 +42,7 @@ func newNode(t failer, profile emulator.Profile, networkType string) *node {
 		}
 	}
 	quiet := profile
-	quiet.Timings, quiet.Faults = nil, emulator.Faults{}
+	quiet.Timings, quiet.Faults = nil, profiles.Faults{}
 	e := emulator.New(emulator.Config{Profile: quiet})
 	net, err := e.AddNetwork(emulator.NetworkSpec{
 		Name: networkName, Type: networkType, ManagementIP: netip.MustParseAddr("10.0.0.4"),

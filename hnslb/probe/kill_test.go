@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,14 +17,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/hnslb/drivertest"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
-	"github.com/hnsproxy/hnsproxy/hnslb/faulty"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // mortal passes calls on until the process that makes them is killed in one of them: before
 // HNS carried it out or after. It keeps the journal as it was in that moment.
 type mortal struct {
-	hnslb.Driver
 	journal string
 	// at is the call that the process is killed in, after tells that HNS carries it out.
 	at    int
@@ -47,61 +48,27 @@ func (m *mortal) dies(v hnslb.Verb) (last, dead bool) {
 	return len(m.calls) == m.at, len(m.calls) > m.at
 }
 
-func mortally[T any](m *mortal, v hnslb.Verb, call func() (T, error)) (T, error) {
-	var none T
-	last, dead := m.dies(v)
-	if !last && !dead {
-		return call()
-	}
-	if last && m.after {
-		_, _ = call() // nobody hears of it
-	}
-	return none, &hnslb.Error{Verb: v, Object: "any", Class: hnslb.Unavailable, Err: errKilled}
-}
-
-func (m *mortal) Features(ctx context.Context) (hnslb.Features, error) {
-	return mortally(m, hnslb.VerbFeatures, func() (hnslb.Features, error) { return m.Driver.Features(ctx) })
-}
-
-func (m *mortal) Network(ctx context.Context, name string) (hnslb.Network, error) {
-	return mortally(m, hnslb.VerbNetwork, func() (hnslb.Network, error) { return m.Driver.Network(ctx, name) })
-}
-
-func (m *mortal) Endpoints(ctx context.Context) ([]hnslb.Endpoint, error) {
-	return mortally(m, hnslb.VerbEndpoints, func() ([]hnslb.Endpoint, error) { return m.Driver.Endpoints(ctx) })
-}
-
-func (m *mortal) LoadBalancers(ctx context.Context) ([]hnslb.LoadBalancer, error) {
-	return mortally(m, hnslb.VerbLoadBalancers, func() ([]hnslb.LoadBalancer, error) { return m.Driver.LoadBalancers(ctx) })
-}
-
-func (m *mortal) CreateEndpoint(ctx context.Context, e hnslb.Endpoint) (hnslb.Endpoint, error) {
-	return mortally(m, hnslb.VerbCreateEndpoint, func() (hnslb.Endpoint, error) { return m.Driver.CreateEndpoint(ctx, e) })
-}
-
-func (m *mortal) DeleteEndpoint(ctx context.Context, id hnslb.ID) error {
-	return drop2(mortally(m, hnslb.VerbDeleteEndpoint, func() (struct{}, error) { return struct{}{}, m.Driver.DeleteEndpoint(ctx, id) }))
-}
-
-func (m *mortal) CreateLoadBalancer(ctx context.Context, lb hnslb.LoadBalancer) (hnslb.LoadBalancer, error) {
-	return mortally(m, hnslb.VerbCreateLoadBalancer, func() (hnslb.LoadBalancer, error) { return m.Driver.CreateLoadBalancer(ctx, lb) })
-}
-
-func (m *mortal) UpdateLoadBalancer(ctx context.Context, lb hnslb.LoadBalancer) (hnslb.LoadBalancer, error) {
-	return mortally(m, hnslb.VerbUpdateLoadBalancer, func() (hnslb.LoadBalancer, error) { return m.Driver.UpdateLoadBalancer(ctx, lb) })
-}
-
-func (m *mortal) DeleteLoadBalancer(ctx context.Context, id hnslb.ID) error {
-	return drop2(mortally(m, hnslb.VerbDeleteLoadBalancer, func() (struct{}, error) { return struct{}{}, m.Driver.DeleteLoadBalancer(ctx, id) }))
+// around stands between the process and d.
+func (m *mortal) around(d hnslb.Driver) hnslb.Driver {
+	return hnslb.Intercept(d, func(ctx context.Context, c hnslb.Call, next hnslb.Next) (any, error) {
+		last, dead := m.dies(c.Verb)
+		if !last && !dead {
+			return next(ctx)
+		}
+		if last && m.after {
+			_, _ = next(ctx) // nobody hears of it
+		}
+		return nil, &hnslb.Error{Verb: c.Verb, Object: "any", Class: hnslb.Unavailable, Err: errKilled}
+	})
 }
 
 // callsOf returns the calls of a whole run.
-func callsOf(t *testing.T, profile emulator.Profile) []hnslb.Verb {
+func callsOf(t *testing.T, profile profiles.Profile) []hnslb.Verb {
 	t.Helper()
 	n := newNode(t, profile, "L2Bridge")
 	c := n.config(t.TempDir())
-	m := &mortal{Driver: n, journal: c.Journal, at: 1 << 30}
-	c.Driver = m
+	m := &mortal{journal: c.Journal, at: 1 << 30}
+	c.Driver = m.around(n)
 	if _, err := Run(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
@@ -109,10 +76,10 @@ func callsOf(t *testing.T, profile emulator.Profile) []hnslb.Verb {
 }
 
 // troubled is a release on which what is left is hardest to remove.
-func troubled() emulator.Profile {
-	p := emulator.WS2025()
+func troubled() profiles.Profile {
+	p := profiles.WS2025()
 	p.MaxEndpoints = 7 // so that little is made to find it
-	p.Faults = emulator.Faults{DeleteFailsOnce: true, HalfMade: true}
+	p.Faults = profiles.Faults{DeleteFailsOnce: true, HalfMade: true}
 	return p
 }
 
@@ -130,8 +97,8 @@ func TestKilled(t *testing.T) {
 			at := i + 1
 			n := newNode(t, profile, "L2Bridge")
 			c := n.config(t.TempDir())
-			m := &mortal{Driver: n, journal: c.Journal, at: at, after: after}
-			c.Driver = m
+			m := &mortal{journal: c.Journal, at: at, after: after}
+			c.Driver = m.around(n)
 			if _, err := Run(t.Context(), c); err == nil {
 				t.Errorf("killed in call %d, and no error", at)
 			}
@@ -156,19 +123,24 @@ func TestKilled(t *testing.T) {
 // unknown, and nothing is left.
 func TestFailures(t *testing.T) {
 	profile := troubled()
-	profile.Faults = emulator.Faults{}
+	profile.Faults = profiles.Faults{}
 	calls := callsOf(t, profile)
-	for _, f := range []faulty.Fault{
+	for i, f := range []drivertest.Fault{
 		{Class: hnslb.Other}, {Class: hnslb.Invalid}, {Class: hnslb.NotFound}, {Class: hnslb.PortInUse},
 		{Class: hnslb.Unavailable, TakesEffect: true}, {Class: hnslb.Timeout, TakesEffect: true}, {Class: hnslb.Other, TakesEffect: true},
 	} {
-		t.Run(f.String(), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%s/%t", f.Class, f.TakesEffect), func(t *testing.T) {
 			t.Parallel()
-			for nth := 1 + len(f.String())%7; nth <= len(calls); nth += 7 { // each would take long
-				f.Nth = nth
+			for nth := 1 + i; nth <= len(calls); nth += 7 { // each would take long
 				n := newNode(t, profile, "L2Bridge")
 				c := n.config(t.TempDir())
-				c.Driver = faulty.New(n, 1, f)
+				var made atomic.Int64
+				c.Driver = drivertest.Fail(n, func(hnslb.Call) drivertest.Fault {
+					if made.Add(1) == int64(nth) {
+						return f
+					}
+					return drivertest.Fault{}
+				})
 				r, err := Run(t.Context(), c)
 				n.wantUntouched(t)
 				if r == nil {
@@ -179,25 +151,32 @@ func TestFailures(t *testing.T) {
 					wantFound(t, profile, r)
 				}
 				if t.Failed() {
-					t.Fatalf("fault %v: %v", f, err)
+					t.Fatalf("fault %+v in call %d: %v", f, nth, err)
 				}
 			}
 		})
 	}
 }
 
-// TestManyFailures: with one call in ten failing the probe finds out little, and leaves
-// nothing all the same.
+// TestManyFailures: with one call in ten failing, and one write in ten losing its answer, the
+// probe finds out little, and leaves nothing all the same.
 func TestManyFailures(t *testing.T) {
 	for seed := range uint64(20) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			n := newNode(t, troubled(), "L2Bridge")
 			c := n.config(t.TempDir())
-			f := faulty.New(n, seed, faulty.Fault{Chance: 0.1, Writes: true, Class: hnslb.Unavailable, TakesEffect: true},
-				faulty.Fault{Chance: 0.1, Class: hnslb.Other})
-			c.Driver = f
+			luck := drivertest.NewLuck(seed)
+			c.Driver = drivertest.Fail(n, func(c hnslb.Call) drivertest.Fault {
+				switch x := luck.Draw(c.Verb); {
+				case x < 0.1:
+					return drivertest.Fault{Class: hnslb.Other}
+				case x < 0.2 && c.Verb.IsWrite():
+					return drivertest.Fault{Class: hnslb.Unavailable, TakesEffect: true}
+				}
+				return drivertest.Fault{}
+			})
 			_, _ = Run(t.Context(), c) // it may have failed; what counts is what is left
-			f.Heal()
+			c.Driver = n
 			if err := Clean(t.Context(), c); err != nil {
 				t.Error(err)
 			}
@@ -208,7 +187,7 @@ func TestManyFailures(t *testing.T) {
 
 // TestTimings: the probe finds how long calls take, and that writes wait for one another.
 func TestTimings(t *testing.T) {
-	profile := emulator.WS2025()
+	profile := profiles.WS2025()
 	for i, v := range hnslb.Verbs() {
 		if v == hnslb.VerbFeatures {
 			continue
@@ -218,7 +197,7 @@ func TestTimings(t *testing.T) {
 			fast *= 100
 		}
 		profile.Timings = append(profile.Timings,
-			emulator.Timing{Verb: v, Objects: 0, Median: fast, P99: fast}, emulator.Timing{Verb: v, Objects: 100, Median: 3 * fast, P99: 3 * fast})
+			profiles.Timing{Verb: v, Objects: 0, Median: fast, P99: fast}, profiles.Timing{Verb: v, Objects: 100, Median: 3 * fast, P99: 3 * fast})
 	}
 	synctest.Test(t, func(t *testing.T) {
 		n := newNode(t, profile, "L2Bridge")
@@ -254,7 +233,7 @@ func TestTimings(t *testing.T) {
 
 // TestBudget: an HNS that is so slow that many objects would take for ever is timed with few.
 func TestBudget(t *testing.T) {
-	profile := emulator.WS2025()
+	profile := profiles.WS2025()
 	synctest.Test(t, func(t *testing.T) {
 		n := newNode(t, profile, "L2Bridge")
 		slow := emulator.New(emulator.Config{Profile: profile, Latency: emulator.Latency{Write: 2 * time.Second}})

@@ -8,7 +8,7 @@ import (
 	"strconv"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
-	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 const (
@@ -27,7 +27,7 @@ func limitFacts() []fact {
 		{
 			name: "most endpoints of one load balancer", row: "More endpoints than the limit", large: true, find: findMaxEndpoints,
 			sets: "MaxEndpoints",
-			set: func(p *emulator.Profile, found string) {
+			set: func(p *profiles.Profile, found string) {
 				if n, err := strconv.Atoi(found); err == nil {
 					p.MaxEndpoints = n
 				}
@@ -50,7 +50,7 @@ func limitFacts() []fact {
 		{
 			name: "most load balancers without DSR", row: "256 load balancers without DSR", large: true, find: findPortBlocks,
 			sets: "Quirks.PortBlocks",
-			set: func(p *emulator.Profile, found string) {
+			set: func(p *profiles.Profile, found string) {
 				p.Quirks.PortBlocks, _ = strconv.Atoi(found) // 0 means without limit
 			},
 		},

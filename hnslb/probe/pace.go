@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
-	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // soonest is how long a call must take for it to be told whether another one waits for it.
@@ -140,7 +140,7 @@ func findListDuringWrite(ctx context.Context, b *bench) (string, error) {
 }
 
 // sample measures the verbs while HNS holds what it holds now.
-func (b *bench) sample(ctx context.Context) ([]emulator.Timing, error) {
+func (b *bench) sample(ctx context.Context) ([]profiles.Timing, error) {
 	h, err := list(ctx, b.Driver)
 	if err != nil {
 		return nil, err
@@ -153,14 +153,14 @@ func (b *bench) sample(ctx context.Context) ([]emulator.Timing, error) {
 		}
 		b.round(ctx, took)
 	}
-	var out []emulator.Timing
+	var out []profiles.Timing
 	for _, v := range hnslb.Verbs() {
 		all := took[v]
 		if len(all)*2 < min(b.Rounds, listRounds) {
 			continue // it fails more often than not
 		}
 		slices.Sort(all)
-		out = append(out, emulator.Timing{
+		out = append(out, profiles.Timing{
 			Verb: v, Objects: objects, Median: all[(len(all)-1)/2],
 			P99: all[int(math.Ceil(float64(len(all))*0.99))-1],
 		})
@@ -213,7 +213,7 @@ func (b *bench) round(ctx context.Context, took map[hnslb.Verb][]time.Duration) 
 
 // grow makes scratch objects until there are n endpoints and n load balancers, unless that
 // would take longer than Config.Budget.
-func (b *bench) grow(ctx context.Context, n int, took []emulator.Timing) error {
+func (b *bench) grow(ctx context.Context, n int, took []profiles.Timing) error {
 	each := time.Duration(0) // of making and removing both
 	for _, t := range took {
 		if t.Verb.IsWrite() && t.Verb != hnslb.VerbUpdateLoadBalancer {

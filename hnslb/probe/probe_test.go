@@ -17,12 +17,12 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
-	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
 	"github.com/hnsproxy/hnsproxy/hnslb/probe/probetest"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // wantFound fails unless the report has the switches of the machine.
-func wantFound(t failer, machine emulator.Profile, r *Report) {
+func wantFound(t failer, machine profiles.Profile, r *Report) {
 	t.Helper()
 	probetest.WantFound(t, machine, r.Profile, r.Unreached)
 }
@@ -40,7 +40,7 @@ func reachable() []string {
 
 // TestProfiles: the probe finds what each release does, which is what our documents say.
 func TestProfiles(t *testing.T) {
-	for _, profile := range emulator.Profiles() {
+	for _, profile := range profiles.All() {
 		for _, networkType := range []string{"L2Bridge", hnslb.NetworkOverlay} {
 			t.Run(profile.Name+"/"+networkType, func(t *testing.T) {
 				n := newNode(t, profile, networkType)
@@ -90,7 +90,7 @@ func testRandomProfile(t *rapid.T, dir string) {
 		if left, ok := errors.AsType[*LeftError](err); !ok || len(left.Objects) == 0 {
 			t.Fatalf("error %v, want what is left", err)
 		}
-		n.SetFaults(emulator.Faults{})
+		n.SetFaults(profiles.Faults{})
 		err = Clean(background(), c)
 	}
 	if err != nil {
@@ -111,7 +111,7 @@ func testRandomProfile(t *rapid.T, dir string) {
 }
 
 // mayBeUnknown tells which switches hide others.
-func mayBeUnknown(p emulator.Profile, name string) bool {
+func mayBeUnknown(p profiles.Profile, name string) bool {
 	switch name {
 	case "MaxEndpoints":
 		return p.MaxEndpoints >= quickEndpoints
@@ -124,8 +124,8 @@ func mayBeUnknown(p emulator.Profile, name string) bool {
 }
 
 // randomProfile draws a machine. What a new switch needs to be drawn is decided by its type.
-func randomProfile(t *rapid.T) emulator.Profile {
-	p := rapid.SampledFrom(emulator.Profiles()).Draw(t, "release")
+func randomProfile(t *rapid.T) profiles.Profile {
+	p := rapid.SampledFrom(profiles.All()).Draw(t, "release")
 	p.MaxEndpoints = rapid.OneOf(rapid.IntRange(5, quickEndpoints), rapid.Just(1024)).Draw(t, "most endpoints")
 	codes := []hnslb.HRESULT{0, hnslb.ResultEndpointNotFound, hnslb.ResultInvalidJSONReference, hnslb.ResultElementNotFound}
 	for _, group := range []any{&p.Quirks, &p.Faults} {
@@ -171,7 +171,7 @@ func TestEverySwitch(t *testing.T) {
 			t.Errorf("%q is out of reach without a reason", o.row)
 		}
 	}
-	all := probetest.Switches(emulator.Profile{})
+	all := probetest.Switches(profiles.Profile{})
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		if known[name] != 1 {
 			t.Errorf("%s is decided by %d entries of facts and outOfReach, want 1", name, known[name])
@@ -240,7 +240,7 @@ func hasMark(evidence, mark string) bool {
 
 // TestStopped: a run that is stopped says so, and removes what it made.
 func TestStopped(t *testing.T) {
-	n := newNode(t, emulator.WS2025(), "L2Bridge")
+	n := newNode(t, profiles.WS2025(), "L2Bridge")
 	c := n.config(t.TempDir())
 	ctx, stop := contextWithStop(t)
 	c.Progress = func(text string) {
@@ -260,7 +260,7 @@ func TestStopped(t *testing.T) {
 
 // TestReportJSON: a report survives its file, and what is not understood is refused.
 func TestReportJSON(t *testing.T) {
-	n := newNode(t, emulator.WS2022(), "L2Bridge")
+	n := newNode(t, profiles.WS2022(), "L2Bridge")
 	want, err := Run(t.Context(), n.config(t.TempDir()))
 	if err != nil {
 		t.Fatal(err)

@@ -10,7 +10,7 @@ import (
 	"os"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
-	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // format of reports, raised when an old program would misread a new report.
@@ -28,7 +28,7 @@ type Report struct {
 	// Unreached are switches of the profile that a client cannot see, with the reason.
 	Unreached map[string]string
 	// Profile is the machine for the emulator. What is unknown is as our documents have it.
-	Profile emulator.Profile
+	Profile profiles.Profile
 }
 
 // Finding is one fact as it was found.
@@ -53,7 +53,7 @@ func (f Finding) Differs() bool {
 func newReport(b *bench) *Report {
 	r := &Report{
 		Format: format, Version: b.features.Version, Build: b.Build, Network: b.network.Type,
-		Unreached: map[string]string{}, Profile: emulator.ProfileOf(b.features.Version),
+		Unreached: map[string]string{}, Profile: profiles.Of(b.features.Version),
 	}
 	r.Profile.Name = "probed-" + r.Version.String()
 	r.Profile.Version = r.Version

@@ -21,6 +21,7 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 	"github.com/hnsproxy/hnsproxy/hnslb/watch"
 )
 
@@ -84,9 +85,9 @@ type rig struct {
 }
 
 // begin starts a watch of an emulator with the quirks, and lets its first heartbeat pass.
-func begin(t *testing.T, quirks emulator.Quirks, of func(e *emulator.Emulator) hnslb.Driver) *rig {
+func begin(t *testing.T, quirks profiles.Quirks, of func(e *emulator.Emulator) hnslb.Driver) *rig {
 	t.Helper()
-	profile := emulator.WS2025()
+	profile := profiles.WS2025()
 	profile.Quirks = quirks
 	r := &rig{T: t, e: emulator.New(emulator.Config{Profile: profile})}
 	r.within = 2 * time.Second
@@ -173,7 +174,7 @@ func (r *rig) noticed(what string, want hnslb.Change) {
 // TestNoticed: with every driver and whatever HNS keeps back, an outage and a network made anew are noticed within two
 // seconds, and so are those that come afterwards.
 func TestNoticed(t *testing.T) {
-	for name, quirks := range map[string]emulator.Quirks{
+	for name, quirks := range map[string]profiles.Quirks{
 		"all told":     {},
 		"stop untold":  {StopUntold: true},
 		"nothing told": {NoNotifications: true},
@@ -182,7 +183,7 @@ func TestNoticed(t *testing.T) {
 			t.Run(name+"/"+kind, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					r := begin(t, quirks, of)
-					if _, watches := of(r.e).(hnslb.Watcher); watches && quirks != (emulator.Quirks{}) && kind != "refusing" {
+					if _, watches := of(r.e).(hnslb.Watcher); watches && quirks != (profiles.Quirks{}) && kind != "refusing" {
 						// It says that it tells, and does not.
 						r.within = 16 * time.Second
 					}
@@ -214,15 +215,15 @@ func TestNoticed(t *testing.T) {
 func TestQuickRestart(t *testing.T) {
 	for _, tc := range []struct {
 		name, bare string
-		quirks     emulator.Quirks
+		quirks     profiles.Quirks
 		want       []string
 	}{
-		{"all told", "both", emulator.Quirks{}, []string{"0s ServiceGone", "1.5s ServiceCame"}},
-		{"all told", "notifications", emulator.Quirks{}, []string{"0s ServiceGone", "1.5s ServiceCame"}},
-		{"all told", "process", emulator.Quirks{}, []string{"1.5s ServiceCame"}},
-		{"nothing told", "both", emulator.Quirks{NoNotifications: true}, []string{"1.5s ServiceCame"}},
-		{"stop untold", "both", emulator.Quirks{StopUntold: true}, []string{"1.5s ServiceCame"}},
-		{"nothing told", "neither", emulator.Quirks{}, nil},
+		{"all told", "both", profiles.Quirks{}, []string{"0s ServiceGone", "1.5s ServiceCame"}},
+		{"all told", "notifications", profiles.Quirks{}, []string{"0s ServiceGone", "1.5s ServiceCame"}},
+		{"all told", "process", profiles.Quirks{}, []string{"1.5s ServiceCame"}},
+		{"nothing told", "both", profiles.Quirks{NoNotifications: true}, []string{"1.5s ServiceCame"}},
+		{"stop untold", "both", profiles.Quirks{StopUntold: true}, []string{"1.5s ServiceCame"}},
+		{"nothing told", "neither", profiles.Quirks{}, nil},
 	} {
 		t.Run(tc.name+"/"+tc.bare, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -240,7 +241,7 @@ func TestOtherNetworks(t *testing.T) {
 	for kind, want := range map[string][]string{"both": {"0s NetworksChanged"}, "process": nil} {
 		t.Run(kind, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := begin(t, emulator.Quirks{}, bare()[kind])
+				r := begin(t, profiles.Quirks{}, bare()[kind])
 				if _, err := r.e.AddNetwork(emulator.NetworkSpec{Name: "other"}); err != nil {
 					t.Fatal(err)
 				}
@@ -255,7 +256,7 @@ func TestOtherNetworks(t *testing.T) {
 // once.
 func TestWatchedAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := begin(t, emulator.Quirks{StopUntold: true}, bare()["both"])
+		r := begin(t, profiles.Quirks{StopUntold: true}, bare()["both"])
 		r.e.Stop()
 		r.pass(2 * time.Second)
 		r.e.Start(emulator.RestartOptions{})
@@ -272,7 +273,7 @@ func TestWatchedAnew(t *testing.T) {
 // TestHang: a call without an answer counts as an outage; it is not repeated with each heartbeat, and its late answer ends it.
 func TestHang(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := begin(t, emulator.Quirks{}, bare()["neither"])
+		r := begin(t, profiles.Quirks{}, bare()["neither"])
 		r.e.Hang(hnslb.VerbNetwork, -1)
 		r.e.ResetCounts()
 		r.pass(time.Minute)
@@ -292,7 +293,7 @@ func TestHang(t *testing.T) {
 // TestAnswersThatSayNothing: an error that is neither of these is not taken for an outage or another network.
 func TestAnswersThatSayNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := begin(t, emulator.Quirks{}, bare()["neither"])
+		r := begin(t, profiles.Quirks{}, bare()["neither"])
 		r.e.FailNext(hnslb.VerbNetwork, 5, hnslb.ResultInvalidJSON)
 		r.pass(time.Minute)
 		r.want()
@@ -305,7 +306,7 @@ func TestCost(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var d hnslb.Driver
-				r := begin(t, emulator.Quirks{}, func(e *emulator.Emulator) hnslb.Driver { d = of(e); return d })
+				r := begin(t, profiles.Quirks{}, func(e *emulator.Emulator) hnslb.Driver { d = of(e); return d })
 				beats := 40
 				if _, watches := d.(hnslb.Watcher); watches && kind != "refusing" {
 					beats = 4 // HNS tells
@@ -327,7 +328,7 @@ func TestCost(t *testing.T) {
 // TestStop: nothing is told after the end, and nothing goes on.
 func TestStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := begin(t, emulator.Quirks{}, bare()["both"])
+		r := begin(t, profiles.Quirks{}, bare()["both"])
 		r.stop()
 		r.e.ResetCounts()
 		r.replaceNetwork()

@@ -5,13 +5,13 @@ package proxiertest
 
 import (
 	"github.com/hnsproxy/hnsproxy/hnslb"
-	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // Echoes returns the ways in which an HNS may show flags otherwise than it was asked for, by name. Which of them a build of
 // Windows has is not known.
-func Echoes() map[string]emulator.Quirks {
-	return map[string]emulator.Quirks{
+func Echoes() map[string]profiles.Quirks {
+	return map[string]profiles.Quirks{
 		"as asked":                           {},
 		"without VIPExternal":                {EchoHides: hnslb.VIPExternal},
 		"without LocalRoutedVIP":             {EchoHides: hnslb.LocalRoutedVIP},

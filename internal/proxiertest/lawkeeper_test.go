@@ -14,6 +14,7 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 	"github.com/hnsproxy/hnsproxy/internal/proxiertest"
 )
 
@@ -39,7 +40,7 @@ type client struct {
 // later lets a moment pass: what came out before it is known from then on.
 func later() { <-time.After(time.Millisecond) }
 
-func newClient(t *testing.T, p emulator.Profile) *client {
+func newClient(t *testing.T, p profiles.Profile) *client {
 	t.Helper()
 	c := &client{t: t, hns: emulator.New(emulator.Config{Profile: p})}
 	for _, name := range []string{"pods", "other"} {
@@ -101,10 +102,10 @@ func (c *client) dropEndpoint(id hnslb.ID) { _ = c.DeleteEndpoint(context.Backgr
 
 // TestLawKeeper: each breach is noted once, and what only looks like one is not.
 func TestLawKeeper(t *testing.T) {
-	old, now := emulator.WS2022(), emulator.WS2025()
+	old, now := profiles.WS2022(), profiles.WS2025()
 	for _, tc := range []struct {
 		name    string
-		profile emulator.Profile
+		profile profiles.Profile
 		do      func(c *client)
 		want    string
 	}{
@@ -155,7 +156,7 @@ func TestLawKeeper(t *testing.T) {
 			c.list()
 			a, b := c.endpoint(remoteA), c.endpoint(remoteB)
 			lb := c.create(balancer(a))
-			c.hns.SetFaults(emulator.Faults{ModifyLies: true})
+			c.hns.SetFaults(profiles.Faults{ModifyLies: true})
 			c.update(lb, balancer(a, b))
 			c.drop(lb)
 			c.create(balancer(a, b))
@@ -376,7 +377,7 @@ func TestLawKeeper(t *testing.T) {
 			lb := c.create(balancer(a))
 			var lists sync.WaitGroup
 			slow := func(take time.Duration) {
-				c.hns.SetFaults(emulator.Faults{ListsTake: take})
+				c.hns.SetFaults(profiles.Faults{ListsTake: take})
 				lists.Go(func() { _, _ = c.LoadBalancers(context.Background()) })
 				synctest.Wait()
 			}
@@ -387,7 +388,7 @@ func TestLawKeeper(t *testing.T) {
 				c.t.Error(err)
 			}
 			lists.Wait()
-			c.hns.SetFaults(emulator.Faults{})
+			c.hns.SetFaults(profiles.Faults{})
 			_, _ = c.Endpoints(context.Background())
 			later()
 			c.create(balancer(b))
@@ -399,7 +400,7 @@ func TestLawKeeper(t *testing.T) {
 			if err != nil {
 				c.t.Error(err)
 			}
-			c.hns.SetFaults(emulator.Faults{ListsTake: time.Second, ListsShowStart: true})
+			c.hns.SetFaults(profiles.Faults{ListsTake: time.Second, ListsShowStart: true})
 			var lists sync.WaitGroup
 			lists.Go(c.list)
 			synctest.Wait()
@@ -414,7 +415,7 @@ func TestLawKeeper(t *testing.T) {
 		}, ""},
 		{"listed while its address was written in vain", now, func(c *client) {
 			c.list()
-			c.hns.SetFaults(emulator.Faults{WritesTake: 2 * time.Second})
+			c.hns.SetFaults(profiles.Faults{WritesTake: 2 * time.Second})
 			c.hns.FailNext(hnslb.VerbCreateEndpoint, 1, hnslb.ResultInvalidArgument)
 			var write sync.WaitGroup
 			write.Go(func() { c.endpoint(remoteA) })

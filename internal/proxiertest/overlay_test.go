@@ -14,6 +14,7 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 	"github.com/hnsproxy/hnsproxy/internal/proxiertest"
 )
 
@@ -53,7 +54,7 @@ func TestLawKeeperOnOverlay(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				p := emulator.WS2025()
+				p := profiles.WS2025()
 				p.Quirks.DefaultNameV1, p.Quirks.DefaultNameV2 = true, true
 				hns := emulator.New(emulator.Config{Profile: p})
 				if _, err := hns.AddNetwork(emulator.NetworkSpec{Name: "pods", Type: hnslb.NetworkOverlay, ManagementIP: host, HostMAC: first}); err != nil {

@@ -51,7 +51,7 @@ func newProxy(g *gate, network string, seed uint64, clock *jumpClock) *proxy {
 		options.SourceVIP = sourceVIP
 	}
 	p := &proxy{gate: g, ended: make(chan struct{})}
-	p.keeper = proxiertest.NewLawKeeper(g, proxiertest.Options{Network: podNetwork, SourceVIP: options.SourceVIP})
+	p.keeper = proxiertest.NewLawKeeper(g.driver, proxiertest.Options{Network: podNetwork, SourceVIP: options.SourceVIP})
 	inner, err := proxier.New(proxier.Config{
 		Driver: p.keeper, Network: podNetwork, Options: options, Node: thisNode(""),
 		AuditPeriod: auditPeriod, Gather: 50 * time.Millisecond,

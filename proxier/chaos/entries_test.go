@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
-	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // entry is something that can happen.
@@ -31,7 +31,7 @@ type entry struct {
 	// lingers: it happens in an instant and strikes later, at the latest when all faults end.
 	lingers bool
 	// quirk is for what a machine always has; then start is nil.
-	quirk func(*emulator.Quirks)
+	quirk func(*profiles.Quirks)
 	// change is for what happens to every cluster, and excuses nothing.
 	change bool
 	// unannounced: nobody tells the proxy of a change, so that it may go unseen to the audit.
@@ -117,7 +117,7 @@ func (d dice) weighted(of []*entry) *entry {
 func generate(seed uint64, from []*entry) script {
 	d := dice{rand.New(rand.NewPCG(seed, 0x63686173))}
 	s := script{seed: seed, network: d.oneOf("L2Bridge", "Overlay"), latency: time.Duration(d.IntN(4)/3*8) * time.Millisecond}
-	profiles := emulator.Profiles()
+	profiles := profiles.All()
 	s.profile = profiles[d.IntN(len(profiles))].Name
 	if s.latency = 8 * time.Millisecond; d.IntN(4) == 0 {
 		s.latency = 0

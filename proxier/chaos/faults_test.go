@@ -10,26 +10,27 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // faults are what HNS, the node and the cluster do that they should not.
 func faults() []entry {
 	return []entry{
 		// HNS does not do what it says.
-		{name: "delete-fails-once", weight: 4, start: turn(func(f *emulator.Faults, on bool, _ action) { f.DeleteFailsOnce = on }), end: off},
-		{name: "delete-lies", weight: 4, start: turn(func(f *emulator.Faults, on bool, _ action) { f.EndpointDeleteLies = on }), end: off},
-		{name: "leak-ports", weight: 3, start: turn(func(f *emulator.Faults, on bool, _ action) { f.LeakPorts = on }),
+		{name: "delete-fails-once", weight: 4, start: turn(func(f *profiles.Faults, on bool, _ action) { f.DeleteFailsOnce = on }), end: off},
+		{name: "delete-lies", weight: 4, start: turn(func(f *profiles.Faults, on bool, _ action) { f.EndpointDeleteLies = on }), end: off},
+		{name: "leak-ports", weight: 3, start: turn(func(f *profiles.Faults, on bool, _ action) { f.LeakPorts = on }),
 			end: func(w *world, a action) {
 				off(w, a)
 				w.hns.ReleaseLeakedPorts()
 			}},
-		{name: "half-made", weight: 4, start: turn(func(f *emulator.Faults, on bool, _ action) { f.HalfMade = on }), end: off},
+		{name: "half-made", weight: 4, start: turn(func(f *profiles.Faults, on bool, _ action) { f.HalfMade = on }), end: off},
 		{name: "vanish", weight: 3, draw: func(d dice) args { return set("n", 1+d.IntN(3)) },
-			start: turn(func(f *emulator.Faults, on bool, a action) { f.VanishDuringList = a.number("n") * count(on) }), end: off},
-		{name: "modify-lies", weight: 3, start: turn(func(f *emulator.Faults, on bool, _ action) { f.ModifyLies = on }), end: off},
+			start: turn(func(f *profiles.Faults, on bool, a action) { f.VanishDuringList = a.number("n") * count(on) }), end: off},
+		{name: "modify-lies", weight: 3, start: turn(func(f *profiles.Faults, on bool, _ action) { f.ModifyLies = on }), end: off},
 		{name: "no-data-path", weight: 1, off: "a load balancer without rules looks like any other through hnslb.Driver",
-			start: turn(func(f *emulator.Faults, on bool, _ action) { f.NoDataPath = on }), end: off},
-		{name: "no-adapter", weight: 1, start: turn(func(f *emulator.Faults, on bool, _ action) { f.NoAdapter = on }), end: off},
+			start: turn(func(f *profiles.Faults, on bool, _ action) { f.NoDataPath = on }), end: off},
+		{name: "no-adapter", weight: 1, start: turn(func(f *profiles.Faults, on bool, _ action) { f.NoAdapter = on }), end: off},
 
 		// Calls fail.
 		{name: "fail-next", weight: 12, lingers: true, draw: drawFailure, start: func(w *world, a action) {
@@ -111,10 +112,10 @@ func faults() []entry {
 func slowness() []entry {
 	release := func(w *world, _ action) {
 		w.hns.ReleaseHung()
-		w.setFaults(func(f *emulator.Faults) { f.DeafHangs = false })
+		w.setFaults(func(f *profiles.Faults) { f.DeafHangs = false })
 	}
 	hang := func(w *world, a action) {
-		w.setFaults(func(f *emulator.Faults) { f.DeafHangs = true })
+		w.setFaults(func(f *profiles.Faults) { f.DeafHangs = true })
 		w.hns.Hang(hnslb.Verb(a.args["verb"]), a.number("calls"))
 	}
 	return []entry{
@@ -126,12 +127,12 @@ func slowness() []entry {
 		{name: "hang-all", weight: 2, draw: func(d dice) args { return set("verb", d.verb(), "calls", -1) }, start: hang, end: release},
 		{name: "hang-object", weight: 3, narrow: true, draw: func(d dice) args { return set("of", d.oneOf(objects...), "for", d.oneOf("30s", "5m", "20m")) },
 			start: func(w *world, a action) {
-				w.setFaults(func(f *emulator.Faults) { f.DeafHangs = true })
+				w.setFaults(func(f *profiles.Faults) { f.DeafHangs = true })
 				w.hangOn(a.args["of"])
 			}, end: release},
 		{name: "slow-lists", weight: 5, draw: func(d dice) args {
 			return set("take", d.span(100*time.Millisecond, 5*time.Second), "show", d.oneOf("start", "end"))
-		}, start: turn(func(f *emulator.Faults, on bool, a action) {
+		}, start: turn(func(f *profiles.Faults, on bool, a action) {
 			f.ListsTake, f.ListsShowStart = a.duration("take")*time.Duration(count(on)), a.args["show"] == "start"
 		}), end: off},
 	}
@@ -140,27 +141,27 @@ func slowness() []entry {
 // quirks are what a machine always has.
 func quirks() []entry {
 	return []entry{
-		{name: "quirk-local-refused", quirk: func(q *emulator.Quirks) { q.LocalRefusedByRemote = true }},
-		{name: "quirk-abandoned-lost", quirk: func(q *emulator.Quirks) { q.AbandonedWritesLost = true }},
-		{name: "quirk-restored-twin", quirk: func(q *emulator.Quirks) { q.RestoredTwinCode = hnslb.ResultPortAlreadyExists }},
-		{name: "quirk-unknown-endpoint", quirk: func(q *emulator.Quirks) { q.UnknownEndpointCode = hnslb.ResultInvalidJSONReference }},
-		{name: "quirk-listener-takes-vip", quirk: func(q *emulator.Quirks) { q.ListenerTakesVIP = true }},
+		{name: "quirk-local-refused", quirk: func(q *profiles.Quirks) { q.LocalRefusedByRemote = true }},
+		{name: "quirk-abandoned-lost", quirk: func(q *profiles.Quirks) { q.AbandonedWritesLost = true }},
+		{name: "quirk-restored-twin", quirk: func(q *profiles.Quirks) { q.RestoredTwinCode = hnslb.ResultPortAlreadyExists }},
+		{name: "quirk-unknown-endpoint", quirk: func(q *profiles.Quirks) { q.UnknownEndpointCode = hnslb.ResultInvalidJSONReference }},
+		{name: "quirk-listener-takes-vip", quirk: func(q *profiles.Quirks) { q.ListenerTakesVIP = true }},
 		{name: "quirk-orphans-stay", off: "for good: what HNS cannot delete stays, so no end state is right",
-			quirk: func(q *emulator.Quirks) { q.OrphanDeleteFails = true }},
+			quirk: func(q *profiles.Quirks) { q.OrphanDeleteFails = true }},
 	}
 }
 
 // turn returns what switches a fault of the emulator on; off ends all such faults of an entry.
-func turn(f func(*emulator.Faults, bool, action)) func(*world, action) {
+func turn(f func(*profiles.Faults, bool, action)) func(*world, action) {
 	return func(w *world, a action) {
-		w.setFaults(func(fs *emulator.Faults) { f(fs, true, a) })
-		w.offs[a.name] = func() { w.setFaults(func(fs *emulator.Faults) { f(fs, false, a) }) }
+		w.setFaults(func(fs *profiles.Faults) { f(fs, true, a) })
+		w.offs[a.name] = func() { w.setFaults(func(fs *profiles.Faults) { f(fs, false, a) }) }
 	}
 }
 
 func off(w *world, a action) { w.offs[a.name]() }
 
-func (w *world) setFaults(change func(*emulator.Faults)) {
+func (w *world) setFaults(change func(*profiles.Faults)) {
 	f := w.hns.Faults()
 	change(&f)
 	w.hns.SetFaults(f)

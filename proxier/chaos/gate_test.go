@@ -17,7 +17,8 @@ import (
 // on nothing that the proxy does reaches HNS. And it sees whether the proxy touches what is
 // not its own.
 type gate struct {
-	inner hnslb.Driver
+	// driver reaches HNS through the gate.
+	driver hnslb.Driver
 	// foreign tells what an object of others is called, "" for one that may be the proxy's.
 	foreign func(hnslb.ID) string
 
@@ -48,7 +49,9 @@ const mostAtOnce = 10_000
 var errDead = errors.New("the proxy was killed")
 
 func newGate(inner hnslb.Driver, foreign func(hnslb.ID) string) *gate {
-	return &gate{inner: inner, foreign: foreign, dead: make(chan struct{}), minutes: map[time.Time]int{}}
+	g := &gate{foreign: foreign, dead: make(chan struct{}), minutes: map[time.Time]int{}}
+	g.driver = hnslb.Intercept(inner, g.around)
+	return g
 }
 
 // kill lets the proxy die at the n-th call from now: before it, or after HNS carried it out.
@@ -127,75 +130,27 @@ func (g *gate) broken() []string {
 	return append([]string(nil), g.touched...)
 }
 
-func through[T any](g *gate, v hnslb.Verb, call func() (T, error)) (T, error) {
-	var none T
-	gone := &hnslb.Error{Verb: v, Object: "any", Class: hnslb.Timeout, Err: errDead}
+// around makes a call, unless the proxy died.
+func (g *gate) around(ctx context.Context, c hnslb.Call, next hnslb.Next) (any, error) {
+	gone := &hnslb.Error{Verb: c.Verb, Object: "any", Class: hnslb.Timeout, Err: errDead}
 	admitted, last := g.admit()
 	if !admitted {
-		return none, gone
+		return nil, gone
 	}
-	out, err := call()
+	switch about := c.Argument.(type) {
+	case hnslb.ID:
+		g.touch(c.Verb, about)
+	case hnslb.LoadBalancer:
+		if c.Verb == hnslb.VerbUpdateLoadBalancer {
+			g.touch(c.Verb, about.ID)
+		}
+	}
+	out, err := next(ctx)
 	if last {
 		g.cut()
 	}
 	if g.isDead() {
-		return none, gone
+		return nil, gone
 	}
 	return out, err
-}
-
-// Features is part of hnslb.Driver.
-func (g *gate) Features(ctx context.Context) (hnslb.Features, error) {
-	return through(g, hnslb.VerbFeatures, func() (hnslb.Features, error) { return g.inner.Features(ctx) })
-}
-
-// Network is part of hnslb.Driver.
-func (g *gate) Network(ctx context.Context, name string) (hnslb.Network, error) {
-	return through(g, hnslb.VerbNetwork, func() (hnslb.Network, error) { return g.inner.Network(ctx, name) })
-}
-
-// Endpoints is part of hnslb.Driver.
-func (g *gate) Endpoints(ctx context.Context) ([]hnslb.Endpoint, error) {
-	return through(g, hnslb.VerbEndpoints, func() ([]hnslb.Endpoint, error) { return g.inner.Endpoints(ctx) })
-}
-
-// LoadBalancers is part of hnslb.Driver.
-func (g *gate) LoadBalancers(ctx context.Context) ([]hnslb.LoadBalancer, error) {
-	return through(g, hnslb.VerbLoadBalancers, func() ([]hnslb.LoadBalancer, error) { return g.inner.LoadBalancers(ctx) })
-}
-
-// CreateEndpoint is part of hnslb.Driver.
-func (g *gate) CreateEndpoint(ctx context.Context, e hnslb.Endpoint) (hnslb.Endpoint, error) {
-	return through(g, hnslb.VerbCreateEndpoint, func() (hnslb.Endpoint, error) { return g.inner.CreateEndpoint(ctx, e) })
-}
-
-// DeleteEndpoint is part of hnslb.Driver.
-func (g *gate) DeleteEndpoint(ctx context.Context, id hnslb.ID) error {
-	_, err := through(g, hnslb.VerbDeleteEndpoint, func() (struct{}, error) {
-		g.touch(hnslb.VerbDeleteEndpoint, id)
-		return struct{}{}, g.inner.DeleteEndpoint(ctx, id)
-	})
-	return err
-}
-
-// CreateLoadBalancer is part of hnslb.Driver.
-func (g *gate) CreateLoadBalancer(ctx context.Context, lb hnslb.LoadBalancer) (hnslb.LoadBalancer, error) {
-	return through(g, hnslb.VerbCreateLoadBalancer, func() (hnslb.LoadBalancer, error) { return g.inner.CreateLoadBalancer(ctx, lb) })
-}
-
-// UpdateLoadBalancer is part of hnslb.Driver.
-func (g *gate) UpdateLoadBalancer(ctx context.Context, lb hnslb.LoadBalancer) (hnslb.LoadBalancer, error) {
-	return through(g, hnslb.VerbUpdateLoadBalancer, func() (hnslb.LoadBalancer, error) {
-		g.touch(hnslb.VerbUpdateLoadBalancer, lb.ID)
-		return g.inner.UpdateLoadBalancer(ctx, lb)
-	})
-}
-
-// DeleteLoadBalancer is part of hnslb.Driver.
-func (g *gate) DeleteLoadBalancer(ctx context.Context, id hnslb.ID) error {
-	_, err := through(g, hnslb.VerbDeleteLoadBalancer, func() (struct{}, error) {
-		g.touch(hnslb.VerbDeleteLoadBalancer, id)
-		return struct{}{}, g.inner.DeleteLoadBalancer(ctx, id)
-	})
-	return err
 }

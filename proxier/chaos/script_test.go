@@ -18,7 +18,7 @@ import (
 // script is a history as data: the node on which it happens, and what happens, in order.
 type script struct {
 	network string // L2Bridge or Overlay
-	profile string // see emulator.ProfileByName
+	profile string // see profiles.ByName
 	seed    uint64 // of the emulator and of the jitter of retries
 	latency time.Duration
 	actions []action

@@ -13,6 +13,7 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // world is one node with its HNS, its network plugin, its proxy, and the cluster around it.
@@ -92,7 +93,7 @@ func newWorld(s script) *world {
 // begin makes the node's HNS and starts the proxy.
 func (w *world) begin() {
 	s := w.script
-	profile, err := emulator.ProfileByName(s.profile)
+	profile, err := profiles.ByName(s.profile)
 	if err != nil {
 		w.fail("script", "%v", err)
 	}

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden sections of the scenarios; read the diff")
@@ -53,7 +53,7 @@ func runNetworks(t *testing.T, s *script) {
 	}
 }
 
-func runVariants(t *testing.T, s *script, network string, p emulator.Profile) {
+func runVariants(t *testing.T, s *script, network string, p profiles.Profile) {
 	t.Helper()
 	for _, v := range Variants() {
 		if !s.Wants(VariantNames(), v.Name) || *update && v.Name != "plain" {
@@ -78,7 +78,7 @@ func TestFailures(t *testing.T) {
 	for _, v := range Variants() {
 		t.Run(v.Name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				failed := s.run(t, Way{"l2bridge", emulator.WS2022(), v})
+				failed := s.run(t, Way{"l2bridge", profiles.WS2022(), v})
 				if (failed > 0) != (v.Seed != 0) {
 					t.Errorf("%d calls failed", failed)
 				}

@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
-	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // load puts the objects of a section, written as the hns check prints them, into HNS.
@@ -36,7 +36,7 @@ func hnsDelete(w *world, arg string) error {
 
 // fault sets the faults that are named, and ends all others.
 func fault(w *world, args []string) error {
-	var f emulator.Faults
+	var f profiles.Faults
 	for _, arg := range args {
 		name, value, _ := strings.Cut(arg, "=")
 		switch name {

@@ -6,14 +6,14 @@ package scenario
 import (
 	"slices"
 
-	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // Way is one way to run a script. Conditions of the script look at it.
 type Way struct {
 	// Network is one of Networks.
 	Network string
-	Profile emulator.Profile
+	Profile profiles.Profile
 	Variant Variant
 }
 
@@ -78,12 +78,12 @@ func (w Way) is(word string) bool {
 // releases are the Windows releases that a script may name: those of the emulator, the one
 // that has no DSR, Server 2019 before KB4580390, one that holds on to UDP flows, and one that
 // shows a load balancer without rules as degraded.
-func releases() []emulator.Profile {
-	noDSR, clinging, telling := emulator.WS2019(), emulator.WS2025(), emulator.WS2022()
+func releases() []profiles.Profile {
+	noDSR, clinging, telling := profiles.WS2019(), profiles.WS2025(), profiles.WS2022()
 	noDSR.Name, noDSR.Version.Minor = "ws2019-rtm", 2
 	clinging.Name, clinging.Quirks.UDPFlowsStay = "udp-flows-stay", true
 	telling.Name, telling.Quirks.ShowsDegraded = "shows-degraded", true
-	return append([]emulator.Profile{noDSR, clinging, telling}, emulator.Profiles()...)
+	return append([]profiles.Profile{noDSR, clinging, telling}, profiles.All()...)
 }
 
 func profileNames() []string {
@@ -95,7 +95,7 @@ func profileNames() []string {
 }
 
 // ProfileByName returns a profile that Script.Profiles names.
-func ProfileByName(name string) emulator.Profile {
+func ProfileByName(name string) profiles.Profile {
 	return releases()[slices.Index(profileNames(), name)]
 }
 

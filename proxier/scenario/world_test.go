@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,8 +21,8 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/hnslb/drivertest"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
-	"github.com/hnsproxy/hnsproxy/hnslb/faulty"
 	"github.com/hnsproxy/hnsproxy/internal/proxiertest"
 	"github.com/hnsproxy/hnsproxy/metrics"
 	"github.com/hnsproxy/hnsproxy/proxier"
@@ -64,7 +65,8 @@ type world struct {
 	stop    func()
 	started bool
 	keepers []*proxiertest.LawKeeper
-	faults  []*faulty.Driver
+	// injected counts the calls that failed before they reached HNS.
+	injected atomic.Int64
 	// events are what users were told; telling guards them.
 	telling sync.Mutex
 	events  []string
@@ -119,17 +121,34 @@ func newWorld(t *testing.T, s *script, how Way) *world {
 	return w
 }
 
+// injectedFault fails one write in ten.
+func injectedFault(v hnslb.Verb, luck float64) drivertest.Fault {
+	switch {
+	case !v.IsWrite():
+	case luck < 0.03:
+		return drivertest.Fault{Class: hnslb.Timeout, TakesEffect: true}
+	case luck < 0.05:
+		return drivertest.Fault{Class: hnslb.Unavailable}
+	case luck < 0.08:
+		return drivertest.Fault{Class: hnslb.Other}
+	case luck < 0.1:
+		return drivertest.Fault{Class: hnslb.Invalid}
+	}
+	return drivertest.Fault{}
+}
+
 // driver is what the proxy gets: the laws in front, failures behind.
 func (w *world) driver() hnslb.Driver {
 	var d hnslb.Driver = w.hns.Emulator
 	if v := w.way.Variant; v.Seed != 0 && !v.InHNS {
-		f := faulty.New(d, v.Seed,
-			faulty.Fault{Writes: true, Chance: 0.03, Class: hnslb.Timeout, TakesEffect: true},
-			faulty.Fault{Writes: true, Chance: 0.02, Class: hnslb.Unavailable},
-			faulty.Fault{Writes: true, Chance: 0.03, Class: hnslb.Other},
-			faulty.Fault{Writes: true, Chance: 0.02, Class: hnslb.Invalid})
-		w.faults = append(w.faults, f)
-		d = f
+		luck := drivertest.NewLuck(v.Seed)
+		d = drivertest.Fail(d, func(c hnslb.Call) drivertest.Fault {
+			f := injectedFault(c.Verb, luck.Draw(c.Verb))
+			if f.Class != "" {
+				w.injected.Add(1)
+			}
+			return f
+		})
 	}
 	if w.timeout > 0 {
 		d = hnslb.WithTimeout(d, w.timeout)
@@ -145,10 +164,7 @@ func (w *world) failures() int {
 	for _, errors := range w.hns.Errors() {
 		n += errors
 	}
-	for _, f := range w.faults {
-		n += len(f.Hits())
-	}
-	return n
+	return n + int(w.injected.Load())
 }
 
 func (w *world) keeper() *proxiertest.LawKeeper { return w.keepers[len(w.keepers)-1] }

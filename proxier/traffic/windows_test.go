@@ -8,15 +8,14 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 	corev1 "k8s.io/api/core/v1"
-
-	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
 )
 
 // release is what a Windows release can do, by its documentation rather than by its HNS
 // version (docs/hns.md, Versions and features).
 type release struct {
-	profile emulator.Profile
+	profile profiles.Profile
 	dsr     bool
 	ipv6    bool
 	// affinity: Windows Server 2022 and later.
@@ -30,13 +29,13 @@ type release struct {
 // releases are those that differ in a way that matters to packets. Server 2019 came out
 // with HNS 9.1, DSR came to it in August 2020.
 func releases() map[string]release {
-	early := emulator.WS2019()
+	early := profiles.WS2019()
 	early.Version.Minor = 2
 	return map[string]release{
 		"ws2019-rtm": {profile: early, backends: 64},
-		"ws2019":     {profile: emulator.WS2019(), dsr: true, backends: 64},
-		"ws2022":     {emulator.WS2022(), true, true, true, true, 1024},
-		"ws2025":     {emulator.WS2025(), true, true, true, true, 1024},
+		"ws2019":     {profile: profiles.WS2019(), dsr: true, backends: 64},
+		"ws2022":     {profiles.WS2022(), true, true, true, true, 1024},
+		"ws2025":     {profiles.WS2025(), true, true, true, true, 1024},
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/options"
 	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/service"
+	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/table"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	clientfeatures "k8s.io/client-go/features"
@@ -54,8 +55,8 @@ type Supervisor interface {
 
 // NewCommand returns the command hnsproxy. Its output goes to standard output unless
 // cobra's SetOut says otherwise; it ends with the context that it is executed with. s may be
-// nil.
-func NewCommand(s Supervisor) *cobra.Command {
+// nil, and so may emulate in a program without the emulator.
+func NewCommand(s Supervisor, emulate Emulate) *cobra.Command {
 	c := options.NewCommandLine()
 	cmd := &cobra.Command{
 		Use:     "hnsproxy [flags]",
@@ -71,14 +72,15 @@ func NewCommand(s Supervisor) *cobra.Command {
 			if asked, raw := c.Version(); asked {
 				return printKubernetesVersion(cmd.OutOrStdout(), raw)
 			}
-			return runRoot(cmd, c, s)
+			d := Deps{Out: cmd.OutOrStdout(), Emulate: emulate, Flags: func() map[string]string { return c.Values(cmd.Flags()) }}
+			return runRoot(cmd, c, s, d)
 		},
 	}
 	sets := options.NewFlagSets()
 	c.AddAll(sets)
 	sets.AddTo(cmd.Flags())
 	setHelp(cmd, sets)
-	cmd.AddCommand(newPlanCommand(), newProbeCommand(), newServiceCommand(service.Connect), newVersionCommand())
+	cmd.AddCommand(newPlanCommand(emulate), newProbeCommand(emulate), newServiceCommand(service.Connect), newVersionCommand())
 	cmd.SetGlobalNormalizationFunc(options.FlagName)
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return options.FlagError(cmd.Flags(), err) })
 	return cmd
@@ -106,7 +108,7 @@ func commandNames(cmd *cobra.Command) []string {
 	return names
 }
 
-func runRoot(cmd *cobra.Command, c *options.CommandLine, s Supervisor) error {
+func runRoot(cmd *cobra.Command, c *options.CommandLine, s Supervisor, d Deps) error {
 	r, err := c.Resolve(thisHost())
 	if err != nil {
 		return err
@@ -125,7 +127,6 @@ func runRoot(cmd *cobra.Command, c *options.CommandLine, s Supervisor) error {
 	gates.AddMetrics()
 	metricsfeatures.ApplyFeatureGates(gates)
 	setClientGates(gates)
-	d := Deps{Out: cmd.OutOrStdout(), Flags: func() map[string]string { return c.Values(cmd.Flags()) }}
 	if r.Options.Table && !cmd.Flags().Changed("v") && !logs.toFiles() {
 		d.Notices = quietLogs(d)
 	}
@@ -139,8 +140,8 @@ func runRoot(cmd *cobra.Command, c *options.CommandLine, s Supervisor) error {
 // quietLogs keeps information out of the way of the table. On a terminal errors go below
 // the table, which would be drawn over them; the result returns them.
 func quietLogs(d Deps) func() []string {
-	if _, _, terminal := terminalSize(d.Out); terminal {
-		n := newNotices(clock.RealClock{})
+	if _, _, terminal := table.TerminalSize(d.Out); terminal {
+		n := table.NewNotices(clock.RealClock{})
 		errorsOnly(n)
 		return n.Lines
 	}
@@ -175,7 +176,7 @@ func thisHost() Host { return Host{Getenv: os.Getenv, Hostname: os.Hostname} }
 func setHelp(cmd *cobra.Command, sets *options.FlagSets) {
 	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
 		out := cmd.OutOrStdout()
-		width, _, _ := terminalSize(out)
+		width, _, _ := table.TerminalSize(out)
 		var text strings.Builder
 		fmt.Fprintf(&text, "%s\n\nUsage:\n  %s\n", cmd.Long, cmd.UseLine())
 		for _, c := range cmd.Commands() {

@@ -18,7 +18,7 @@ import (
 func execute(t *testing.T, args ...string) (stdout, stderr string, err error) {
 	t.Helper()
 	var out, errOut bytes.Buffer
-	cmd := NewCommand(nil)
+	cmd := NewCommand(nil, emulate)
 	cmd.SetOut(&out)
 	cmd.SetErr(&errOut)
 	cmd.SetArgs(args)
@@ -68,7 +68,7 @@ func TestVersion(t *testing.T) {
 
 // TestHelp: every flag stands in the help of its command, in one group.
 func TestHelp(t *testing.T) {
-	root := NewCommand(nil)
+	root := NewCommand(nil, emulate)
 	plan, _, err := root.Find([]string{"plan"})
 	if err != nil {
 		t.Fatal(err)

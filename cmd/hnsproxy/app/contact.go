@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hnsproxy/hnsproxy/internal/printable"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -25,6 +26,8 @@ const (
 	contactPeriod = 2 * time.Second
 	// answerPeriod is after how long it is said that the API server has not answered.
 	answerPeriod = 5 * time.Second
+	// complainPeriod is how often a failure that stays the same is logged.
+	complainPeriod = time.Minute
 )
 
 // contact says in the log that the API server cannot be reached. client-go tries again without
@@ -121,7 +124,7 @@ func (c *contact) fail(resource string, err error) {
 	if c.since.IsZero() {
 		c.since = now
 	}
-	t := trouble{cause(err), err}
+	t := trouble{printable.Cause(err), err}
 	c.failing[resource] = t
 	if last, told := c.said[t.cause]; told && now.Sub(last) < complainPeriod {
 		return

@@ -87,7 +87,7 @@ func TestListenEvents(t *testing.T) {
 	o := NewOptions()
 	o.HNS, o.Network, o.Hostname, o.Master = Emulator, "n", "me", address
 	o.HealthzBindAddress, o.MetricsBindAddress, o.BindAddressHardFail = taken, "", true
-	if err := Run(t.Context(), *o, Deps{Out: io.Discard}); err == nil {
+	if err := Run(t.Context(), *o, Deps{Emulate: emulate, Out: io.Discard}); err == nil {
 		t.Error("no error")
 	}
 	s.mu.Lock()

@@ -13,18 +13,18 @@ import (
 	"github.com/go-logr/logr/funcr"
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 	testingclock "k8s.io/utils/clock/testing"
 )
 
-// slowHNS takes 3 ms for each write by a clock of its own.
-type slowHNS struct {
-	hnslb.Driver
-	clock *testingclock.FakePassiveClock
-}
-
-func (s slowHNS) DeleteEndpoint(ctx context.Context, id hnslb.ID) error {
-	s.clock.SetTime(s.clock.Now().Add(3 * time.Millisecond))
-	return s.Driver.DeleteEndpoint(ctx, id)
+// slowly returns d with 3 ms for each delete of an endpoint by a clock of its own.
+func slowly(d hnslb.Driver, clock *testingclock.FakePassiveClock) hnslb.Driver {
+	return hnslb.Intercept(d, func(ctx context.Context, c hnslb.Call, next hnslb.Next) (any, error) {
+		if c.Verb == hnslb.VerbDeleteEndpoint {
+			clock.SetTime(clock.Now().Add(3 * time.Millisecond))
+		}
+		return next(ctx)
+	})
 }
 
 // TestCallsInLog: at --v=4 each call of HNS is one line with its object, its time, and what
@@ -34,12 +34,12 @@ func TestCallsInLog(t *testing.T) {
 	for _, level := range []int{callLevel, callLevel - 1} {
 		book := &logLines{begin: time.Now()}
 		c := testingclock.NewFakePassiveClock(time.Now())
-		hns := emulator.New(emulator.Config{Profile: emulator.WS2022()})
+		hns := emulator.New(emulator.Config{Profile: profiles.WS2022()})
 		network, err := hns.AddNetwork(emulator.NetworkSpec{Name: "l2bridge", Subnets: []netip.Prefix{netip.MustParsePrefix("10.244.0.0/16")}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		d := logCalls(slowHNS{hns, c}, funcr.New(book.add, funcr.Options{Verbosity: level}), c)
+		d := logCalls(slowly(hns, c), funcr.New(book.add, funcr.Options{Verbosity: level}), c)
 		ctx := t.Context()
 		_, _ = d.Features(ctx)
 		_, _ = d.Network(ctx, "none")

@@ -7,64 +7,29 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/go-logr/logr"
 	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/options"
 	"github.com/hnsproxy/hnsproxy/hnslb"
-	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
-	"github.com/hnsproxy/hnsproxy/proxier"
-	"github.com/hnsproxy/hnsproxy/proxier/desired"
-	"github.com/jedib0t/go-pretty/v6/text"
+	"github.com/hnsproxy/hnsproxy/internal/printable/printabletest"
 	"k8s.io/apimachinery/pkg/api/resource"
 	logsapi "k8s.io/component-base/logs/api/v1"
 	logsjson "k8s.io/component-base/logs/json"
 	"k8s.io/klog/v2"
 	"k8s.io/klog/v2/textlogger"
 	kubeproxy "k8s.io/kube-proxy/config/v1alpha1"
-	testingclock "k8s.io/utils/clock/testing"
 )
-
-// hostile is what a stranger may write: a window title, a cleared screen, a second line, a
-// change of direction, a colour in the second set of control characters, and no UTF-8.
-const hostile = "\x1b]0;x\x07 \x1b[2J \r\nI1124 forged \u202e \u009b31m \xff"
-
-// escaped is hostile as it is shown.
-const escaped = `\x1b]0;x\x07 \x1b[2J \r\nI1124 forged \u202e \u009b31m \xff`
-
-// wantClean fails if text lacks a part, or holds a character that must not get out.
-func wantClean(t *testing.T, sink, text, part string) {
-	t.Helper()
-	if !strings.Contains(text, part) {
-		t.Errorf("%s lacks %q:\n%q", sink, part, text)
-	}
-	for i, r := range text {
-		_, size := utf8.DecodeRuneInString(text[i:])
-		if r != '\n' && unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) || r == utf8.RuneError && size == 1 {
-			t.Errorf("%s holds %U:\n%q", sink, r, text)
-			return
-		}
-	}
-	for line := range strings.Lines(text) {
-		if strings.HasPrefix(line, "I1124 forged") {
-			t.Errorf("%s has a forged line:\n%q", sink, text)
-		}
-	}
-}
 
 // hostileObjects is a file with hostile text where nobody has validated it: in a name, a
 // namespace, the name of a port, a kind, a field and a key.
 func hostileObjects(t *testing.T) string {
 	t.Helper()
 	quoted := `"` + strings.NewReplacer("\x1b", `\e`, "\x07", `\a`, "\r", `\r`, "\n", `\n`, "\u202e", `\u202e`,
-		"\u009b", `\u009b`, "\xff", `\xff`).Replace(hostile) + `"`
+		"\u009b", `\u009b`, "\xff", `\xff`).Replace(printabletest.Hostile) + `"`
 	const good = "metadata: {name: web, namespace: shop}\nspec: {clusterIP: 10.96.0.7, ports: [{name: http, port: 80}]}\n"
 	service := func(old, hostile string) string {
 		return "---\napiVersion: v1\nkind: Service\n" + strings.Replace(good, old, hostile, 1)
@@ -102,9 +67,9 @@ func TestHostileLog(t *testing.T) {
 	for _, format := range []string{"text", "json"} {
 		var out buffer
 		logger := loggers(&out)[format]
-		logger.Error(hnslb.NewError(hnslb.VerbNetwork, hostile, hnslb.ResultInvalidJSON, hostile), "HNS says "+hostile, "text", hostile, "raw", []string{hostile})
+		logger.Error(hnslb.NewError(hnslb.VerbNetwork, printabletest.Hostile, hnslb.ResultInvalidJSON, printabletest.Hostile), "HNS says "+printabletest.Hostile, "text", printabletest.Hostile, "raw", []string{printabletest.Hostile})
 		logger.Info("said", "oneLine", "\u009b31m \u202e")
-		wantClean(t, format, out.String(), "forged")
+		printabletest.WantClean(t, format, out.String(), "forged")
 		if n := strings.Count(out.String(), "\n"); n != 2 {
 			t.Errorf("%s: %d lines for two records:\n%s", format, n, out.String())
 		}
@@ -144,7 +109,7 @@ func TestHostileFileErrors(t *testing.T) {
 		for _, err := range problems {
 			logFileError(logger, err)
 		}
-		wantClean(t, format, out.String(), "forged")
+		printabletest.WantClean(t, format, out.String(), "forged")
 		for _, part := range []string{"document 1: Service shop/", "metadata.name", "lower case alphanumeric", "metadata.namespace",
 			"spec.ports[0].name", "until then the last good version of the object stays in force"} {
 			if !strings.Contains(out.String(), part) {
@@ -159,59 +124,39 @@ func TestHostileFileErrors(t *testing.T) {
 func TestHostilePlan(t *testing.T) {
 	file := hostileObjects(t)
 	for _, format := range []string{"text", "json", "yaml"} {
-		out, complaints, err := execute(t, "plan", "--objects", file, "--hostname-override=n", "--network-name=pods"+hostile, "-o", format)
+		out, complaints, err := execute(t, "plan", "--objects", file, "--hostname-override=n", "--network-name=pods"+printabletest.Hostile, "-o", format)
 		if err == nil {
 			t.Error("no error for objects that cannot be used")
 		}
-		wantClean(t, "plan -o "+format, out, "forged")
-		wantClean(t, "stderr of plan", complaints, "forged")
+		printabletest.WantClean(t, "plan -o "+format, out, "forged")
+		printabletest.WantClean(t, "stderr of plan", complaints, "forged")
 		for line := range strings.Lines(complaints) {
 			if !strings.HasPrefix(line, file+", document ") && !strings.HasPrefix(line, "there is no Node") {
 				t.Errorf("line %q, want one for each problem and one for the Node", line)
 			}
 		}
-		var back planDocument
-		if err := json.Unmarshal([]byte(out), &back); format == "json" && (err != nil || back.Network.Name != strings.ToValidUTF8("pods"+hostile, "\ufffd")) {
+		var back struct{ Network struct{ Name string } }
+		if err := json.Unmarshal([]byte(out), &back); format == "json" && (err != nil || back.Network.Name != strings.ToValidUTF8("pods"+printabletest.Hostile, "\ufffd")) {
 			t.Errorf("the JSON says network %q, %v", back.Network.Name, err)
 		}
 	}
 }
 
-// TestHostileTable: cells, reasons and errors are escaped, the colours of the table stay.
-func TestHostileTable(t *testing.T) {
-	text.EnableColors() // some Windows consoles have none
-	r := row("web"+hostile, "10.96.0.5", proxier.Failing, desired.Note{Reason: desired.HNSError, Message: hostile})
-	r.Reason += hostile
-	rows := statusRows([]proxier.FrontendStatus{r})
-	table := drawTable(rows, look{}) + drawLegend(rows)
-	wantClean(t, "table", table, "shop/web"+escaped)
-	if n := strings.Count(table, escaped); n != 4 || strings.Count(table, "\n") != 4 {
-		t.Errorf("%d escaped texts, want service, why, and reason with message:\n%s", n, table)
-	}
-	coloured := drawTable(rows, look{colour: true})
-	if !strings.Contains(coloured, "\x1b[31mfailing\x1b[0m") {
-		t.Errorf("a table without colours: %q", coloured)
-	}
-	n := newNotices(testingclock.NewFakePassiveClock(time.Time{}))
-	logr.New(n).Error(errors.New(hostile), hostile, "text", hostile)
-	wantClean(t, "notices", strings.Join(n.Lines(), "\n"), `\r I1124 forged`)
-}
-
 // refusingHNS refuses load balancers with hostile text.
-type refusingHNS struct{ hnslb.Driver }
-
-func (refusingHNS) CreateLoadBalancer(context.Context, hnslb.LoadBalancer) (hnslb.LoadBalancer, error) {
-	return hnslb.LoadBalancer{}, hnslb.NewError(hnslb.VerbCreateLoadBalancer, "x", hnslb.ResultInvalidArgument, hostile)
+func refusingHNS(d hnslb.Driver) hnslb.Driver {
+	return hnslb.Intercept(d, func(ctx context.Context, c hnslb.Call, next hnslb.Next) (any, error) {
+		if c.Verb == hnslb.VerbCreateLoadBalancer {
+			return nil, hnslb.NewError(c.Verb, "x", hnslb.ResultInvalidArgument, printabletest.Hostile)
+		}
+		return next(ctx)
+	})
 }
 
 // TestHostileHNS runs the program on an HNS with hostile text in its messages, and reads its
 // log and its table.
 func TestHostileHNS(t *testing.T) {
 	t.Parallel()
-	e := emulator.New(emulator.Config{Profile: emulator.WS2022()})
-	if _, err := e.AddNetwork(demoNetwork("pods", "L2Bridge", nil)); err != nil {
-		t.Fatal(err)
-	}
+	e := emulatorWith(t, "pods", "L2Bridge")
 	var log, out buffer
 	o := NewOptions()
 	o.HNS, o.Hostname, o.Network, o.Objects, o.Table = Emulator, "win-node-1", "pods", []string{exampleDir}, true
@@ -219,7 +164,7 @@ func TestHostileHNS(t *testing.T) {
 	config := textlogger.NewConfig(textlogger.Verbosity(2), textlogger.Output(newLogging(defaults()).streams(&log, &log).ErrorStream))
 	ctx, cancel := context.WithCancel(klog.NewContext(t.Context(), textlogger.NewLogger(config)))
 	ended := make(chan error, 1)
-	go func() { ended <- Run(ctx, *o, Deps{Driver: refusingHNS{e}, Out: &out}) }()
+	go func() { ended <- Run(ctx, *o, Deps{Driver: refusingHNS(e), Out: &out}) }()
 	r := &running{t: t, out: &log}
 	r.eventually("see HNS refuse", func() bool {
 		return strings.Contains(out.String(), "forged") && strings.Contains(log.String(), "forged")
@@ -228,19 +173,19 @@ func TestHostileHNS(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
-	wantClean(t, "log", log.String(), `Will try again`)
-	wantClean(t, "table", out.String(), "HNSInvalidValue")
-	wantClean(t, "table", out.String(), escaped)
+	printabletest.WantClean(t, "log", log.String(), `Will try again`)
+	printabletest.WantClean(t, "table", out.String(), "HNSInvalidValue")
+	printabletest.WantClean(t, "table", out.String(), printabletest.Escaped)
 }
 
 // TestHostileEvent: Events of HNS's text and of the Node have no control characters, and
 // their length is that of the escaped text.
 func TestHostileEvent(t *testing.T) {
 	s, long := &sink{}, anEvent()
-	long.Message = strings.Repeat(hostile, 20)
+	long.Message = strings.Repeat(printabletest.Hostile, 20)
 	announce(t, s, "me", long)
 	note := s.events[0].Note
-	wantClean(t, "Event", note, escaped+`\x1b]0;`)
+	printabletest.WantClean(t, "Event", note, printabletest.Escaped+`\x1b]0;`)
 	if len(note) > noteLimit || len(note) < noteLimit-3 {
 		t.Errorf("a note of %d bytes", len(note))
 	}

@@ -7,9 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
-	"sync"
-	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/options"
@@ -19,7 +16,6 @@ import (
 	logsapi "k8s.io/component-base/logs/api/v1"
 	"k8s.io/klog/v2"
 	"k8s.io/klog/v2/textlogger"
-	"k8s.io/utils/clock"
 )
 
 // logging is where log lines go. Setting it up changes the whole process, so commands do
@@ -86,64 +82,3 @@ func (q quiet) WithValues(kv ...any) logr.LogSink { return quiet{q.LogSink.WithV
 
 // WithName is part of logr.LogSink.
 func (q quiet) WithName(name string) logr.LogSink { return quiet{q.LogSink.WithName(name)} }
-
-// keptNotices is how many errors stand below the table.
-const keptNotices = 5
-
-// notices is a sink that keeps the last errors, to be shown where a log line would be
-// drawn over. It is safe for concurrent use.
-type notices struct {
-	*noticeLines
-	values []any
-}
-
-var _ logr.LogSink = notices{}
-
-type noticeLines struct {
-	clock clock.PassiveClock
-	mu    sync.Mutex
-	lines []string
-}
-
-func newNotices(c clock.PassiveClock) notices { return notices{noticeLines: &noticeLines{clock: c}} }
-
-// Lines returns the last errors, oldest first.
-func (n *noticeLines) Lines() []string {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return append([]string(nil), n.lines...)
-}
-
-// Init is part of logr.LogSink.
-func (n notices) Init(logr.RuntimeInfo) {}
-
-// Enabled is part of logr.LogSink.
-func (n notices) Enabled(int) bool { return false }
-
-// Info is part of logr.LogSink.
-func (n notices) Info(int, string, ...any) {}
-
-// Error is part of logr.LogSink.
-func (n notices) Error(err error, msg string, kv ...any) {
-	line := n.clock.Now().Format(time.TimeOnly) + " " + msg
-	if err != nil {
-		line += ": " + err.Error()
-	}
-	all := append(append([]any(nil), n.values...), kv...)
-	for i := 0; i+1 < len(all); i += 2 {
-		line += fmt.Sprintf(" %v=%v", all[i], all[i+1])
-	}
-	line = printable.Text(strings.ReplaceAll(line, "\n", " "))
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.lines = append(n.lines, line)
-	n.lines = n.lines[max(len(n.lines)-keptNotices, 0):]
-}
-
-// WithValues is part of logr.LogSink.
-func (n notices) WithValues(kv ...any) logr.LogSink {
-	return notices{n.noticeLines, append(append([]any(nil), n.values...), kv...)}
-}
-
-// WithName is part of logr.LogSink.
-func (n notices) WithName(string) logr.LogSink { return n }

@@ -35,7 +35,7 @@ func (p *program) networkNames() func(context.Context) ([]string, error) {
 	switch {
 	case ok:
 		return lister.NetworkNames
-	case p.deps.Driver != nil || p.emulator != nil:
+	case p.deps.Driver != nil || p.emulation != nil:
 		return nil // they are told the name
 	}
 	return hcnNetworkNames

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/place"
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
 )
@@ -31,10 +32,7 @@ func (l listed) NetworkNames(context.Context) ([]string, error) {
 // source VIP, which starts the proxy anew.
 func TestPlace(t *testing.T) {
 	t.Parallel()
-	e, err := newEmulator(NewOptions().Emulated, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	e := emulator.New(emulator.Config{})
 	r := start(t, func(o *Options, d *Deps) {
 		o.HNS, o.Objects = HCN, []string{exampleDir}
 		d.Driver = listed{e}
@@ -42,7 +40,9 @@ func TestPlace(t *testing.T) {
 		d.OnListen = func(name string, addr net.Addr) {
 			listening(name, addr)
 			if name == "healthz" && len(e.State().Networks) == 0 { // it is served without a network
-				if _, err := e.AddNetwork(demoNetwork("vxlan0", hnslb.NetworkOverlay, nil)); err != nil {
+				n := place.Demo("vxlan0", hnslb.NetworkOverlay, nil)
+				_, err := e.AddNetwork(emulator.NetworkSpec{Name: n.Name, Type: n.Type, ManagementIP: n.ManagementIP, Subnets: n.Subnets, Remotes: n.Remotes})
+				if err != nil {
 					t.Error(err)
 				}
 			}

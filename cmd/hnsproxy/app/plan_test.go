@@ -65,15 +65,14 @@ func TestPlanFormats(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var fromJSON, fromYAML planDocument
+	var fromJSON, fromYAML map[string]any
 	if err := json.Unmarshal([]byte(asJSON), &fromJSON); err != nil {
 		t.Fatal(err)
 	}
-	if err := yaml.UnmarshalStrict([]byte(asYAML), &fromYAML); err != nil {
+	if err := yaml.Unmarshal([]byte(asYAML), &fromYAML); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(fromJSON, fromYAML, cmp.Comparer(func(a, b planBackend) bool { return a == b }),
-		cmp.Transformer("text", func(s planStep) string { return s.Text })); diff != "" || len(fromJSON.Steps) == 0 {
+	if diff := cmp.Diff(fromJSON, fromYAML); diff != "" || fromJSON["steps"] == nil {
 		t.Errorf("-json +yaml:\n%s", diff)
 	}
 }

@@ -43,13 +43,14 @@ const probeExamples = `  # On a Windows node:
 // probeOptions are those of the probe alone.
 type probeOptions struct {
 	*options.Options
+	emulate                    Emulate
 	command                    *options.CommandLine
 	yes, quick, exhaust, clean bool
 	format, profile            string
 }
 
-func newProbeCommand() *cobra.Command {
-	o := &probeOptions{command: options.NewCommandLine(), format: "text"}
+func newProbeCommand(emulate Emulate) *cobra.Command {
+	o := &probeOptions{emulate: emulate, command: options.NewCommandLine(), format: "text"}
 	cmd := &cobra.Command{
 		Use:     "probe [flags]",
 		Short:   "find out what this machine's HNS does",
@@ -131,20 +132,16 @@ func (o *probeOptions) config(ctx context.Context, progress io.Writer) (probe.Co
 		c.Viewer, _ = d.(hnslb.Viewer)
 		return c, nil
 	}
-	e, err := newEmulator(o.Emulated, clock.RealClock{})
+	e, err := o.emulate.make(o.Options, klog.FromContext(ctx), clock.RealClock{})
 	if err != nil {
 		return probe.Config{}, err
 	}
 	if o.Emulated.State == "" {
-		if _, err := e.AddNetwork(demoNetwork(o.Network, o.Emulated.NetworkType, nil)); err != nil {
+		if err := e.Prepare(nil); err != nil {
 			return probe.Config{}, err
 		}
 	}
-	c.Driver, c.Build = hnslb.WithTimeout(e, o.HNSCallTimeout), "emulator "+e.Profile().Name
-	c.Listen = func(protocol hnslb.Protocol, port uint16) (func(), error) {
-		e.Reserve(port, protocol)
-		return func() { e.Release(port, protocol) }, nil
-	}
+	c.Driver, c.Build, c.Listen = hnslb.WithTimeout(e.Driver(), o.HNSCallTimeout), "emulator "+e.Release(), e.Listen
 	return c, nil
 }
 

@@ -16,8 +16,8 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/options"
 	"github.com/hnsproxy/hnsproxy/hnslb"
-	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
 	"github.com/hnsproxy/hnsproxy/hnslb/probe"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // probeArgs run the probe on an emulated HNS, with its files in dir.
@@ -61,7 +61,7 @@ func TestProbeAsks(t *testing.T) {
 	t.Parallel()
 	for answer, done := range map[string]bool{"": false, "n\n": false, "no, yes\n": false, "Y\n": true, "yes": true} {
 		dir := t.TempDir()
-		cmd := NewCommand(nil)
+		cmd := NewCommand(nil, emulate)
 		var out, errOut bytes.Buffer
 		cmd.SetOut(&out)
 		cmd.SetErr(&errOut)
@@ -128,7 +128,7 @@ func TestDrawReport(t *testing.T) {
 		},
 		Untimed:   []string{"with 1000 objects: making 1000 objects would take 2h"},
 		Unreached: map[string]string{"Quirks.StopUntold": "it would take a restart of HNS", "Quirks.NoNotifications": "it would take a restart of HNS"},
-		Profile: emulator.Profile{Timings: []emulator.Timing{
+		Profile: profiles.Profile{Timings: []profiles.Timing{
 			{Verb: hnslb.VerbCreateEndpoint, Objects: 7, Median: 8123456, P99: 31 * time.Millisecond},
 			{Verb: hnslb.VerbCreateEndpoint, Objects: 107, Median: 9 * time.Millisecond, P99: 1234567890},
 			{Verb: hnslb.VerbEndpoints, Objects: 107, Median: 999, P99: 1000},

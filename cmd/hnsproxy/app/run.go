@@ -15,8 +15,8 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/objects"
 	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/options"
+	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/table"
 	"github.com/hnsproxy/hnsproxy/hnslb"
-	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
 	"github.com/hnsproxy/hnsproxy/hnslb/probe"
 	"github.com/hnsproxy/hnsproxy/hnslb/watch"
 	"github.com/hnsproxy/hnsproxy/metrics"
@@ -25,6 +25,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/tools/cache"
 	"k8s.io/component-base/featuregate"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
@@ -35,6 +36,8 @@ import (
 type Deps struct {
 	// Driver is the HNS to program; nil makes the one that the options name.
 	Driver hnslb.Driver
+	// Emulate makes the HNS of --hns-driver=emulator; nil where there is none.
+	Emulate Emulate
 	// In is what --hns-objects=- reads; nil for standard input.
 	In io.Reader
 	// Out is where the table goes; nil for standard output.
@@ -54,11 +57,7 @@ type Deps struct {
 }
 
 // Started is a running program as tests see it.
-type Started struct {
-	Proxier *proxier.Proxier
-	// Emulator is the HNS of --hns-driver=emulator, nil with another one.
-	Emulator *emulator.Emulator
-}
+type Started struct{ Proxier *proxier.Proxier }
 
 func (d *Deps) complete() {
 	if d.In == nil {
@@ -96,10 +95,11 @@ type program struct {
 	files *objects.Source
 	// logged is the HNS to program, with a line in the log for each call.
 	logged hnslb.Driver
+	// calls counts the calls of it.
+	calls table.Calls
 
-	// emulator and plugin are nil without --hns-driver=emulator.
-	emulator *emulator.Emulator
-	plugin   *networkPlugin
+	// emulation is nil without --hns-driver=emulator.
+	emulation Emulation
 }
 
 // Run is the proxy: it follows the source of objects and keeps HNS as they want it, until
@@ -157,7 +157,7 @@ func (p *program) build(ctx context.Context) error {
 	if o.Network == "" && p.networkNames() == nil {
 		return options.Invalid("network-name", "", "the name of the HNS network is not known", "give it, or set KUBE_NETWORK")
 	}
-	p.logged = logCalls(driver, p.logger, p.deps.Clock)
+	p.logged = logCalls(p.calls.Count(driver), p.logger, p.deps.Clock)
 	if p.announcer, err = p.newAnnouncer(ctx); err != nil {
 		return err
 	}
@@ -215,13 +215,12 @@ func (p *program) driver() (hnslb.Driver, error) {
 	case p.opts.HNS == HCN:
 		return newHCN(p.logger)
 	}
-	e, err := newEmulator(p.opts.Emulated, p.deps.Clock)
+	e, err := p.deps.Emulate.make(&p.opts, p.logger, p.deps.Clock)
 	if err != nil {
 		return nil, err
 	}
-	p.emulator = e
-	p.plugin = newNetworkPlugin(e, &p.opts, p.logger)
-	return e, nil
+	p.emulation = e
+	return e.Driver(), nil
 }
 
 // connect makes the proxy, and the emulated network plugin, follow the source of objects.
@@ -234,8 +233,12 @@ func (p *program) connect(ctx context.Context, gate featuregate.FeatureGate) err
 	if p.source, err = newInformers(lw, p.opts.ConfigSyncPeriod, keeper{p.proxier.Store(), gate.Enabled(options.AllowExternalIPs)}); err != nil {
 		return fmt.Errorf("make informers: %w", err)
 	}
-	if p.plugin != nil {
-		if err := p.source.handle(p.source.slices, p.plugin.handler()); err != nil {
+	if e := p.emulation; e != nil {
+		err := p.source.handle(p.source.slices, eventHandler[*keptSlice]{
+			set:    func(_, s *keptSlice) { e.SetSlice(cache.MetaObjectToName(s), s.value) },
+			remove: func(s *keptSlice) { e.SetSlice(cache.MetaObjectToName(s), nil) },
+		})
+		if err != nil {
 			return fmt.Errorf("make informers: %w", err)
 		}
 	}
@@ -269,13 +272,18 @@ func (p *program) run(ctx context.Context) error {
 	}
 	group.Go(func() error { return p.proxy(ctx) })
 	if p.opts.Table {
-		f := &follower{out: p.deps.Out, rows: p.proxier.Table().Rows, notices: p.deps.Notices,
-			calls: func() map[hnslb.Verb]int { return callCounts(p.registry) }}
-		group.Go(func() error { return f.run(ctx, p.deps.Clock) })
+		f := &table.Follower{Out: p.deps.Out, Rows: p.proxier.Table().Rows, Calls: p.calls.Counts, Notices: p.deps.Notices}
+		group.Go(func() error { return f.Run(ctx, p.deps.Clock) })
 	}
-	save := p.emulate(ctx, group)
+	if p.emulation == nil {
+		return group.Wait()
+	}
+	group.Go(func() error {
+		p.emulation.Run(ctx)
+		return nil
+	})
 	err = group.Wait()
-	if saved := save(); err == nil {
+	if saved := p.emulation.Save(); err == nil {
 		err = saved
 	}
 	return err
@@ -291,8 +299,8 @@ func (p *program) proxy(ctx context.Context) error {
 		p.logger.Error(nil, "There is no Node of this name; all endpoints count as remote until there is",
 			"node", p.opts.Hostname, "remedy", "--hostname-override names the Node")
 	}
-	if p.plugin != nil {
-		if err := p.plugin.start(p.source.node(p.opts.Hostname)); err != nil {
+	if p.emulation != nil {
+		if err := p.emulation.Prepare(p.source.node(p.opts.Hostname)); err != nil {
 			return err
 		}
 	}
@@ -302,7 +310,7 @@ func (p *program) proxy(ctx context.Context) error {
 	}
 	p.tellNode(corev1.EventTypeNormal, reasonStarting, actionStart, fmt.Sprintf("hnsproxy %s programs HNS network %s", ownVersion(), p.opts.Network))
 	if p.deps.OnStart != nil {
-		p.deps.OnStart(Started{Proxier: p.proxier, Emulator: p.emulator})
+		p.deps.OnStart(Started{p.proxier})
 	}
 	ctx, stop := context.WithCancel(ctx)
 	var beside sync.WaitGroup
@@ -331,37 +339,4 @@ func (p *program) proxy(ctx context.Context) error {
 func (p *program) hnsChanged(c hnslb.Change) {
 	p.logger.V(2).Info("HNS changed", "change", c)
 	p.proxier.HNSChanged(c)
-}
-
-// emulate starts what goes on around an emulated HNS, and returns what to do at the end.
-func (p *program) emulate(ctx context.Context, group *errgroup.Group) (atEnd func() error) {
-	if p.emulator == nil {
-		return func() error { return nil }
-	}
-	group.Go(func() error {
-		p.plugin.run(ctx, p.deps.Clock)
-		return nil
-	})
-	path := p.opts.Emulated.State
-	if path == "" {
-		return func() error { return nil }
-	}
-	save := func() error { return p.emulator.SaveFile(path) }
-	s := &saver{save: save, changes: p.hnsChanges, logger: p.logger, clock: p.deps.Clock}
-	group.Go(func() error {
-		s.run(ctx)
-		return nil
-	})
-	return save
-}
-
-// hnsChanges counts what was changed in an emulated HNS so far, by the network plugin too.
-func (p *program) hnsChanges() int {
-	n := p.plugin.changes()
-	for verb, calls := range p.emulator.Counts() {
-		if verb.IsWrite() {
-			n += calls
-		}
-	}
-	return n
 }

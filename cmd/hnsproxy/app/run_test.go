@@ -21,11 +21,17 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/emulated"
+	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/place"
+	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/table"
 	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 	"github.com/hnsproxy/hnsproxy/proxier"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/klog/v2"
 	"k8s.io/klog/v2/ktesting"
+	"k8s.io/utils/clock"
 )
 
 const exampleDir = "../../../examples/cluster"
@@ -51,11 +57,41 @@ func (b *buffer) String() string {
 // running is a program under test.
 type running struct {
 	Started
-	t    *testing.T
-	out  *buffer
-	mu   sync.Mutex
-	addr map[string]string
-	stop func()
+	// Emulator is the HNS of --hns-driver=emulator, nil with another one.
+	Emulator *emulator.Emulator
+	t        *testing.T
+	out      *buffer
+	mu       sync.Mutex
+	addr     map[string]string
+	stop     func()
+}
+
+// emulate is what --hns-driver=emulator stands for on this node.
+func emulate(o *Options, logger klog.Logger, c clock.WithTicker) (Emulation, error) {
+	return emulated.New(o, logger, c)
+}
+
+// emulatorWith returns an HNS with a network of that name and type.
+func emulatorWith(t *testing.T, name, networkType string) *emulator.Emulator {
+	t.Helper()
+	e := emulator.New(emulator.Config{Profile: profiles.WS2022()})
+	n := place.Demo(name, networkType, nil)
+	_, err := e.AddNetwork(emulator.NetworkSpec{Name: n.Name, Type: n.Type, ManagementIP: n.ManagementIP, Subnets: n.Subnets, Remotes: n.Remotes})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// writesOf counts the writes among calls.
+func writesOf(calls map[hnslb.Verb]int) int {
+	n := 0
+	for v, c := range calls {
+		if v.IsWrite() {
+			n += c
+		}
+	}
+	return n
 }
 
 // start runs the program with the example's node until the test ends or stop is called.
@@ -73,7 +109,14 @@ func startWith(t *testing.T, logger klog.Logger, change func(*Options, *Deps)) *
 	started, ended := make(chan Started, 1), make(chan error, 1)
 	r := &running{t: t, out: &buffer{}, addr: map[string]string{}}
 	d := Deps{
-		Out:     r.out,
+		Out: r.out,
+		Emulate: func(o *Options, logger klog.Logger, c clock.WithTicker) (Emulation, error) {
+			h, err := emulated.New(o, logger, c)
+			if err == nil {
+				r.Emulator = h.Emulator()
+			}
+			return h, err
+		},
 		OnStart: func(s Started) { started <- s },
 		OnListen: func(name string, addr net.Addr) {
 			r.mu.Lock()
@@ -120,7 +163,7 @@ func (r *running) frontends() []string {
 	var out []string
 	for _, s := range r.Proxier.Table().Rows() {
 		f := s.Frontend
-		line := fmt.Sprint(f.Service, " ", f.Kind, " ", addressText(f.Key), "/", f.Key.Protocol, " ", s.State, " ", backendsText(f))
+		line := fmt.Sprint(f.Service, " ", f.Kind, " ", table.Address(f.Key), "/", f.Key.Protocol, " ", s.State, " ", table.Backends(f))
 		if s.Reason != "" {
 			line += " " + string(s.Reason)
 		}
@@ -402,13 +445,7 @@ func TestBindAddress(t *testing.T) {
 
 func TestGivenDriverAndStandardInput(t *testing.T) {
 	t.Parallel()
-	e, err := newEmulator(NewOptions().Emulated, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := e.AddNetwork(demoNetwork("Calico", "L2Bridge", nil)); err != nil {
-		t.Fatal(err)
-	}
+	e := emulatorWith(t, "Calico", "L2Bridge")
 	dns, err := os.Open(filepath.Join(exampleDir, "kube-dns.yaml"))
 	if err != nil {
 		t.Fatal(err)
@@ -462,7 +499,7 @@ func TestRunFails(t *testing.T) {
 			o.HNS, o.Network, o.Hostname, o.Objects = Emulator, "n", "win-node-1", []string{exampleDir}
 			o.HealthzBindAddress, o.MetricsBindAddress = "", ""
 			tt.change(o)
-			err := Run(t.Context(), *o, Deps{Out: io.Discard})
+			err := Run(t.Context(), *o, Deps{Emulate: emulate, Out: io.Discard})
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("Run = %v, want an error with %q", err, tt.want)
 			}

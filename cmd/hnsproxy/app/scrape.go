@@ -11,7 +11,6 @@ import (
 	"github.com/hnsproxy/hnsproxy/proxier"
 	"github.com/hnsproxy/hnsproxy/proxier/desired"
 	"github.com/hnsproxy/hnsproxy/proxier/services"
-	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/util/sets"
 )
 
@@ -89,28 +88,6 @@ func withoutLocal(rows []proxier.FrontendStatus) map[hnslb.Family]localless {
 			n.internal.Insert(f.Service)
 		default:
 			n.external.Insert(f.Service)
-		}
-	}
-	return out
-}
-
-// callCounts returns how often each verb was called, as the metrics count it.
-func callCounts(g prometheus.Gatherer) map[hnslb.Verb]int {
-	out := map[hnslb.Verb]int{}
-	families, err := g.Gather()
-	if err != nil {
-		return out
-	}
-	for _, f := range families {
-		if f.GetName() != "hnsproxy_hns_calls_total" {
-			continue
-		}
-		for _, m := range f.GetMetric() {
-			for _, l := range m.GetLabel() {
-				if l.GetName() == "verb" {
-					out[hnslb.Verb(l.GetValue())] += int(m.GetCounter().GetValue())
-				}
-			}
 		}
 	}
 	return out

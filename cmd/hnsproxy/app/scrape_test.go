@@ -27,7 +27,7 @@ func TestWithoutLocal(t *testing.T) {
 	t.Parallel()
 	none := desired.Note{Reason: desired.NoEndpoints}
 	frontend := func(name, vip string, local bool, note desired.Note) proxier.FrontendStatus {
-		r := row(name, vip, proxier.Blocked, note)
+		r := proxiertest.Row(name, vip, proxier.Blocked, note)
 		r.Frontend.Local, r.Frontend.Blocked = local, note
 		return r
 	}
@@ -60,12 +60,12 @@ func TestLimits(t *testing.T) {
 	}
 	because := func(r desired.Reason) desired.Note { return desired.Note{Reason: r} }
 	got := limits([]proxier.FrontendStatus{
-		row("fine", "10.96.0.1", proxier.Programmed, desired.Note{}),
-		row("working", "10.96.0.2", proxier.Pending, desired.Note{}),
-		limited(row("a", "10.96.0.3", proxier.Programmed, desired.Note{}), desired.MixedPorts, desired.NoAffinity),
-		limited(row("b", "10.96.0.4", proxier.Blocked, because(desired.NoEndpoints)), desired.NoAffinity),
-		row("c", "10.96.0.5", proxier.Failing, because(desired.HNSPortInUse)),
-		row("d", "10.96.0.6", proxier.Pending, because(desired.LocalAwaited)),
+		proxiertest.Row("fine", "10.96.0.1", proxier.Programmed, desired.Note{}),
+		proxiertest.Row("working", "10.96.0.2", proxier.Pending, desired.Note{}),
+		limited(proxiertest.Row("a", "10.96.0.3", proxier.Programmed, desired.Note{}), desired.MixedPorts, desired.NoAffinity),
+		limited(proxiertest.Row("b", "10.96.0.4", proxier.Blocked, because(desired.NoEndpoints)), desired.NoAffinity),
+		proxiertest.Row("c", "10.96.0.5", proxier.Failing, because(desired.HNSPortInUse)),
+		proxiertest.Row("d", "10.96.0.6", proxier.Pending, because(desired.LocalAwaited)),
 	})
 	want := map[metrics.Limit]int{
 		{State: metrics.LimitDegraded, Reason: "MixedTargetPorts"}:           1,
@@ -84,14 +84,7 @@ func TestLimits(t *testing.T) {
 func TestPendingIsNotStuck(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		o := NewOptions()
-		e, err := newEmulator(o.Emulated, clock.RealClock{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := e.AddNetwork(demoNetwork("net", "L2Bridge", nil)); err != nil {
-			t.Fatal(err)
-		}
+		e := emulatorWith(t, "net", "L2Bridge")
 		reg := prometheus.NewRegistry()
 		m := metrics.New(reg)
 		p, err := proxier.New(proxier.Config{Driver: e, Network: "net", Node: services.Node{Name: "me"}, AuditPeriod: time.Hour, Metrics: m, Clock: clock.RealClock{}})

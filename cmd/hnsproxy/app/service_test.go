@@ -17,7 +17,7 @@ import (
 // serviceCommand runs hnsproxy service against services of kube-proxy in memory.
 func serviceCommand(t *testing.T, m *servicetest.Manager, args ...string) (string, error) {
 	t.Helper()
-	cmd := NewCommand(nil)
+	cmd := NewCommand(nil, emulate)
 	for _, c := range cmd.Commands() {
 		if c.Name() == "service" {
 			cmd.RemoveCommand(c)

@@ -10,8 +10,8 @@ import (
 	"strings"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
-	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
 	"github.com/hnsproxy/hnsproxy/hnslb/probe"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // DefaultNetworkName is the name of an emulated network that nobody named: those that
@@ -28,17 +28,17 @@ func NetworkTypes() []string { return []string{"L2Bridge", "L2Tunnel", hnslb.Net
 
 // EmulatedProfile returns the profile of that name, or the one that hnsproxy probe wrote to
 // the file of that name.
-func EmulatedProfile(name string) (emulator.Profile, error) {
-	known, err := emulator.ProfileByName(name)
+func EmulatedProfile(name string) (profiles.Profile, error) {
+	known, err := profiles.ByName(name)
 	if err == nil {
 		return known, nil
 	}
 	report, errFile := probe.LoadReport(name)
 	switch {
 	case errors.Is(errFile, fs.ErrNotExist):
-		return emulator.Profile{}, fmt.Errorf("%w, or a file that hnsproxy probe wrote", err)
+		return profiles.Profile{}, fmt.Errorf("%w, or a file that hnsproxy probe wrote", err)
 	case errFile != nil:
-		return emulator.Profile{}, errFile
+		return profiles.Profile{}, errFile
 	}
 	return report.Profile, nil
 }
@@ -49,15 +49,9 @@ const (
 	// for a machine that was probed.
 	ProfileLatency = "profile"
 	NoLatency      = "none"
+	// WS2022Latency is 8 ms for each write.
+	WS2022Latency = "ws2022"
 )
 
-// LatencyByName returns the latency that a flag names.
-func LatencyByName(name string) (emulator.Latency, bool) {
-	switch name {
-	case ProfileLatency, NoLatency:
-		return emulator.NoLatency(), true
-	case "ws2022":
-		return emulator.WS2022Latency(), true
-	}
-	return emulator.Latency{}, false
-}
+// Latencies lists the latencies that a flag names.
+func Latencies() []string { return []string{ProfileLatency, NoLatency, WS2022Latency} }

@@ -131,7 +131,7 @@ type Options struct {
 
 // EmulatorOptions describe the emulated HNS.
 type EmulatorOptions struct {
-	// Profile is the Windows release, see emulator.Profiles.
+	// Profile is the Windows release, see profiles.All.
 	Profile string
 	// NetworkType is the type of the network that is made when there is no state.
 	NetworkType string

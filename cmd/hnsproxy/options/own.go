@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 	"github.com/spf13/pflag"
 	cliflag "k8s.io/component-base/cli/flag"
 )
@@ -72,8 +72,8 @@ func (c *CommandLine) AddHNSFlags(fs *pflag.FlagSet) {
 // AddEmulatorFlags adds the flags of the HNS emulator.
 func (c *CommandLine) AddEmulatorFlags(fs *pflag.FlagSet) {
 	e := &c.own.Emulated
-	names := make([]string, 0, len(emulator.Profiles()))
-	for _, p := range emulator.Profiles() {
+	names := make([]string, 0, len(profiles.All()))
+	for _, p := range profiles.All() {
 		names = append(names, p.Name)
 	}
 	fs.StringVar(&e.Profile, "hns-emulator-profile", e.Profile, "Windows `RELEASE` to emulate: "+strings.Join(names, ", ")+

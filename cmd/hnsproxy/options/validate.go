@@ -289,7 +289,7 @@ func (v *validation) emulator() {
 	if !slices.ContainsFunc(NetworkTypes(), func(t string) bool { return strings.EqualFold(t, e.NetworkType) }) {
 		v.add("hns-emulator-network-type", e.NetworkType, "there is no such network type", "use one of "+strings.Join(NetworkTypes(), ", "))
 	}
-	if _, ok := LatencyByName(e.Latency); !ok {
+	if !slices.Contains(Latencies(), e.Latency) {
 		v.add("hns-emulator-latency", e.Latency, "there is no such latency", "use profile, none or ws2022")
 	}
 }

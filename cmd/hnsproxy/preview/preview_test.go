@@ -16,6 +16,7 @@ import (
 	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/preview"
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 	"github.com/hnsproxy/hnsproxy/internal/observed"
 	"github.com/hnsproxy/hnsproxy/internal/plan"
 	"github.com/hnsproxy/hnsproxy/internal/proxiertest"
@@ -45,7 +46,7 @@ type host struct {
 	sourceVIP netip.Addr
 }
 
-func newHost(t tester, kind string, p emulator.Profile) *host {
+func newHost(t tester, kind string, p profiles.Profile) *host {
 	t.Helper()
 	h := &host{Emulator: emulator.New(emulator.Config{Profile: p}), sourceVIP: netip.MustParseAddr("10.244.1.250")}
 	_, err := h.AddNetwork(emulator.NetworkSpec{
@@ -164,7 +165,7 @@ func TestActions(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name    string
-		profile emulator.Profile
+		profile profiles.Profile
 		// before is what HNS was programmed for, after what it is to be.
 		before, after []services.Input
 		foreign       bool
@@ -173,19 +174,19 @@ func TestActions(t *testing.T) {
 		steps         []string
 	}{
 		{
-			name: "create", profile: emulator.WS2022(),
+			name: "create", profile: profiles.WS2022(),
 			after:   []services.Input{service("a", 1, "10.96.0.1", 0, "10.244.2.1")},
 			actions: []string{"a 10.96.0.1:80/TCP create"},
 			steps:   []string{"create endpoint 10.244.2.1 remote mac 02-11-0a-f4-02-01", "create loadbalancer 10.96.0.1:80/TCP port 8080 to 10.244.2.1 source 10.244.1.250"},
 		},
 		{
-			name: "keep", profile: emulator.WS2022(),
+			name: "keep", profile: profiles.WS2022(),
 			before:  []services.Input{service("a", 1, "10.96.0.1", 0, "10.244.2.1")},
 			after:   []services.Input{service("a", 1, "10.96.0.1", 0, "10.244.2.1")},
 			actions: []string{"a 10.96.0.1:80/TCP keep"},
 		},
 		{
-			name: "update in place", profile: emulator.WS2025(),
+			name: "update in place", profile: profiles.WS2025(),
 			before:  []services.Input{service("a", 1, "10.96.0.1", 0, "10.244.2.1")},
 			after:   []services.Input{service("a", 1, "10.96.0.1", 0, "10.244.2.2")},
 			actions: []string{"a 10.96.0.1:80/TCP update"},
@@ -196,7 +197,7 @@ func TestActions(t *testing.T) {
 			},
 		},
 		{
-			name: "replace", profile: emulator.WS2022(),
+			name: "replace", profile: profiles.WS2022(),
 			before:  []services.Input{service("a", 1, "10.96.0.1", 0, "10.244.2.1", "10.244.2.2")},
 			after:   []services.Input{service("a", 1, "10.96.0.1", 0, "10.244.2.2")},
 			actions: []string{"a 10.96.0.1:80/TCP replace"},
@@ -207,29 +208,29 @@ func TestActions(t *testing.T) {
 			},
 		},
 		{
-			name: "leftovers go", profile: emulator.WS2022(),
+			name: "leftovers go", profile: profiles.WS2022(),
 			before: []services.Input{service("a", 1, "10.96.0.1", 0, "10.244.2.1")},
 			steps:  []string{"delete loadbalancer 10.96.0.1:80/TCP", "delete endpoint 10.244.2.1"},
 		},
 		{
-			name: "wait for a local endpoint", profile: emulator.WS2022(),
+			name: "wait for a local endpoint", profile: profiles.WS2022(),
 			after:   []services.Input{service("a", 1, "10.96.0.1", 0, "10.244.1.9")},
 			actions: []string{"a 10.96.0.1:80/TCP wait LocalEndpointMissing"},
 		},
 		{
-			name: "go on without a local endpoint", profile: emulator.WS2022(),
+			name: "go on without a local endpoint", profile: profiles.WS2022(),
 			after:   []services.Input{service("a", 1, "10.96.0.1", 0, "10.244.1.9", "10.244.2.1")},
 			actions: []string{"a 10.96.0.1:80/TCP create LocalEndpointAwaited"},
 			steps:   []string{"create endpoint 10.244.2.1 remote mac 02-11-0a-f4-02-01", "create loadbalancer 10.96.0.1:80/TCP port 8080 to 10.244.2.1 source 10.244.1.250"},
 		},
 		{
-			name: "assume a local endpoint", profile: emulator.WS2022(), assumeLocal: true,
+			name: "assume a local endpoint", profile: profiles.WS2022(), assumeLocal: true,
 			after:   []services.Input{service("a", 1, "10.96.0.1", 0, "10.244.1.9")},
 			actions: []string{"a 10.96.0.1:80/TCP create"},
 			steps:   []string{"create loadbalancer 10.96.0.1:80/TCP port 8080 to 10.244.1.9 source 10.244.1.250"},
 		},
 		{
-			name: "the older Service wins", profile: emulator.WS2022(), assumeLocal: true,
+			name: "the older Service wins", profile: profiles.WS2022(), assumeLocal: true,
 			after: []services.Input{
 				service("a", 2, "10.96.0.1", 30080, "10.244.1.9"), service("b", 1, "10.96.0.2", 30080, "10.244.1.8"),
 			},
@@ -244,12 +245,12 @@ func TestActions(t *testing.T) {
 			},
 		},
 		{
-			name: "a foreign load balancer blocks", profile: emulator.WS2022(), foreign: true,
+			name: "a foreign load balancer blocks", profile: profiles.WS2022(), foreign: true,
 			after:   []services.Input{service("a", 1, "10.96.0.1", 0, "10.244.2.1")},
 			actions: []string{"a 10.96.0.1:80/TCP block HeldByForeignLoadBalancer"},
 		},
 		{
-			name: "nobody to serve", profile: emulator.WS2022(),
+			name: "nobody to serve", profile: profiles.WS2022(),
 			after:   []services.Input{service("a", 1, "10.96.0.1", 0)},
 			actions: []string{"a 10.96.0.1:80/TCP block NoEndpoints"},
 		},
@@ -286,7 +287,7 @@ func TestActions(t *testing.T) {
 func TestLikeTheProxy(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []string{"L2Bridge", "Overlay"} {
-		for _, profile := range []emulator.Profile{emulator.WS2019(), emulator.WS2022(), emulator.WS2025()} {
+		for _, profile := range []profiles.Profile{profiles.WS2019(), profiles.WS2022(), profiles.WS2025()} {
 			t.Run(kind+"/"+profile.Name, func(t *testing.T) {
 				t.Parallel()
 				rapid.Check(t, func(rt *rapid.T) {
@@ -357,7 +358,7 @@ func (c cluster) fill(t tester, s *services.Store) {
 }
 
 // likeTheProxy compares the preview for h and c with what a proxy does to h.
-func likeTheProxy(t *testing.T, rt *rapid.T, h *host, p emulator.Profile, c cluster) {
+func likeTheProxy(t *testing.T, rt *rapid.T, h *host, p profiles.Profile, c cluster) {
 	t.Helper()
 	twin := &host{Emulator: emulator.New(emulator.Config{Profile: p}), sourceVIP: h.sourceVIP}
 	if err := twin.Restore(h.State()); err != nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator/hcnserver"
 	"github.com/hnsproxy/hnsproxy/hnslb/hcn"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
@@ -26,7 +27,7 @@ import (
 type host struct {
 	t       *testing.T
 	control control.Client
-	profile emulator.Profile
+	profile profiles.Profile
 	network emulator.NetworkState
 	driver  hnslb.Driver
 }
@@ -69,8 +70,8 @@ func newHost(t *testing.T) *host {
 	h.must("start", emulator.RestartOptions{}, nil)
 	h.must("restore", start, nil)
 	h.must("profile", nil, &h.profile)
-	calls := &settled{inner: hcn.New(func(message string) { t.Errorf("the driver warns: %s", message) })}
-	h.driver = hnslb.WithTimeout(calls, 30*time.Second)
+	calls := &settled{}
+	h.driver = hnslb.WithTimeout(calls.around(hcn.New(func(message string) { t.Errorf("the driver warns: %s", message) })), 30*time.Second)
 	t.Cleanup(func() { h.wantNoLeaks(calls) })
 	return h
 }
@@ -180,7 +181,7 @@ func TestDegraded(t *testing.T) {
 		t.Fatal(err)
 	}
 	for port, broken := range map[uint16]bool{80: false, 81: true} {
-		h.must("set-faults", emulator.Faults{NoDataPath: broken}, nil)
+		h.must("set-faults", profiles.Faults{NoDataPath: broken}, nil)
 		if _, err := h.driver.CreateLoadBalancer(t.Context(), hnslb.LoadBalancer{
 			Endpoints: []hnslb.ID{ep.ID}, VIPs: []netip.Addr{netip.MustParseAddr("198.18.0.1")},
 			Mappings: []hnslb.PortMapping{{Protocol: hnslb.TCP, InternalPort: 8080, ExternalPort: port}},

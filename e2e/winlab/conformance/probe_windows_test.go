@@ -17,6 +17,7 @@ import (
 	"github.com/hnsproxy/hnsproxy/hnslb/hcn"
 	"github.com/hnsproxy/hnsproxy/hnslb/probe"
 	"github.com/hnsproxy/hnsproxy/hnslb/probe/probetest"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // mayBeUnknown are facts that take more objects than a quick probe makes, or slow calls: how fast they are here, the machine decides.
@@ -40,7 +41,7 @@ func testProbe(t *testing.T, all bool) {
 			t.Fatal(err)
 		}
 	}
-	var machine emulator.Profile
+	var machine profiles.Profile
 	var before, after emulator.State
 	call("profile", nil, &machine)
 	call("state", nil, &before)

@@ -10,12 +10,9 @@ import (
 	"github.com/hnsproxy/hnsproxy/hnslb"
 )
 
-// settled is a driver whose calls can be waited for. hnslb.WithTimeout leaves calls behind, and those would change the host of
+// settled waits for the calls of a driver. hnslb.WithTimeout leaves calls behind, and those would change the host of
 // the next test.
-type settled struct {
-	inner hnslb.Driver
-	calls sync.WaitGroup
-}
+type settled struct{ calls sync.WaitGroup }
 
 // settle waits until no call is on its way, or ctx ends.
 func (d *settled) settle(ctx context.Context) error {
@@ -32,46 +29,11 @@ func (d *settled) settle(ctx context.Context) error {
 	}
 }
 
-func through[T any](d *settled, call func() (T, error)) (T, error) {
-	d.calls.Add(1)
-	defer d.calls.Done()
-	return call()
-}
-
-func (d *settled) Features(ctx context.Context) (hnslb.Features, error) {
-	return through(d, func() (hnslb.Features, error) { return d.inner.Features(ctx) })
-}
-
-func (d *settled) Network(ctx context.Context, name string) (hnslb.Network, error) {
-	return through(d, func() (hnslb.Network, error) { return d.inner.Network(ctx, name) })
-}
-
-func (d *settled) Endpoints(ctx context.Context) ([]hnslb.Endpoint, error) {
-	return through(d, func() ([]hnslb.Endpoint, error) { return d.inner.Endpoints(ctx) })
-}
-
-func (d *settled) LoadBalancers(ctx context.Context) ([]hnslb.LoadBalancer, error) {
-	return through(d, func() ([]hnslb.LoadBalancer, error) { return d.inner.LoadBalancers(ctx) })
-}
-
-func (d *settled) CreateEndpoint(ctx context.Context, ep hnslb.Endpoint) (hnslb.Endpoint, error) {
-	return through(d, func() (hnslb.Endpoint, error) { return d.inner.CreateEndpoint(ctx, ep) })
-}
-
-func (d *settled) DeleteEndpoint(ctx context.Context, id hnslb.ID) error {
-	_, err := through(d, func() (struct{}, error) { return struct{}{}, d.inner.DeleteEndpoint(ctx, id) })
-	return err
-}
-
-func (d *settled) CreateLoadBalancer(ctx context.Context, lb hnslb.LoadBalancer) (hnslb.LoadBalancer, error) {
-	return through(d, func() (hnslb.LoadBalancer, error) { return d.inner.CreateLoadBalancer(ctx, lb) })
-}
-
-func (d *settled) UpdateLoadBalancer(ctx context.Context, lb hnslb.LoadBalancer) (hnslb.LoadBalancer, error) {
-	return through(d, func() (hnslb.LoadBalancer, error) { return d.inner.UpdateLoadBalancer(ctx, lb) })
-}
-
-func (d *settled) DeleteLoadBalancer(ctx context.Context, id hnslb.ID) error {
-	_, err := through(d, func() (struct{}, error) { return struct{}{}, d.inner.DeleteLoadBalancer(ctx, id) })
-	return err
+// around returns d with its calls to be waited for.
+func (d *settled) around(inner hnslb.Driver) hnslb.Driver {
+	return hnslb.Intercept(inner, func(ctx context.Context, _ hnslb.Call, next hnslb.Next) (any, error) {
+		d.calls.Add(1)
+		defer d.calls.Done()
+		return next(ctx)
+	})
 }

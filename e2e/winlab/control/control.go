@@ -10,7 +10,7 @@
 //	counts, reset-counts                   calls by function and by driver verb, errors, time spent writing
 //	handles, drop-handles                  handles that clients have open, see hcnserver.Handles
 //	dark, reset-dark                       how long each frontend served nobody
-//	faults, set-faults Faults              switches of emulator.Faults
+//	faults, set-faults Faults              switches of profiles.Faults
 //	fail-next, lose-answers, hang Plan     what becomes of the next calls of a verb
 //	fail-each Odds                         failures by chance
 //	release-hung, clear-faults
@@ -37,6 +37,7 @@ import (
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator/hcnserver"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // None is the argument, or the answer, of an operation that has none.
@@ -126,7 +127,7 @@ func records(e *emulator.Emulator, s *hcnserver.Server) map[string]http.HandlerF
 func faults(e *emulator.Emulator) map[string]http.HandlerFunc {
 	return map[string]http.HandlerFunc{
 		"faults":       get(e.Faults),
-		"set-faults":   do(func(f emulator.Faults) error { e.SetFaults(f); return nil }),
+		"set-faults":   do(func(f profiles.Faults) error { e.SetFaults(f); return nil }),
 		"fail-next":    do(func(p Plan) error { e.FailNext(p.Verb, p.N, p.Code); return nil }),
 		"lose-answers": do(func(p Plan) error { e.LoseAnswers(p.Verb, p.N); return nil }),
 		"hang":         do(func(p Plan) error { e.Hang(p.Verb, p.N); return nil }),

@@ -20,6 +20,7 @@ import (
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator/hcnserver"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // rig is an emulator and its controls.
@@ -94,9 +95,9 @@ func TestOperations(t *testing.T) {
 // TestFaults: each switch reaches the emulator.
 func TestFaults(t *testing.T) {
 	r := newRig(t)
-	want := emulator.Faults{HalfMade: true, VanishDuringList: 2}
+	want := profiles.Faults{HalfMade: true, VanishDuringList: 2}
 	r.ok("set-faults", want, nil)
-	var got emulator.Faults
+	var got profiles.Faults
 	if r.ok("faults", nil, &got); got != want || r.e.Faults() != want {
 		t.Errorf("faults %+v, want %+v", got, want)
 	}
@@ -177,8 +178,8 @@ func TestRecords(t *testing.T) {
 		t.Errorf("handles %+v", handles)
 	}
 	r.ok("drop-handles", nil, nil)
-	var profile emulator.Profile
-	if r.ok("profile", nil, &profile); !cmp.Equal(profile, emulator.WS2022()) {
+	var profile profiles.Profile
+	if r.ok("profile", nil, &profile); !cmp.Equal(profile, profiles.WS2022()) {
 		t.Errorf("profile %+v", profile)
 	}
 }

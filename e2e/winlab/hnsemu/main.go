@@ -23,6 +23,7 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/e2e/winlab"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 type options struct {
@@ -89,7 +90,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 
 // emulator makes the host to begin with.
 func (o options) emulator() (*emulator.Emulator, error) {
-	profile, err := emulator.ProfileByName(o.profile)
+	profile, err := profiles.ByName(o.profile)
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 func (r *rig) register() uint64 {
@@ -87,7 +88,7 @@ func withRecord(p reply) reply {
 // TestCallbackOutlivesStop: where HNS does not tell of its end, a callback hears nothing any more, and can still be unregistered.
 func TestCallbackOutlivesStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		profile := emulator.WS2025()
+		profile := profiles.WS2025()
 		profile.Quirks.StopUntold = true
 		r := newRig(t, emulator.Config{Profile: profile}, "L2Bridge")
 		callback := r.register()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // This file holds the V2 documents. They serve both ways, and leave out what is zero
@@ -214,7 +215,7 @@ type ipConfigDocument struct {
 const flagRemoteEndpoint = 1
 
 // writeEndpoint makes the document of an endpoint on a network.
-func writeEndpoint(ep hnslb.Endpoint, n hnslb.Network, q emulator.Quirks) endpointDocument {
+func writeEndpoint(ep hnslb.Endpoint, n hnslb.Network, q profiles.Quirks) endpointDocument {
 	doc := endpointDocument{
 		ID: string(ep.ID), Name: q.ShownName(ep.Name, false), HostComputeNetwork: string(ep.Network),
 		HostComputeNamespace: zeroNamespace, MacAddress: ep.MAC, SchemaVersion: schema(),

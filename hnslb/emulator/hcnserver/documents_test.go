@@ -13,6 +13,7 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 const v1Query = `{"SchemaVersion":{"Major":1,"Minor":0}}`
@@ -70,7 +71,7 @@ func TestNetworkDocuments(t *testing.T) {
 		},
 	} {
 		t.Run(tc.networkType, func(t *testing.T) {
-			r := newRig(t, emulator.Config{Profile: emulator.WS2025()}, tc.networkType)
+			r := newRig(t, emulator.Config{Profile: profiles.WS2025()}, tc.networkType)
 			if tc.networkType == hnslb.NetworkOverlay {
 				err := r.e.SetRemotes("azure", []hnslb.RemoteSubnet{{
 					Prefix: netip.MustParsePrefix("10.244.2.0/24"), ProviderAddress: netip.MustParseAddr("10.0.0.6"),
@@ -185,7 +186,7 @@ func TestLoadBalancerDocuments(t *testing.T) {
 
 // TestDegradedDocument: only V1 has a place for it.
 func TestDegradedDocument(t *testing.T) {
-	profile := emulator.WS2025()
+	profile := profiles.WS2025()
 	profile.Quirks.ShowsDegraded = true
 	r := newRig(t, emulator.Config{Profile: profile}, "L2Bridge")
 	id := r.create(kindLoadBalancer, balancer("10.96.0.1", r.remote("10.244.2.7")))

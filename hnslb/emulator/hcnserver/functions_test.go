@@ -18,6 +18,7 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 const unknownID hnslb.ID = "00000000-0000-4000-8000-0000000000ff"
@@ -220,15 +221,15 @@ func TestServiceAway(t *testing.T) {
 // TestModify: the release decides what a modify does; the document is whole, and the handle says what it replaces.
 func TestModify(t *testing.T) {
 	for _, tc := range []struct {
-		profile emulator.Profile
+		profile profiles.Profile
 		code    hnslb.HRESULT
 		changed bool
 	}{
-		{emulator.WS2019(), hnslb.ResultNotImplemented, false},
-		{emulator.WS2022(), hnslb.ResultNotImplemented, false},
-		{emulator.WS2025RTM(), 0, false},
-		{emulator.WS2025(), 0, true},
-		{emulator.Next(), 0, true},
+		{profiles.WS2019(), hnslb.ResultNotImplemented, false},
+		{profiles.WS2022(), hnslb.ResultNotImplemented, false},
+		{profiles.WS2025RTM(), 0, false},
+		{profiles.WS2025(), 0, true},
+		{profiles.Next(), 0, true},
 	} {
 		t.Run(tc.profile.Name, func(t *testing.T) {
 			r := newRig(t, emulator.Config{Profile: tc.profile}, "L2Bridge")
@@ -383,7 +384,7 @@ func TestFaults(t *testing.T) {
 func TestVanishDuringList(t *testing.T) {
 	r := ws2025(t)
 	a, b := r.remote("10.244.2.7"), r.remote("10.244.2.8")
-	r.e.SetFaults(emulator.Faults{VanishDuringList: 1})
+	r.e.SetFaults(profiles.Faults{VanishDuringList: 1})
 	var ids []hnslb.ID
 	if err := json.Unmarshal([]byte(show(r.ok("HcnEnumerateEndpoints", 0, "").text)), &ids); err != nil {
 		t.Fatal(err)

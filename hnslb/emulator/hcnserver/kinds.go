@@ -9,6 +9,7 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // This file joins the three kinds of objects to the emulator.
@@ -49,7 +50,7 @@ func (s *Server) networks() *kind {
 	}
 }
 
-func networkObject(n emulator.NetworkState, p emulator.Profile) object {
+func networkObject(n emulator.NetworkState, p profiles.Profile) object {
 	return object{
 		id: n.ID, name: n.Name,
 		v1: func() any { return writeV1Network(n, p) },

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // rig is a server with a network, called as a DLL would call it.
@@ -39,7 +40,7 @@ func newRig(t *testing.T, c emulator.Config, networkType string) *rig {
 // ws2025 is a rig on an L2Bridge network of a release with modify.
 func ws2025(t *testing.T) *rig {
 	t.Helper()
-	return newRig(t, emulator.Config{Profile: emulator.WS2025()}, "L2Bridge")
+	return newRig(t, emulator.Config{Profile: profiles.WS2025()}, "L2Bridge")
 }
 
 func (r *rig) call(function string, handle uint64, id hnslb.ID, args ...string) reply {

@@ -10,13 +10,14 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // This file holds the V1 documents [A: Two schemas, one store; The V1 interface].
 
 // version is what V1 objects carry: the version of HNS, major in the upper half [A:
 // Conventions].
-func version(p emulator.Profile) uint64 {
+func version(p profiles.Profile) uint64 {
 	return uint64(p.Version.Major)<<32 | uint64(p.Version.Minor)
 }
 
@@ -62,7 +63,7 @@ const (
 	v1TypeVSID = "VSID"
 )
 
-func writeV1Network(n emulator.NetworkState, p emulator.Profile) v1Network {
+func writeV1Network(n emulator.NetworkState, p profiles.Profile) v1Network {
 	doc := v1Network{
 		ID: printID(n.ID, true), Name: n.Name, Type: n.Type, NetworkAdapterName: "Ethernet",
 		SourceMac: n.HostMAC, Version: version(p),
@@ -133,7 +134,7 @@ const (
 	v1PolicyListDegraded = 4
 )
 
-func writeV1Endpoint(ep emulator.EndpointState, n hnslb.Network, p emulator.Profile) v1Endpoint {
+func writeV1Endpoint(ep emulator.EndpointState, n hnslb.Network, p profiles.Profile) v1Endpoint {
 	doc := v1Endpoint{
 		ID: printID(ep.ID, true), Name: p.Quirks.ShownName(ep.Name, true),
 		VirtualNetwork: printID(ep.Network, true), VirtualNetworkName: n.Name,
@@ -200,7 +201,7 @@ const v1EndpointsPath = "/endpoints/"
 
 // writeV1Balancer makes the policy list of a load balancer. The IPv6, UseMux and
 // PreserveDIP flags and the distribution have no place in it [C: no document shows one].
-func writeV1Balancer(lb emulator.LoadBalancerState, p emulator.Profile) v1PolicyList {
+func writeV1Balancer(lb emulator.LoadBalancerState, p profiles.Profile) v1PolicyList {
 	doc := v1PolicyList{
 		ID: printID(lb.ID, true), HostComputeNetwork: printID(lb.Network, true),
 		State: v1PolicyListApplied, Version: version(p),

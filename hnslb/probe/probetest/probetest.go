@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
-	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // T is a test, or a property test.
@@ -22,7 +22,7 @@ type T interface {
 }
 
 // Switches returns the switches of a profile by their names.
-func Switches(p emulator.Profile) map[string]any {
+func Switches(p profiles.Profile) map[string]any {
 	out := map[string]any{"MaxEndpoints": p.MaxEndpoints}
 	for name, group := range map[string]any{"Quirks": p.Quirks, "Faults": p.Faults} {
 		for i, v := 0, reflect.ValueOf(group); i < v.NumField(); i++ {
@@ -34,8 +34,8 @@ func Switches(p emulator.Profile) map[string]any {
 
 // Follows tells whether what a fact is found to be follows from another switch of the machine
 // than the one that it decides, if any.
-func Follows(machine emulator.Profile, fact string) bool {
-	lies := emulator.ProfileOf(machine.Version).Quirks.ModifyLies
+func Follows(machine profiles.Profile, fact string) bool {
+	lies := profiles.Of(machine.Version).Quirks.ModifyLies
 	q := machine.Quirks
 	return (q.EchoHides|q.EchoAdds) != 0 && strings.Contains(fact, "flag") || q.EchoAddsFlags != 0 ||
 		(q.EchoHides|q.EchoAdds) != 0 && strings.HasPrefix(fact, "echo of ") ||
@@ -46,12 +46,12 @@ func Follows(machine emulator.Profile, fact string) bool {
 
 // WantFound fails unless the profile that was found has the switches of the machine, but for
 // those that are said to be unreached, which are as our documents have them.
-func WantFound(t T, machine, found emulator.Profile, unreached map[string]string) {
+func WantFound(t T, machine, found profiles.Profile, unreached map[string]string) {
 	t.Helper()
 	if machine.Quirks.UnknownEndpointCode == 0 {
 		machine.Quirks.UnknownEndpointCode = hnslb.ResultEndpointNotFound
 	}
-	want, got, documented := Switches(machine), Switches(found), Switches(emulator.ProfileOf(machine.Version))
+	want, got, documented := Switches(machine), Switches(found), Switches(profiles.Of(machine.Version))
 	for name := range unreached {
 		want[name] = documented[name]
 	}

@@ -1,30 +1,30 @@
 // Copyright The hnsproxy Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package app
+package preview
 
 import (
 	"fmt"
 	"net/netip"
 	"strings"
 
-	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/preview"
+	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/table"
 	"github.com/hnsproxy/hnsproxy/internal/plan"
 	"github.com/hnsproxy/hnsproxy/internal/printable"
 	"github.com/jedib0t/go-pretty/v6/text"
 )
 
-// text prints the plan for people.
-func (p *planned) text() string {
+// Text prints the plan for people.
+func (p *Plan) Text() string {
 	var b strings.Builder
 	b.WriteString(printable.Text(fmt.Sprintf("Node %s, network %s (%s), HNS %s; from %s.",
-		p.opts.Hostname, p.network.Name, p.network.Type, p.features.Version, p.hns)) + "\n\n")
-	rows := make([]tableRow, 0, len(p.Frontends))
+		p.opts.Hostname, p.hns.Network.Name, p.hns.Network.Type, p.hns.Features.Version, p.hns.Text)) + "\n\n")
+	rows := make([]table.Row, 0, len(p.Frontends))
 	for _, f := range p.Frontends {
-		rows = append(rows, tableRow{f.Frontend, string(f.Action), text.Reset, f.Notes(f.Note)})
+		rows = append(rows, table.Row{Frontend: f.Frontend, State: string(f.Action), Colour: text.Reset, Notes: f.Notes(f.Note)})
 	}
 	if len(rows) > 0 {
-		b.WriteString(drawTable(rows, look{state: "action"}) + drawLegend(rows) + "\n")
+		b.WriteString(table.Draw(rows, table.Look{State: "action"}) + table.Legend(rows) + "\n")
 	}
 	fmt.Fprintf(&b, "%d frontends, %d steps:\n", len(p.Frontends), len(p.Steps))
 	for i, s := range p.Steps {
@@ -33,54 +33,54 @@ func (p *planned) text() string {
 	return b.String()
 }
 
-// planDocument is a plan for programs. Names of fields stay as they are.
-type planDocument struct {
+// document is a plan for programs. Names of fields stay as they are.
+type document struct {
 	Node      string         `json:"node"`
-	Network   planNetwork    `json:"network"`
+	Network   networkForm    `json:"network"`
 	HNS       string         `json:"hnsVersion"`
-	Frontends []planFrontend `json:"frontends"`
-	Steps     []planStep     `json:"steps"`
+	Frontends []frontendForm `json:"frontends"`
+	Steps     []stepForm     `json:"steps"`
 	Problems  []string       `json:"problems,omitempty"`
 }
 
-type planNetwork struct {
+type networkForm struct {
 	Name string `json:"name"`
 	Type string `json:"type"`
 }
 
-type planFrontend struct {
+type frontendForm struct {
 	Namespace string `json:"namespace"`
 	Service   string `json:"service"`
 	PortName  string `json:"portName,omitempty"`
 	Kind      string `json:"kind"`
 	Family    string `json:"family"`
 	// VIP is empty for a node port.
-	VIP      string         `json:"vip,omitempty"`
-	Port     uint16         `json:"port"`
-	Protocol string         `json:"protocol"`
-	Action   preview.Action `json:"action"`
+	VIP      string `json:"vip,omitempty"`
+	Port     uint16 `json:"port"`
+	Protocol string `json:"protocol"`
+	Action   Action `json:"action"`
 	// Reason and Message say why it is blocked or waits.
 	Reason  string `json:"reason,omitempty"`
 	Message string `json:"message,omitempty"`
 	// Limits are what Windows cannot do for it.
-	Limits     []planLimit   `json:"limits,omitempty"`
+	Limits     []limitForm   `json:"limits,omitempty"`
 	TargetPort uint16        `json:"targetPort,omitempty"`
 	SourceVIP  string        `json:"sourceVIP,omitempty"`
 	Flags      []string      `json:"flags,omitempty"`
-	Backends   []planBackend `json:"backends"`
+	Backends   []backendForm `json:"backends"`
 }
 
-type planLimit struct {
+type limitForm struct {
 	Reason  string `json:"reason"`
 	Message string `json:"message"`
 }
 
-type planBackend struct {
+type backendForm struct {
 	IP    netip.Addr `json:"ip"`
 	Local bool       `json:"local,omitempty"`
 }
 
-type planStep struct {
+type stepForm struct {
 	// Op is create, update or delete; Object is endpoint or loadbalancer.
 	Op     string `json:"op"`
 	Object string `json:"object"`
@@ -91,13 +91,14 @@ type planStep struct {
 	Text string `json:"text"`
 }
 
-func (p *planned) document() planDocument {
-	d := planDocument{
+// Document is the plan for programs.
+func (p *Plan) Document() any {
+	d := document{
 		Node:      p.opts.Hostname,
-		Network:   planNetwork{p.network.Name, p.network.Type},
-		HNS:       p.features.Version.String(),
-		Frontends: make([]planFrontend, 0, len(p.Frontends)),
-		Steps:     make([]planStep, 0, len(p.Steps)),
+		Network:   networkForm{p.hns.Network.Name, p.hns.Network.Type},
+		HNS:       p.hns.Features.Version.String(),
+		Frontends: make([]frontendForm, 0, len(p.Frontends)),
+		Steps:     make([]stepForm, 0, len(p.Steps)),
 	}
 	for _, f := range p.Frontends {
 		d.Frontends = append(d.Frontends, frontendDocument(f))
@@ -105,14 +106,14 @@ func (p *planned) document() planDocument {
 	for _, s := range p.Steps {
 		d.Steps = append(d.Steps, stepDocument(s))
 	}
-	for _, err := range p.problems {
+	for _, err := range p.Problems {
 		d.Problems = append(d.Problems, err.Error())
 	}
 	return d
 }
 
-func frontendDocument(f preview.Frontend) planFrontend {
-	out := planFrontend{
+func frontendDocument(f Frontend) frontendForm {
+	out := frontendForm{
 		Namespace:  f.Service.Namespace,
 		Service:    f.Service.Name,
 		PortName:   f.Port,
@@ -126,16 +127,16 @@ func frontendDocument(f preview.Frontend) planFrontend {
 		Message:    f.Note.Message,
 		TargetPort: f.InternalPort,
 		SourceVIP:  addrText(f.SourceVIP),
-		Backends:   make([]planBackend, 0, len(f.Backends)),
+		Backends:   make([]backendForm, 0, len(f.Backends)),
 	}
 	if flags := plan.FlagNames(f.LoadBalancer()); flags != "" {
 		out.Flags = strings.Split(flags, ",")
 	}
 	for _, l := range f.Limits {
-		out.Limits = append(out.Limits, planLimit{string(l.Reason), l.Message})
+		out.Limits = append(out.Limits, limitForm{string(l.Reason), l.Message})
 	}
 	for _, b := range f.Backends {
-		out.Backends = append(out.Backends, planBackend{b.IP, b.Local})
+		out.Backends = append(out.Backends, backendForm{b.IP, b.Local})
 	}
 	return out
 }
@@ -148,8 +149,8 @@ func addrText(a netip.Addr) string {
 	return a.String()
 }
 
-func stepDocument(s plan.Step) planStep {
-	d := planStep{Name: s.Object(), Backends: s.Backends(), Text: s.String()}
+func stepDocument(s plan.Step) stepForm {
+	d := stepForm{Name: s.Object(), Backends: s.Backends(), Text: s.String()}
 	switch s.(type) {
 	case plan.CreateEndpoint:
 		d.Op, d.Object = "create", "endpoint"

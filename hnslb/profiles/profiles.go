@@ -1,7 +1,7 @@
 // Copyright The hnsproxy Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package emulator
+package profiles
 
 import (
 	"bytes"
@@ -16,7 +16,7 @@ import (
 // Profile is a Windows release as HNS shows it. A Profile is a plain value: copy one and
 // change a quirk to build a machine that no release matches.
 type Profile struct {
-	// Name as ProfileByName takes it.
+	// Name as ByName takes it.
 	Name string
 	// Version that HNS reports.
 	Version hnslb.Version
@@ -37,10 +37,10 @@ func (p *Profile) UnmarshalJSON(body []byte) error {
 	type plain Profile // without methods, or this would call itself
 	var in plain
 	if err := strictJSON(body, &in); err != nil {
-		return fmt.Errorf("emulator: read profile: %w", err)
+		return fmt.Errorf("read profile: %w", err)
 	}
 	if in.Version == (hnslb.Version{}) {
-		return errors.New("emulator: read profile: it has no version of HNS")
+		return errors.New("read profile: it has no version of HNS")
 	}
 	*p = Profile(in)
 	return nil
@@ -59,8 +59,8 @@ func strictJSON(body []byte, into any) error {
 	return nil
 }
 
-// Profiles lists the known profiles, oldest first.
-func Profiles() []Profile {
+// All lists the known profiles, oldest first.
+func All() []Profile {
 	return []Profile{WS2019(), WS2022(), WS2025RTM(), WS2025(), Next()}
 }
 
@@ -112,11 +112,11 @@ func modern(name string, major, minor int) Profile {
 	}
 }
 
-// ProfileOf returns the known profile whose version is the latest that is not above v, the
+// Of returns the known profile whose version is the latest that is not above v, the
 // oldest when all are.
-func ProfileOf(v hnslb.Version) Profile {
-	best := Profiles()[0]
-	for _, p := range Profiles() {
+func Of(v hnslb.Version) Profile {
+	best := All()[0]
+	for _, p := range All() {
 		if v.AtLeast(p.Version) {
 			best = p
 		}
@@ -124,10 +124,10 @@ func ProfileOf(v hnslb.Version) Profile {
 	return best
 }
 
-// ProfileByName returns the profile of that name; the error lists the names.
-func ProfileByName(name string) (Profile, error) {
-	names := make([]string, 0, len(Profiles()))
-	for _, p := range Profiles() {
+// ByName returns the profile of that name; the error lists the names.
+func ByName(name string) (Profile, error) {
+	names := make([]string, 0, len(All()))
+	for _, p := range All() {
 		if p.Name == name {
 			return p, nil
 		}

@@ -1,7 +1,7 @@
 // Copyright The hnsproxy Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package app
+package emulated
 
 import (
 	"context"
@@ -18,7 +18,7 @@ import (
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
 	"github.com/hnsproxy/hnsproxy/proxier/services"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2/ktesting"
 	"k8s.io/utils/clock"
 )
@@ -26,7 +26,7 @@ import (
 // testPlugin is a plugin of the node "me" on an empty HNS.
 func testPlugin(t *testing.T) *networkPlugin {
 	t.Helper()
-	o := NewOptions()
+	o := options.New()
 	o.Network, o.Hostname = "net", "me"
 	e, err := newEmulator(o.Emulated, clock.RealClock{})
 	if err != nil {
@@ -37,12 +37,12 @@ func testPlugin(t *testing.T) *networkPlugin {
 
 // slice puts a slice with endpoints "node/address".
 func (p *networkPlugin) slice(name string, endpoints ...string) {
-	s := &keptSlice{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name}, value: &services.Slice{}}
+	s := &services.Slice{}
 	for _, e := range endpoints {
 		node, ip, _ := strings.Cut(e, "/")
-		s.value.Endpoints = append(s.value.Endpoints, services.Endpoint{Node: node, IP: netip.MustParseAddr(ip)})
+		s.Endpoints = append(s.Endpoints, services.Endpoint{Node: node, IP: netip.MustParseAddr(ip)})
 	}
-	p.handler().OnAdd(s, false)
+	p.set(cache.NewObjectName("shop", name), s)
 }
 
 // endpoints are the addresses that have a local endpoint.
@@ -81,7 +81,7 @@ func TestPlugin(t *testing.T) {
 	if _, err := p.hns.AddLocalEndpoint("net", netip.MustParseAddr("10.244.1.99")); err != nil {
 		t.Fatal(err)
 	}
-	p.handler().OnDelete(&keptSlice{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "b"}})
+	p.set(cache.NewObjectName("shop", "b"), nil)
 	want("both are gone", "10.244.1.99")
 
 	// The state of another run: its pods are known, so those that went go.
@@ -140,12 +140,13 @@ func TestDemoNetwork(t *testing.T) {
 	if len(got.Remotes) != 9 || got.Remotes[3].Prefix.String() != "10.244.4.0/24" || got.Remotes[3].ProviderAddress.String() != "10.0.0.14" {
 		t.Errorf("remote subnets %v, want nine without this node's", got.Remotes)
 	}
-	got.Remotes = nil
+	got.Remotes, got.HostMAC = nil, ""
 	want := emulator.NetworkSpec{
 		Name: "n", Type: "overlay", ManagementIP: netip.MustParseAddr("10.1.0.7"), ManagementIPv6: netip.MustParseAddr("fd00::7"),
 		Subnets: []netip.Prefix{netip.MustParsePrefix("10.244.3.0/24"), netip.MustParsePrefix("fd00:3::/64")},
 	}
 	plain := demoNetwork("n", "L2Bridge", nil)
+	plain.HostMAC = ""
 	wantPlain := emulator.NetworkSpec{
 		Name: "n", Type: "L2Bridge", ManagementIP: netip.MustParseAddr("10.0.0.4"),
 		Subnets: []netip.Prefix{netip.MustParsePrefix("10.244.1.0/24")},

@@ -1,13 +1,13 @@
 // Copyright The hnsproxy Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package app
+package emulated
 
 import (
 	"context"
-	"errors"
 	"time"
 
+	"github.com/hnsproxy/hnsproxy/internal/printable"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 )
@@ -67,18 +67,10 @@ func (s *saver) note(err error) {
 		s.reason = ""
 		return
 	}
-	reason, now := cause(err), s.clock.Now()
+	reason, now := printable.Cause(err), s.clock.Now()
 	if reason == s.reason && now.Sub(s.said) < complainPeriod {
 		return
 	}
 	s.reason, s.said = reason, now
 	s.logger.Error(err, "The emulated HNS is not saved; its file stays as it was", "remedy", "make room, or make the directory writable")
-}
-
-// cause is the innermost error: those around it name a temporary file, another one each time.
-func cause(err error) string {
-	for inner := err; inner != nil; inner = errors.Unwrap(inner) {
-		err = inner
-	}
-	return err.Error()
 }

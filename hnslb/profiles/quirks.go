@@ -1,7 +1,7 @@
 // Copyright The hnsproxy Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package emulator
+package profiles
 
 import "github.com/hnsproxy/hnsproxy/hnslb"
 
@@ -133,17 +133,3 @@ func (q Quirks) ShownName(name string, v1 bool) string {
 
 // Degrades tells whether a load balancer is shown as degraded, by whether it lacks rules in VFP.
 func (q Quirks) Degrades(noRules bool) bool { return q.ShowsDegraded && noRules }
-
-func (q Quirks) unknownEndpoint() hnslb.HRESULT {
-	if q.UnknownEndpointCode != 0 {
-		return q.UnknownEndpointCode
-	}
-	return hnslb.ResultEndpointNotFound
-}
-
-func (q Quirks) restoredTwin() hnslb.HRESULT {
-	if q.RestoredTwinCode != 0 {
-		return q.RestoredTwinCode
-	}
-	return hnslb.ResultWin32AlreadyExists
-}

@@ -1,7 +1,7 @@
 // Copyright The hnsproxy Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package app
+package table
 
 import (
 	"context"
@@ -26,13 +26,15 @@ const (
 	patience = 4
 )
 
-// follower shows the table of frontends while it changes: in place on a terminal, else
+// Follower shows the table of frontends while it changes: in place on a terminal, else
 // one table below the other.
-type follower struct {
-	out     io.Writer
-	rows    func() []proxier.FrontendStatus
-	calls   func() map[hnslb.Verb]int
-	notices func() []string
+type Follower struct {
+	Out  io.Writer
+	Rows func() []proxier.FrontendStatus
+	// Calls returns how often HNS was called so far.
+	Calls func() map[hnslb.Verb]int
+	// Notices are errors to show below the table.
+	Notices func() []string
 
 	// seen is the content at the last look, shown the one that stands there.
 	seen, shown string
@@ -42,8 +44,8 @@ type follower struct {
 	lines int
 }
 
-// run shows the table until ctx ends, and how it then is.
-func (f *follower) run(ctx context.Context, c clock.WithTicker) error {
+// Run shows the table until ctx ends, and how it then is.
+func (f *Follower) Run(ctx context.Context, c clock.WithTicker) error {
 	ticker := c.NewTicker(drawPeriod)
 	defer ticker.Stop()
 	for {
@@ -59,11 +61,11 @@ func (f *follower) run(ctx context.Context, c clock.WithTicker) error {
 }
 
 // look shows the table if it differs from the one that stands there.
-func (f *follower) look(last bool) error {
-	rows, calls := f.rows(), f.calls()
+func (f *Follower) look(last bool) error {
+	rows, calls := f.Rows(), f.Calls()
 	// Reads go on for ever, so they alone are no news.
 	all := statusRows(rows)
-	now := drawTable(all, look{}) + drawReasons(all) + fmt.Sprint(writesOf(calls)) + strings.Join(f.notices(), "\n")
+	now := Draw(all, Look{}) + reasons(all) + fmt.Sprint(writesOf(calls)) + strings.Join(f.Notices(), "\n")
 	settled := now == f.seen || last
 	f.seen = now
 	if now == f.shown || len(rows) == 0 && f.shown == "" && !last {
@@ -71,7 +73,7 @@ func (f *follower) look(last bool) error {
 		return nil
 	}
 	f.waited++
-	width, height, terminal := terminalSize(f.out)
+	width, height, terminal := TerminalSize(f.Out)
 	if !terminal && !settled && f.waited < patience {
 		return nil // a batch is under way
 	}
@@ -79,15 +81,15 @@ func (f *follower) look(last bool) error {
 	if terminal {
 		return f.redraw(rows, calls, width, height)
 	}
-	return f.write(drawTable(statusRows(rows), look{width: wantedColumns(os.Getenv)}) + drawFooter(rows, calls) + f.notes() + "\n")
+	return f.write(Draw(statusRows(rows), Look{Width: wantedColumns(os.Getenv)}) + footer(rows, calls) + f.notes() + "\n")
 }
 
 // redraw puts the table in place of the last one.
-func (f *follower) redraw(rows []proxier.FrontendStatus, calls map[hnslb.Verb]int, width, height int) error {
-	foot := drawFooter(rows, calls) + f.notes()
+func (f *Follower) redraw(rows []proxier.FrontendStatus, calls map[hnslb.Verb]int, width, height int) error {
+	foot := footer(rows, calls) + f.notes()
 	// The head, the line that tells what was cut, and the line of the cursor.
 	room := max(height-3-screenLines(foot, width), 1)
-	frame := drawTable(statusRows(rows), look{colour: true, width: width, height: room}) + foot
+	frame := Draw(statusRows(rows), Look{Colour: true, Width: width, Height: room}) + foot
 	if f.lines > 0 {
 		frame = fmt.Sprintf("\x1b[%dA\r\x1b[J", f.lines) + frame
 	}
@@ -95,23 +97,23 @@ func (f *follower) redraw(rows []proxier.FrontendStatus, calls map[hnslb.Verb]in
 	return f.write(frame)
 }
 
-func (f *follower) write(out string) error {
-	if _, err := io.WriteString(f.out, out); err != nil {
+func (f *Follower) write(out string) error {
+	if _, err := io.WriteString(f.Out, out); err != nil {
 		return fmt.Errorf("print the table: %w", err)
 	}
 	return nil
 }
 
 // notes are what would have gone to the log.
-func (f *follower) notes() string {
-	if n := f.notices(); len(n) > 0 {
+func (f *Follower) notes() string {
+	if n := f.Notices(); len(n) > 0 {
 		return "\n" + strings.Join(n, "\n") + "\n"
 	}
 	return ""
 }
 
-// terminalSize tells whether w is a terminal, and its size.
-func terminalSize(w io.Writer) (width, height int, ok bool) {
+// TerminalSize tells whether w is a terminal, and its size.
+func TerminalSize(w io.Writer) (width, height int, ok bool) {
 	f, isFile := w.(*os.File)
 	if !isFile || !term.IsTerminal(int(f.Fd())) {
 		return 0, 0, false

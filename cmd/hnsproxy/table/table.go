@@ -1,7 +1,7 @@
 // Copyright The hnsproxy Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package app
+package table
 
 import (
 	"cmp"
@@ -15,7 +15,7 @@ import (
 	"github.com/hnsproxy/hnsproxy/internal/printable"
 	"github.com/hnsproxy/hnsproxy/proxier"
 	"github.com/hnsproxy/hnsproxy/proxier/desired"
-	"github.com/jedib0t/go-pretty/v6/table"
+	pretty "github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
 )
 
@@ -29,37 +29,37 @@ const (
 // localLegend explains the star.
 const localLegend = "* is an endpoint of this node.\n"
 
-// look says how a table is drawn.
-type look struct {
-	// state is the head of that column, "state" if empty.
-	state string
-	// colour states, for a terminal.
-	colour bool
-	// width and height cut the table; 0 cuts nothing.
-	width, height int
+// Look says how a table is drawn.
+type Look struct {
+	// State is the head of that column, "state" if empty.
+	State string
+	// Colour states, for a terminal.
+	Colour bool
+	// Width and Height cut the table; 0 cuts nothing.
+	Width, Height int
 }
 
-// tableRow is one frontend in a table.
-type tableRow struct {
-	frontend *desired.Frontend
-	state    string
-	colour   text.Color
-	// notes say why it is in that state, and what Windows cannot do for it.
-	notes []desired.Note
+// Row is one frontend in a table.
+type Row struct {
+	Frontend *desired.Frontend
+	State    string
+	Colour   text.Color
+	// Notes say why it is in that state, and what Windows cannot do for it.
+	Notes []desired.Note
 }
 
 // why is the reasons in short.
-func (r tableRow) why() string {
-	reasons := make([]string, 0, len(r.notes))
-	for _, n := range r.notes {
+func (r Row) why() string {
+	reasons := make([]string, 0, len(r.Notes))
+	for _, n := range r.Notes {
 		reasons = append(reasons, string(n.Reason))
 	}
 	return strings.Join(reasons, ", ")
 }
 
 // statusRows shows how far frontends are.
-func statusRows(rows []proxier.FrontendStatus) []tableRow {
-	out := make([]tableRow, 0, len(rows))
+func statusRows(rows []proxier.FrontendStatus) []Row {
+	out := make([]Row, 0, len(rows))
 	for _, r := range rows {
 		colour := text.FgYellow
 		switch r.State {
@@ -68,22 +68,22 @@ func statusRows(rows []proxier.FrontendStatus) []tableRow {
 		case proxier.Failing:
 			colour = text.FgRed
 		}
-		out = append(out, tableRow{r.Frontend, string(r.State), colour, r.Notes()})
+		out = append(out, Row{r.Frontend, string(r.State), colour, r.Notes()})
 	}
 	return out
 }
 
-// drawTable prints frontends as people read them. The table ends with a line break. One that is
+// Draw prints frontends as people read them. The table ends with a line break. One that is
 // wider than asked gives up columns, those first that say least.
-func drawTable(rows []tableRow, l look) string {
+func Draw(rows []Row, l Look) string {
 	shown := rows
-	if l.height > 0 && len(shown) > l.height {
-		shown = shown[:l.height]
+	if l.Height > 0 && len(shown) > l.Height {
+		shown = shown[:l.Height]
 	}
 	var out string
 	for narrow := range narrowest + 1 {
 		out = drawColumns(shown, l, narrow)
-		if l.width == 0 || widestLine(out) <= l.width {
+		if l.Width == 0 || widestLine(out) <= l.Width {
 			break
 		}
 	}
@@ -104,19 +104,19 @@ const (
 )
 
 // drawColumns prints a table that is narrow to a degree.
-func drawColumns(rows []tableRow, l look, narrow int) string {
-	t := table.NewWriter()
-	t.SetStyle(table.StyleLight)
-	t.Style().Options = table.OptionsNoBordersAndSeparators
+func drawColumns(rows []Row, l Look, narrow int) string {
+	t := pretty.NewWriter()
+	t.SetStyle(pretty.StyleLight)
+	t.Style().Options = pretty.OptionsNoBordersAndSeparators
 	t.Style().Box.PaddingLeft, t.Style().Box.PaddingRight = "", "  "
 	t.SuppressEmptyColumns()
 	t.SuppressTrailingSpaces()
-	head := table.Row{"service", "kind", "vip:port", "proto", cmp.Or(l.state, "state"), "why", "backends", "flags"}
+	head := pretty.Row{"service", "kind", "vip:port", "proto", cmp.Or(l.State, "state"), "why", "backends", "flags"}
 	t.AppendHeader(head)
-	var columns []table.ColumnConfig
+	var columns []pretty.ColumnConfig
 	hide := func(names ...string) {
 		for _, name := range names {
-			columns = append(columns, table.ColumnConfig{Name: name, Hidden: true})
+			columns = append(columns, pretty.ColumnConfig{Name: name, Hidden: true})
 		}
 	}
 	if narrow >= withoutFlags {
@@ -126,8 +126,8 @@ func drawColumns(rows []tableRow, l look, narrow int) string {
 		hide("kind", "proto")
 	}
 	if narrow >= cutNames {
-		t.Style().Size.WidthMax = l.width
-		columns = append(columns, cutTo("service", l.width/4), cutTo("vip:port", l.width/3), cutTo("why", l.width/6))
+		t.Style().Size.WidthMax = l.Width
+		columns = append(columns, cutTo("service", l.Width/4), cutTo("vip:port", l.Width/3), cutTo("why", l.Width/6))
 	}
 	t.SetColumnConfigs(columns)
 	for _, r := range rows {
@@ -137,24 +137,24 @@ func drawColumns(rows []tableRow, l look, narrow int) string {
 }
 
 // cutTo makes a column cut what is longer.
-func cutTo(name string, width int) table.ColumnConfig {
-	return table.ColumnConfig{Name: name, WidthMax: width, WidthMaxEnforcer: func(s string, most int) string { return text.Snip(s, most, "~") }}
+func cutTo(name string, width int) pretty.ColumnConfig {
+	return pretty.ColumnConfig{Name: name, WidthMax: width, WidthMaxEnforcer: func(s string, most int) string { return text.Snip(s, most, "~") }}
 }
 
 // cells are what a row shows in each column.
-func (r tableRow) cells(l look, narrow int) table.Row {
-	f, state := r.frontend, printable.Text(r.state)
-	if l.colour {
-		state = r.colour.Sprint(state)
+func (r Row) cells(l Look, narrow int) pretty.Row {
+	f, state := r.Frontend, printable.Text(r.State)
+	if l.Colour {
+		state = r.Colour.Sprint(state)
 	}
-	address, backends := addressText(f.Key), backendsText(f)
+	address, backends := Address(f.Key), Backends(f)
 	if narrow >= withoutKind {
 		address += "/" + f.Key.Protocol.String()
 	}
 	if narrow >= countedBackends {
 		backends = backendsCounted(f)
 	}
-	return table.Row{
+	return pretty.Row{
 		printable.Text(f.Service.String()), f.Kind.String(), address, f.Key.Protocol.String(), state,
 		printable.Text(r.why()), backends, plan.FlagNames(f.LoadBalancer()),
 	}
@@ -168,15 +168,15 @@ func widestLine(out string) int {
 	return widest
 }
 
-func addressText(k hnslb.FrontendKey) string {
+func Address(k hnslb.FrontendKey) string {
 	if k.NodePort() {
 		return "node:" + strconv.Itoa(int(k.Port))
 	}
 	return strings.TrimSuffix(k.String(), "/"+k.Protocol.String())
 }
 
-// backendsText prints "10.244.1.5*, 10.244.2.7 :8080", the star meaning this node.
-func backendsText(f *desired.Frontend) string {
+// Backends prints "10.244.1.5*, 10.244.2.7 :8080", the star meaning this node.
+func Backends(f *desired.Frontend) string {
 	if len(f.Backends) == 0 {
 		return "none"
 	}
@@ -212,12 +212,12 @@ func backendsCounted(f *desired.Frontend) string {
 	return fmt.Sprintf("%d (%d*) :%d", len(f.Backends), local, f.InternalPort)
 }
 
-// drawReasons explains the reasons of a table, each text once: they are too long for a
+// reasons explains the reasons of a table, each text once: they are too long for a
 // column, and often many frontends share one.
-func drawReasons(rows []tableRow) string {
+func reasons(rows []Row) string {
 	var lines []string
 	for _, r := range rows {
-		for _, n := range r.notes {
+		for _, n := range r.Notes {
 			if line := printable.Text(fmt.Sprintf("%s: %s", n.Reason, n.Message)) + "\n"; n.Message != "" && !slices.Contains(lines, line) {
 				lines = append(lines, line)
 			}
@@ -232,18 +232,18 @@ func drawReasons(rows []tableRow) string {
 	return strings.Join(lines, "")
 }
 
-// drawLegend explains what stands in a table.
-func drawLegend(rows []tableRow) string {
+// Legend explains what stands in a table.
+func Legend(rows []Row) string {
 	for _, r := range rows {
-		if slices.ContainsFunc(r.frontend.Backends, func(b desired.Backend) bool { return b.Local }) {
-			return localLegend + drawReasons(rows)
+		if slices.ContainsFunc(r.Frontend.Backends, func(b desired.Backend) bool { return b.Local }) {
+			return localLegend + reasons(rows)
 		}
 	}
-	return drawReasons(rows)
+	return reasons(rows)
 }
 
-// drawFooter explains the table of frontends, and sums up states and calls of HNS.
-func drawFooter(rows []proxier.FrontendStatus, calls map[hnslb.Verb]int) string {
+// footer explains the table of frontends, and sums up states and calls of HNS.
+func footer(rows []proxier.FrontendStatus, calls map[hnslb.Verb]int) string {
 	counts := map[proxier.FrontendState]int{}
 	for _, r := range rows {
 		counts[r.State]++
@@ -264,7 +264,7 @@ func drawFooter(rows []proxier.FrontendStatus, calls map[hnslb.Verb]int) string 
 			reads = append(reads, fmt.Sprintf("%s %d", v, n))
 		}
 	}
-	out := drawLegend(statusRows(rows)) + fmt.Sprintf("\n%d frontends: %s\nHNS calls so far: %d writes", len(rows), strings.Join(states, ", "), writesOf(calls))
+	out := Legend(statusRows(rows)) + fmt.Sprintf("\n%d frontends: %s\nHNS calls so far: %d writes", len(rows), strings.Join(states, ", "), writesOf(calls))
 	if len(writes) > 0 {
 		out += " (" + strings.Join(writes, ", ") + ")"
 	}

@@ -1,7 +1,7 @@
 // Copyright The hnsproxy Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package app
+package emulated
 
 import (
 	"context"
@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/options"
+	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/place"
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
 	"github.com/hnsproxy/hnsproxy/proxier/services"
@@ -47,11 +49,24 @@ type networkPlugin struct {
 	changed int
 }
 
-func newNetworkPlugin(e *emulator.Emulator, o *Options, logger klog.Logger) *networkPlugin {
+func newNetworkPlugin(e *emulator.Emulator, o *options.Options, logger klog.Logger) *networkPlugin {
 	return &networkPlugin{
 		hns: e, network: o.Network, kind: o.Emulated.NetworkType, node: o.Hostname, logger: logger,
 		wanted: map[cache.ObjectName][]netip.Addr{}, made: sets.New[netip.Addr](), refused: sets.New[netip.Addr](),
 	}
+}
+
+// demoNetwork is place.Demo for the emulator.
+func demoNetwork(name, kind string, node *corev1.Node) emulator.NetworkSpec {
+	n := place.Demo(name, kind, node)
+	spec := emulator.NetworkSpec{
+		Name: n.Name, Type: n.Type, ManagementIP: n.ManagementIP, HostMAC: n.HostMAC, Subnets: n.Subnets, Remotes: n.Remotes,
+	}
+	if node != nil {
+		known, _ := services.NodeOf(node) // place.Demo says what becomes of an error
+		spec.ManagementIPv6 = known.IP(hnslb.IPv6)
+	}
+	return spec
 }
 
 // retryPeriod is how long a pod waits for its endpoint after HNS refused it.
@@ -109,11 +124,21 @@ func (p *networkPlugin) changes() int {
 	return p.changed
 }
 
-// handler follows the EndpointSlices.
-func (p *networkPlugin) handler() cache.ResourceEventHandler {
-	return eventHandler[*keptSlice]{
-		set:    func(_, s *keptSlice) { p.put(cache.MetaObjectToName(s), p.podsOf(s.value)) },
-		remove: func(s *keptSlice) { p.put(cache.MetaObjectToName(s), nil) },
+// set takes an EndpointSlice, nil for one that is gone.
+func (p *networkPlugin) set(name cache.ObjectName, s *services.Slice) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	pods := p.podsOf(s)
+	if slices.Equal(p.wanted[name], pods) {
+		return
+	}
+	if len(pods) == 0 {
+		delete(p.wanted, name)
+	} else {
+		p.wanted[name] = pods
+	}
+	if p.started {
+		p.sync()
 	}
 }
 
@@ -129,22 +154,6 @@ func (p *networkPlugin) podsOf(s *services.Slice) []netip.Addr {
 		}
 	}
 	return ips
-}
-
-func (p *networkPlugin) put(slice cache.ObjectName, pods []netip.Addr) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if slices.Equal(p.wanted[slice], pods) {
-		return
-	}
-	if len(pods) == 0 {
-		delete(p.wanted, slice)
-	} else {
-		p.wanted[slice] = pods
-	}
-	if p.started {
-		p.sync()
-	}
 }
 
 // sync makes and removes HNS endpoints until they are those of the pods. The pods of one

@@ -1,13 +1,12 @@
 // Copyright The hnsproxy Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package app
+package table
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -17,42 +16,26 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
 	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/internal/printable/printabletest"
+	"github.com/hnsproxy/hnsproxy/internal/proxiertest"
 	"github.com/hnsproxy/hnsproxy/proxier"
 	"github.com/hnsproxy/hnsproxy/proxier/desired"
-	"github.com/hnsproxy/hnsproxy/proxier/services"
-	"k8s.io/klog/v2"
+	"github.com/jedib0t/go-pretty/v6/text"
 	"k8s.io/utils/clock"
 	testingclock "k8s.io/utils/clock/testing"
 )
 
-func row(name, vip string, state proxier.FrontendState, note desired.Note, backends ...string) proxier.FrontendStatus {
-	f := &desired.Frontend{
-		Key:     hnslb.FrontendKey{Family: hnslb.IPv4, Protocol: hnslb.TCP, Port: 80},
-		Kind:    desired.NodePort,
-		Service: services.Name{Namespace: "shop", Name: name}, InternalPort: 8080,
-	}
-	if vip != "" {
-		f.Kind, f.Key.VIP = desired.ClusterIP, netip.MustParseAddr(vip)
-		f.Key.Family = hnslb.FamilyOf(f.Key.VIP)
-	}
-	for _, b := range backends {
-		ip, local := strings.CutSuffix(b, "*")
-		f.Backends = append(f.Backends, desired.Backend{IP: netip.MustParseAddr(ip), Local: local})
-	}
-	return proxier.FrontendStatus{Frontend: f, State: state, Reason: note.Reason, Message: note.Message}
-}
-
 func sampleRows() []proxier.FrontendStatus {
 	return []proxier.FrontendStatus{
-		row("many", "10.96.0.5", proxier.Programmed, desired.Note{}, "10.244.1.1*", "10.244.1.2", "10.244.1.3", "10.244.1.4", "10.244.1.5"),
-		row("node", "", proxier.Failing, desired.Note{Reason: desired.HNSPortInUse, Message: "somebody listens"}, "10.244.1.1"),
-		row("six", "fd00::5", proxier.Blocked, desired.Note{Reason: "NoEndpoints"}),
+		proxiertest.Row("many", "10.96.0.5", proxier.Programmed, desired.Note{}, "10.244.1.1*", "10.244.1.2", "10.244.1.3", "10.244.1.4", "10.244.1.5"),
+		proxiertest.Row("node", "", proxier.Failing, desired.Note{Reason: desired.HNSPortInUse, Message: "somebody listens"}, "10.244.1.1"),
+		proxiertest.Row("six", "fd00::5", proxier.Blocked, desired.Note{Reason: "NoEndpoints"}),
 	}
 }
 
 // limitedRow is in force, but not as asked in two ways.
 func limitedRow() proxier.FrontendStatus {
-	r := row("limited", "10.96.0.7", proxier.Programmed, desired.Note{}, "10.244.1.1")
+	r := proxiertest.Row("limited", "10.96.0.7", proxier.Programmed, desired.Note{}, "10.244.1.1")
 	r.Frontend.Limits = []desired.Note{{Reason: desired.NoAffinity, Message: "HNS is too old"}, {Reason: desired.MixedPorts, Message: "1 is left out"}}
 	return r
 }
@@ -65,10 +48,10 @@ shop/node     nodeport   node:80       TCP    failing     HNSPortInUse          
 shop/six      clusterip  [fd00::5]:80  TCP    blocked     NoEndpoints                                   none
 shop/limited  clusterip  10.96.0.7:80  TCP    programmed  SessionAffinityUnsupported, MixedTargetPorts  10.244.1.1 :8080
 `
-	if diff := cmp.Diff(want, drawTable(statusRows(append(sampleRows(), limitedRow())), look{})); diff != "" {
+	if diff := cmp.Diff(want, Draw(statusRows(append(sampleRows(), limitedRow())), Look{})); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-	narrow := drawTable(statusRows(sampleRows()), look{width: 40, height: 2, colour: true})
+	narrow := Draw(statusRows(sampleRows()), Look{Width: 40, Height: 2, Colour: true})
 	if !strings.Contains(narrow, "... and 1 more") || strings.Contains(narrow, "shop/six") {
 		t.Errorf("a table of 2 rows:\n%s", narrow)
 	}
@@ -91,7 +74,7 @@ shop/six      [fd00::5]:80/TCP  blocked     NoEndpoints    none
 shop/limited  10.96.0.7:80/TCP  programmed  SessionAffin~  1 :8080
 `
 	rows := statusRows(append(sampleRows(), limitedRow()))
-	if diff := cmp.Diff(at80, drawTable(rows, look{width: 80})); diff != "" {
+	if diff := cmp.Diff(at80, Draw(rows, Look{Width: 80})); diff != "" {
 		t.Errorf("80 columns (-want +got):\n%s", diff)
 	}
 	for width, heads := range map[int]string{
@@ -100,13 +83,13 @@ shop/limited  10.96.0.7:80/TCP  programmed  SessionAffin~  1 :8080
 		120: "SERVICE KIND VIP:PORT PROTO STATE WHY BACKENDS",
 		105: "SERVICE VIP:PORT STATE WHY BACKENDS",
 	} {
-		out := drawTable(rows, look{width: width, colour: true})
+		out := Draw(rows, Look{Width: width, Colour: true})
 		if head, _, _ := strings.Cut(out, "\n"); strings.Join(strings.Fields(head), " ") != heads || widestLine(out) > width {
 			t.Errorf("%d columns, of which %d are used:\n%s", width, widestLine(out), out)
 		}
 	}
-	long := row("a-service-with-a-name-that-is-as-long-as-names-may-be-in-kubernetes", "2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff", proxier.Programmed, desired.Note{}, "10.244.1.1")
-	if out := drawTable(statusRows([]proxier.FrontendStatus{long}), look{width: 80}); widestLine(out) > 80 || !strings.Contains(out, "1 :8080") {
+	long := proxiertest.Row("a-service-with-a-name-that-is-as-long-as-names-may-be-in-kubernetes", "2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff", proxier.Programmed, desired.Note{}, "10.244.1.1")
+	if out := Draw(statusRows([]proxier.FrontendStatus{long}), Look{Width: 80}); widestLine(out) > 80 || !strings.Contains(out, "1 :8080") {
 		t.Errorf("long names:\n%s", out)
 	}
 	for text, want := range map[string]int{"": 0, "80": 80, "-1": 0, "wide": 0} {
@@ -129,7 +112,7 @@ HNS calls so far: 3 writes (CreateEndpoint 2, DeleteLoadBalancer 1)
                   reads: Network 4
 `
 	calls := map[hnslb.Verb]int{hnslb.VerbCreateEndpoint: 2, hnslb.VerbDeleteLoadBalancer: 1, hnslb.VerbNetwork: 4, hnslb.VerbUpdateLoadBalancer: 0}
-	if diff := cmp.Diff(want, drawFooter(append(sampleRows(), limitedRow()), calls)); diff != "" {
+	if diff := cmp.Diff(want, footer(append(sampleRows(), limitedRow()), calls)); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }
@@ -139,9 +122,9 @@ func TestDrawReasons(t *testing.T) {
 	t.Parallel()
 	var rows []proxier.FrontendStatus
 	for i := range 3 * shownReasons {
-		rows = append(rows, row("s", "", proxier.Blocked, desired.Note{Reason: "Why", Message: fmt.Sprint(i / 2)}))
+		rows = append(rows, proxiertest.Row("s", "", proxier.Blocked, desired.Note{Reason: "Why", Message: fmt.Sprint(i / 2)}))
 	}
-	lines := strings.Split(strings.TrimSpace(drawReasons(statusRows(rows))), "\n")
+	lines := strings.Split(strings.TrimSpace(reasons(statusRows(rows))), "\n")
 	if len(lines) != shownReasons+1 || lines[0] != "Why: 0" || lines[1] != "Why: 1" || lines[shownReasons] != "... and 5 more reasons" {
 		t.Errorf("reasons %q", lines)
 	}
@@ -152,23 +135,23 @@ func TestDrawReasons(t *testing.T) {
 func TestFollow(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var out buffer
+		var out strings.Builder
 		var rows atomic.Pointer[[]proxier.FrontendStatus]
 		show := func(r []proxier.FrontendStatus) { rows.Store(&r) }
 		show(nil)
-		f := &follower{out: &out, rows: func() []proxier.FrontendStatus { return *rows.Load() },
-			calls:   func() map[hnslb.Verb]int { return map[hnslb.Verb]int{hnslb.VerbNetwork: len(*rows.Load())} },
-			notices: func() []string { return nil }}
+		f := &Follower{Out: &out, Rows: func() []proxier.FrontendStatus { return *rows.Load() },
+			Calls:   func() map[hnslb.Verb]int { return map[hnslb.Verb]int{hnslb.VerbNetwork: len(*rows.Load())} },
+			Notices: func() []string { return nil }}
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
-		go func() { ended <- f.run(ctx, clock.RealClock{}) }()
+		go func() { ended <- f.Run(ctx, clock.RealClock{}) }()
 		step := func(n int, rowsNow []proxier.FrontendStatus) {
 			t.Helper()
 			show(rowsNow)
 			<-time.After(drawPeriod)
 			synctest.Wait()
 			if got := strings.Count(out.String(), "SERVICE"); got != n {
-				t.Errorf("%d tables, want %d:\n%s", got, n, &out)
+				t.Errorf("%d tables, want %d:\n%s", got, n, out.String())
 			}
 		}
 		all := sampleRows()
@@ -186,14 +169,14 @@ func TestFollow(t *testing.T) {
 			t.Error(err)
 		}
 		if !strings.Contains(out.String(), "3 frontends") {
-			t.Errorf("the last state is not shown:\n%s", &out)
+			t.Errorf("the last state is not shown:\n%s", out.String())
 		}
 	})
 }
 
 func TestNotices(t *testing.T) {
 	t.Parallel()
-	n := newNotices(testingclock.NewFakePassiveClock(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)))
+	n := NewNotices(testingclock.NewFakePassiveClock(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)))
 	logger := logr.New(n)
 	logger.Info("not shown")
 	logger.WithName("x").WithValues("node", "n1").Error(errors.New("line 1\nline 2"), "It failed", "remedy", "try")
@@ -208,26 +191,22 @@ func TestNotices(t *testing.T) {
 	}
 }
 
-func TestQuietLogger(t *testing.T) {
-	t.Parallel()
-	n := newNotices(testingclock.NewFakePassiveClock(time.Time{}))
-	counting := &countingSink{LogSink: n}
-	logger := klog.New(quiet{counting})
-	logger.Info("no")
-	logger.WithName("a").WithValues("b", 1).V(3).Info("no")
-	logger.WithName("a").WithValues("b", 1).Error(nil, "yes")
-	if counting.infos != 0 || len(n.Lines()) != 1 {
-		t.Errorf("%d information lines and %d errors passed, want 0 and 1", counting.infos, len(n.Lines()))
+// TestHostileTable: cells, reasons and errors are escaped, the colours of the table stay.
+func TestHostileTable(t *testing.T) {
+	text.EnableColors() // some Windows consoles have none
+	r := proxiertest.Row("web"+printabletest.Hostile, "10.96.0.5", proxier.Failing, desired.Note{Reason: desired.HNSError, Message: printabletest.Hostile})
+	r.Reason += printabletest.Hostile
+	rows := statusRows([]proxier.FrontendStatus{r})
+	drawn := Draw(rows, Look{}) + Legend(rows)
+	printabletest.WantClean(t, "table", drawn, "shop/web"+printabletest.Escaped)
+	if n := strings.Count(drawn, printabletest.Escaped); n != 4 || strings.Count(drawn, "\n") != 4 {
+		t.Errorf("%d escaped texts, want service, why, and reason with message:\n%s", n, drawn)
 	}
+	coloured := Draw(rows, Look{Colour: true})
+	if !strings.Contains(coloured, "\x1b[31mfailing\x1b[0m") {
+		t.Errorf("a table without colours: %q", coloured)
+	}
+	n := NewNotices(testingclock.NewFakePassiveClock(time.Time{}))
+	logr.New(n).Error(errors.New(printabletest.Hostile), printabletest.Hostile, "text", printabletest.Hostile)
+	printabletest.WantClean(t, "notices", strings.Join(n.Lines(), "\n"), `\r I1124 forged`)
 }
-
-// countingSink counts information that gets through.
-type countingSink struct {
-	logr.LogSink
-	infos int
-}
-
-func (s *countingSink) Enabled(int) bool               { return true }
-func (s *countingSink) Info(int, string, ...any)       { s.infos++ }
-func (s *countingSink) WithName(string) logr.LogSink   { return s }
-func (s *countingSink) WithValues(...any) logr.LogSink { return s }
