@@ -13,7 +13,43 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/emulated"
+	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/place"
+	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
 )
+
+// emulate is what --hns-driver=emulator stands for on this node.
+func emulate(o *Options, logger klog.Logger, c clock.WithTicker) (Emulation, error) {
+	return emulated.New(o, logger, c)
+}
+
+// emulatorWith returns an HNS with a network of that name and type.
+func emulatorWith(t *testing.T, name, networkType string) *emulator.Emulator {
+	t.Helper()
+	e := emulator.New(emulator.Config{Profile: profiles.WS2022()})
+	n := place.Demo(name, networkType, nil)
+	_, err := e.AddNetwork(emulator.NetworkSpec{Name: n.Name, Type: n.Type, ManagementIP: n.ManagementIP, Subnets: n.Subnets, Remotes: n.Remotes})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// writesOf counts the writes among calls.
+func writesOf(calls map[hnslb.Verb]int) int {
+	n := 0
+	for v, c := range calls {
+		if v.IsWrite() {
+			n += c
+		}
+	}
+	return n
+}
 
 // TestStateCannotBeSaved: the program goes on when its state file cannot be written, and
 // saves when it can again. At the end it says that it could not.

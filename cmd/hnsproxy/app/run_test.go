@@ -22,11 +22,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/emulated"
-	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/place"
 	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/table"
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
-	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 	"github.com/hnsproxy/hnsproxy/proxier"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/klog/v2"
@@ -64,34 +62,6 @@ type running struct {
 	mu       sync.Mutex
 	addr     map[string]string
 	stop     func()
-}
-
-// emulate is what --hns-driver=emulator stands for on this node.
-func emulate(o *Options, logger klog.Logger, c clock.WithTicker) (Emulation, error) {
-	return emulated.New(o, logger, c)
-}
-
-// emulatorWith returns an HNS with a network of that name and type.
-func emulatorWith(t *testing.T, name, networkType string) *emulator.Emulator {
-	t.Helper()
-	e := emulator.New(emulator.Config{Profile: profiles.WS2022()})
-	n := place.Demo(name, networkType, nil)
-	_, err := e.AddNetwork(emulator.NetworkSpec{Name: n.Name, Type: n.Type, ManagementIP: n.ManagementIP, Subnets: n.Subnets, Remotes: n.Remotes})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return e
-}
-
-// writesOf counts the writes among calls.
-func writesOf(calls map[hnslb.Verb]int) int {
-	n := 0
-	for v, c := range calls {
-		if v.IsWrite() {
-			n += c
-		}
-	}
-	return n
 }
 
 // start runs the program with the example's node until the test ends or stop is called.

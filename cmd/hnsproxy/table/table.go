@@ -168,6 +168,7 @@ func widestLine(out string) int {
 	return widest
 }
 
+// Address prints "10.96.0.10:53", or "node:30080" for a node port.
 func Address(k hnslb.FrontendKey) string {
 	if k.NodePort() {
 		return "node:" + strconv.Itoa(int(k.Port))
