@@ -194,3 +194,14 @@ func (forgetful) CreateLoadBalancer(_ context.Context, lb hnslb.LoadBalancer) (h
 	lb.ID = hnslb.ID(uuid.NewString())
 	return lb, nil
 }
+
+// UpdateLoadBalancer is part of hnslb.Driver.
+func (forgetful) UpdateLoadBalancer(_ context.Context, lb hnslb.LoadBalancer) (hnslb.LoadBalancer, error) {
+	return lb, nil
+}
+
+// DeleteEndpoint is part of hnslb.Driver.
+func (forgetful) DeleteEndpoint(context.Context, hnslb.ID) error { return nil }
+
+// DeleteLoadBalancer is part of hnslb.Driver.
+func (forgetful) DeleteLoadBalancer(context.Context, hnslb.ID) error { return nil }
