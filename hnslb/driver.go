@@ -5,16 +5,19 @@ package hnslb
 
 import "context"
 
-// Driver reads and writes HNS. It is the one seam between hnsproxy and Windows.
+// Driver reads and writes HNS. It is the only interface between hnsproxy and Windows.
 //
 // Contract, proven for each driver by package drivertest:
-//   - Every error is an *Error, so it has a class. Absent means ErrNotFound and nothing
-//     else; a service that is away or a call that ran out of time is Unavailable or
-//     Timeout, and the call may still have taken effect (law 6).
+//   - Every error is an *Error, so it has a class. Only class NotFound means that an object
+//     does not exist, and for a load balancer only if ProvesAbsent says so. If the HNS
+//     service is unavailable or a call times out, the class is Unavailable or Timeout, and
+//     the call may still have taken effect (law 6).
 //   - Values returned belong to the caller. IDs are folded (see ID).
 //   - All methods may be called from several goroutines. HNS carries out writes one at a
 //     time, so callers that want order use one goroutine.
-//   - A call ends when ctx does, with Timeout.
+//   - HNS cannot cancel a call. A driver that reaches a real HNS checks ctx between calls
+//     only; wrapped in WithTimeout, a call returns Timeout when ctx ends, while the call in
+//     HNS may go on and still take effect.
 //   - Nothing is retried and nothing is remembered between calls, except the HNS version,
 //     which does not change under a running process.
 type Driver interface {
