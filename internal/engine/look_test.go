@@ -208,6 +208,27 @@ func TestRefusedLateDuringAList(t *testing.T) {
 	}
 }
 
+// TestPodCameDuringAList: the endpoint of a pod that a list shows where a call made another one is
+// not lost with what the list says of that address.
+func TestPodCameDuringAList(t *testing.T) {
+	b := atRest(t)
+	b.SetServices([]services.Input{service("a", "10.96.0.1", "10.244.2.1")})
+	create := b.one(b.ready(), "CreateEndpoint 10.244.2.1")
+	b.Audit()
+	b.ready()
+	b.answer(Ready{Network: true})
+	r := b.ready()
+	wantLook(t, r, &Look{})
+	b.succeed(create)
+	b.eps = append(b.eps, local("10.244.2.1"))
+	b.list(r.Look)
+	b.clear()
+	b.run(10 * time.Second)
+	if !slices.Contains(b.log, "DeleteEndpoint 10.244.2.1") {
+		t.Errorf("the pod's endpoint was not seen: %v", b.log)
+	}
+}
+
 // TestListFails: a list that fails is asked for again after growing pauses, up to a limit,
 // and the failure is told once a minute.
 func TestListFails(t *testing.T) {

@@ -124,7 +124,9 @@ func (m *Merge) takeEndpoint(in hnslb.Endpoint) {
 	same := old != nil && v.same(old, in)
 	for _, ip := range in.IPs {
 		if known, touched := m.touched.Addresses[ip]; touched {
-			m.drift.Unsettled = m.drift.Unsettled || !known && !same
+			// One of a pod that came while a call made another there is not announced again.
+			came := old == nil && !in.Remote
+			m.drift.Unsettled = m.drift.Unsettled || !same && (!known || came)
 			return // swept neither
 		}
 	}
