@@ -6,6 +6,7 @@ package app
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -68,7 +69,7 @@ func TestMalformedObjects(t *testing.T) {
 		"document 3: Service default/port: spec.ports[0].", "document 4: Servise kind: kind: ",
 		"document 5: EndpointSlice default/type-1: endpoints[0].addresses[0]: ", "document 6: is no object", "document 7: cannot be read: ",
 	} {
-		if !strings.Contains(log, `"error"="`+file+", "+want) {
+		if !strings.Contains(log, `"error"="`+strings.Trim(strconv.Quote(file), `"`)+", "+want) {
 			t.Errorf("the log lacks %q:\n%s", want, log)
 		}
 	}
