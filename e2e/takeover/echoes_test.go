@@ -7,8 +7,8 @@ import (
 	"flag"
 	"fmt"
 	"testing"
-	"time"
 
+	"github.com/hnsproxy/hnsproxy/e2e/bulk"
 	"github.com/hnsproxy/hnsproxy/e2e/program"
 	"github.com/hnsproxy/hnsproxy/e2e/winlab"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
@@ -22,17 +22,7 @@ var everyEcho = flag.Bool("every-echo", false, "try every way to show flags on e
 // TestTakeoverWithEchoes puts hnsproxy.exe in the place of kube-proxy.exe on HNS that shows flags otherwise than they were asked for.
 // Whatever it shows, hnsproxy keeps all that kube-proxy made, and keeps it again when it is restarted: no write, nothing dark.
 func TestTakeoverWithEchoes(t *testing.T) {
-	if err := winlab.Prepare(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	kubeProxy, err := program.KubeProxy(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	hnsproxy, err := program.Hnsproxy(t.Context(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
+	kubeProxy, hnsproxy := programs(t)
 	for _, profile := range []profiles.Profile{profiles.WS2019(), profiles.WS2022(), profiles.WS2025()} {
 		for _, overlay := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/overlay=%v", profile.Name, overlay), func(t *testing.T) {
@@ -67,7 +57,7 @@ func (n *node) on(t *testing.T, profile profiles.Profile, state emulator.State) 
 	t.Helper()
 	e := emulator.New(emulator.Config{Profile: profile})
 	other := *n
-	other.tb, other.tracker = t, nil
+	other.tb, other.tracker = t, bulk.NewTracker() // which waits for nothing: it is all there
 	other.must(e.Restore(state))
 	var err error
 	other.Service, err = winlab.Serve(e)
@@ -82,15 +72,7 @@ func (n *node) takenOver(p program.Program) {
 	n.tb.Helper()
 	for _, start := range []string{"taken over", "restarted"} {
 		n.reset()
-		r, err := p.Start(n.tb.Context(), n.host)
-		n.must(err)
-		n.tb.Cleanup(r.Kill)
-		n.poll(r, func() (bool, string) {
-			syncs, err := r.Syncs(n.tb.Context())
-			n.must(err)
-			return syncs > 0, "no sync yet"
-		})
-		n.quiet(2 * time.Second)
+		r := n.start(p)
 		r.Stop()
 		if writes := n.writes(); len(writes) > 0 {
 			n.tb.Errorf("%s: %v, want no write\n%s", start, writes, n.Dump())

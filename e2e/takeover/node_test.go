@@ -47,6 +47,22 @@ type node struct {
 	overlay, dualStack bool
 }
 
+// programs makes the lab and both programs, or finds them made.
+func programs(t *testing.T) (kubeProxy, hnsproxy program.Program) {
+	t.Helper()
+	err := winlab.Prepare(t.Context())
+	if err == nil {
+		kubeProxy, err = program.KubeProxy(t.Context())
+	}
+	if err == nil {
+		hnsproxy, err = program.Hnsproxy(t.Context(), t.TempDir())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kubeProxy, hnsproxy
+}
+
 func newNode(t *testing.T, profile profiles.Profile, overlay bool) *node {
 	t.Helper()
 	n := &node{tb: t, plane: controlplane.New(t), tracker: bulk.NewTracker(), services: map[string]*bulk.Service{}, overlay: overlay}

@@ -8,8 +8,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/hnsproxy/hnsproxy/e2e/program"
-	"github.com/hnsproxy/hnsproxy/e2e/winlab"
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
@@ -19,17 +17,7 @@ import (
 // hnsproxy keeps what it finds: it writes nothing but the removal of what belonged to a Service that was deleted meanwhile, and
 // nothing is dark. kube-proxy wipes all load balancers when it starts and makes the same as the first time, without an error more.
 func TestTakeover(t *testing.T) {
-	if err := winlab.Prepare(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	kubeProxy, err := program.KubeProxy(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	hnsproxy, err := program.Hnsproxy(t.Context(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
+	kubeProxy, hnsproxy := programs(t)
 	for _, profile := range []profiles.Profile{profiles.WS2022(), profiles.WS2025()} {
 		for _, overlay := range []bool{false, true} {
 			name := profile.Name + "/L2Bridge"

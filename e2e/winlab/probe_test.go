@@ -63,7 +63,7 @@ func TestProbeProgram(t *testing.T) {
 	if err := winlab.Prepare(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	hnsproxy, err := program.Hnsproxy(t.Context(), buildDir)
+	hnsproxy, err := hnsproxyProgram()
 	if err != nil {
 		t.Fatal(err)
 	}

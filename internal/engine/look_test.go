@@ -170,20 +170,27 @@ func TestRefusedDuringAList(t *testing.T) {
 	}
 }
 
+// audit returns the list of an audit that is due now.
+func (b *bench) audit() *Look {
+	b.t.Helper()
+	b.Audit()
+	b.ready()
+	b.answer(Ready{Network: true})
+	r := b.ready()
+	wantLook(b.t, r, &Look{})
+	return r.Look
+}
+
 // TestRefusedAsAListBegan: the same holds for a call that was under way when the list began.
 func TestRefusedAsAListBegan(t *testing.T) {
 	b := atRest(t)
 	b.SetServices([]services.Input{service("a", "10.96.0.1", "10.244.2.1")})
 	create := b.one(b.ready(), "CreateEndpoint 10.244.2.1")
-	b.Audit()
-	b.ready()
-	b.answer(Ready{Network: true})
-	r := b.ready()
-	wantLook(t, r, &Look{})
+	look := b.audit()
 	b.fail(create, refused(hnslb.Other))
 	b.ready()
 	b.eps = append(b.eps, remote("10.244.2.1"))
-	b.list(r.Look)
+	b.list(look)
 	wantCalls(t, b.ready().Calls, "CreateLoadBalancer 10.96.0.1:80/TCP")
 }
 
@@ -214,14 +221,10 @@ func TestPodCameDuringAList(t *testing.T) {
 	b := atRest(t)
 	b.SetServices([]services.Input{service("a", "10.96.0.1", "10.244.2.1")})
 	create := b.one(b.ready(), "CreateEndpoint 10.244.2.1")
-	b.Audit()
-	b.ready()
-	b.answer(Ready{Network: true})
-	r := b.ready()
-	wantLook(t, r, &Look{})
+	look := b.audit()
 	b.succeed(create)
 	b.eps = append(b.eps, local("10.244.2.1"))
-	b.list(r.Look)
+	b.list(look)
 	b.clear()
 	b.run(10 * time.Second)
 	if !slices.Contains(b.log, "DeleteEndpoint 10.244.2.1") {

@@ -225,15 +225,16 @@ func (k *knowledge) setBalancers(lbs []hnslb.LoadBalancer, begun int, late bool)
 // replaceBalancers takes a list that was begun after so many answers. It says nothing of what was
 // answered in between, nor of who held a frontend that was given to another since.
 func (k *knowledge) replaceBalancers(lbs []hnslb.LoadBalancer, begun int) {
-	for id := range k.balancers {
-		if k.answered[id] <= begun {
+	given := map[hnslb.FrontendKey]bool{}
+	for id, lb := range k.balancers {
+		if key, one := lb.Key(); k.answered[id] <= begun {
 			delete(k.balancers, id)
+		} else if one {
+			given[key] = true
 		}
 	}
 	for _, lb := range lbs {
-		key, one := lb.Key()
-		given := one && k.holder(key) != nil && k.answered[k.holder(key).ID] > begun
-		if k.answered[lb.ID] <= begun && !given {
+		if key, _ := lb.Key(); k.answered[lb.ID] <= begun && !given[key] {
 			k.balancers[lb.ID] = lb
 			k.see(lb.ID)
 		}
