@@ -227,6 +227,24 @@ func TestRouteAwaitedByTheNext(t *testing.T) {
 	}
 }
 
+// TestRouteAwaitedByAll: when the wait for an address is over, every Service that lists it is
+// computed anew, also one that names no node for it, in whatever order they came: the source VIP
+// of each depended on the wait.
+func TestRouteAwaitedByAll(t *testing.T) {
+	a, c := service("a", "10.96.0.1", "10.244.7.8"), service("c", "10.96.0.3", "10.244.7.8")
+	a.Slices[0].Endpoints[0].Node = ""
+	for _, inputs := range [][]services.Input{{a, c}, {c, a}} {
+		b := overlayBench(t)
+		b.run(0)
+		b.SetServices(inputs)
+		b.run(9 * time.Second)
+		b.clock = b.clock.Add(2 * time.Second)
+		if r := b.ready(); !slices.Equal(r.Resubmit, []services.Name{a.Name, c.Name}) {
+			t.Errorf("%s came first: the wait is over, and it asks for %v", inputs[0].Name, r.Resubmit)
+		}
+	}
+}
+
 // TestNetworkWithoutServices: a network of a type without load balancers is none, and that is
 // told.
 func TestNetworkWithoutServices(t *testing.T) {

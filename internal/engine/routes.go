@@ -123,14 +123,30 @@ func (e *Engine) noteRoutes(inputs []services.Input) (noted []netip.Addr) {
 				if !vips[ep.IP] && e.awaits(ep) && e.noteRoute(ep.IP) {
 					noted = append(noted, ep.IP)
 				}
-				e.routes.note(ep.IP, in.Name)
 			}
 		}
 	}
 	if len(noted) > 0 {
 		e.env = e.env.WithAwaited(e.routes.set())
 	}
+	e.noteListing(inputs)
 	return noted
+}
+
+// noteListing remembers which of these Services list awaited addresses, once all of them are
+// known: the source VIP of each depends on it, also of those that name no node for an address
+// for which a later one does.
+func (e *Engine) noteListing(inputs []services.Input) {
+	if len(e.routes.awaited) == 0 {
+		return
+	}
+	for _, in := range inputs {
+		for _, slice := range in.Slices {
+			for _, ep := range slice.Endpoints {
+				e.routes.note(ep.IP, in.Name)
+			}
+		}
+	}
 }
 
 // noteRoute begins to wait for the route to an address, unless what is in force goes through
