@@ -86,13 +86,13 @@ func TestRefusedLines(t *testing.T) {
 			}
 			<-time.After(5 * time.Second)
 		}
-		most, told := book.worstMinute(), book.count("Service is not served as it asks for")
+		most, told := book.worstMinute(), book.count("Service not fully programmed")
 		t.Logf("%d refused: at most %d log lines in a minute, bar %d; %d told in %d minutes", refused, most, bar, told, minutes)
 		if most > bar {
 			t.Errorf("%d log lines in a minute, bar %d", most, bar)
 		}
 		<-time.After(15 * time.Minute)
-		if told := book.count("Service is not served as it asks for"); told != refused+minutes {
+		if told := book.count("Service not fully programmed"); told != refused+minutes {
 			t.Errorf("%d lines in the end, want one for each of %d Services", told, refused+minutes)
 		}
 	})

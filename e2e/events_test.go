@@ -48,7 +48,7 @@ func events(t *testing.T, setup harness.Setup) {
 		Type: "Warning", Reason: "ProtocolUnsupported", Action: "ProgramService",
 		ReportingController: "hnsproxy", ReportingInstance: w.Node,
 		Regarding: corev1.ObjectReference{APIVersion: "v1", Kind: "Service", Namespace: w.Namespace, Name: "web", UID: service.UID},
-		Note:      fmt.Sprintf("%s:81/SCTP, [%s]:81/SCTP: HNS balances TCP and UDP only", service.Spec.ClusterIPs[0], service.Spec.ClusterIPs[1]),
+		Note:      fmt.Sprintf("%s:81/SCTP, [%s]:81/SCTP: HNS supports TCP and UDP only", service.Spec.ClusterIPs[0], service.Spec.ClusterIPs[1]),
 	}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Events on the Service (-want +got):\n%s", diff)

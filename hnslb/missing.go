@@ -31,16 +31,16 @@ type NetworkNotFound struct {
 // Error says which network is missing and which exist. Names are quoted: whoever may make
 // networks chooses them.
 func (e *NetworkNotFound) Error() string {
-	return fmt.Sprintf("HNS has no network named %q; %s", e.Name, e.Networks())
+	return fmt.Sprintf("HNS network %q not found; %s", e.Name, e.Networks())
 }
 
 // Networks says which networks exist, in words that follow a semicolon.
 func (e *NetworkNotFound) Networks() string {
 	if e.Unknown != nil {
-		return fmt.Sprintf("which it has is not known: %v", e.Unknown)
+		return fmt.Sprintf("listing its networks failed: %v", e.Unknown)
 	}
 	if len(e.Exist) == 0 {
-		return "it has no network at all"
+		return "no HNS network exists"
 	}
 	names := make([]string, 0, len(e.Exist))
 	for _, n := range slices.SortedFunc(slices.Values(e.Exist), func(a, b NetworkName) int {
@@ -51,7 +51,7 @@ func (e *NetworkNotFound) Networks() string {
 	if more := len(names) - shownNetworks; more > 0 {
 		names = append(names[:shownNetworks], fmt.Sprintf("%d more", more))
 	}
-	return "it has " + strings.Join(names, ", ")
+	return "existing networks: " + strings.Join(names, ", ")
 }
 
 // Unwrap returns why it is not known which networks exist.

@@ -22,7 +22,7 @@ func TestNetworkNotFound(t *testing.T) {
 		err  hnslb.NetworkNotFound
 		want string
 	}{
-		{"none", hnslb.NetworkNotFound{}, `it has no network at all`},
+		{"none", hnslb.NetworkNotFound{}, `no HNS network exists`},
 		{"sorted", hnslb.NetworkNotFound{Exist: []hnslb.NetworkName{{"nat", "NAT"}, {"External", "Overlay"}}},
 			`it has "External" (Overlay), "nat" (NAT)`},
 		{"hostile", hnslb.NetworkNotFound{Exist: []hnslb.NetworkName{{"a\x1b[2J\u202e\n", "T\x07"}}},

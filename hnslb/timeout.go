@@ -101,7 +101,7 @@ func (n callName) fail(c Class, cause error) *Error {
 func (t *bounds) around(ctx context.Context, c Call, next Next) (any, error) {
 	n := callName{c.Verb, c.Object}
 	if hanging := t.running.Load() - t.awaited.Load(); hanging >= maxAbandoned {
-		return nil, n.fail(Unavailable, fmt.Errorf("HNS hangs: %d earlier calls have not returned", hanging))
+		return nil, n.fail(Unavailable, fmt.Errorf("HNS not responding: %d earlier calls have not returned", hanging))
 	}
 	if t.hangs(n) {
 		return nil, n.fail(Timeout, errors.New("an earlier call for this object has not returned"))

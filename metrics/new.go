@@ -43,14 +43,14 @@ func New(reg prometheus.Registerer, options ...Option) *Metrics {
 		frontends: f.gauges(ours+"frontends",
 			"Frontends by state: programmed, pending, blocked or failing.", "state"),
 		limited: f.gauges(ours+"frontends_limited",
-			"Frontends that are not in force as their Services ask, by state and reason.", "state", "reason"),
+			"Frontends not fully programmed, by state and reason.", "state", "reason"),
 		limits:        map[Limit]bool{},
 		events:        f.counters(ours+"events_total", "Events sent to the API server, by result: ok or error.", "result"),
-		eventsDelayed: f.gauge(ours+"events_delayed", "Events that wait for the rate limit."),
+		eventsDelayed: f.gauge(ours+"events_delayed", "Events delayed by the rate limit."),
 		drift: f.counters(ours+"drift_total",
-			"HNS objects found different from what was remembered, by kind of object.", "object"),
-		remoteEndpoints: f.gauge(ours+"remote_endpoints", "Remote endpoints that this proxy holds in HNS."),
-		pending:         f.gauge(ours+"pending", "Services that wait to be computed and programmed."),
+			"HNS objects found to differ from the recorded state, by kind of object.", "object"),
+		remoteEndpoints: f.gauge(ours+"remote_endpoints", "Remote endpoints in HNS that are managed by this proxy."),
+		pending:         f.gauge(ours+"pending", "Services waiting to be computed and programmed."),
 	}
 	m.addSync(f)
 	m.addChanges(f)
@@ -101,14 +101,14 @@ func (m *Metrics) addCalls(f factory) {
 	m.hnsCalls = f.counters(ours+"hns_calls_total",
 		"Calls to HNS by verb, and by result: ok or the class of the error.", "verb", "result")
 	m.hnsCallDuration = f.histograms(ours+"hns_call_duration_seconds",
-		"Length of a call to HNS in seconds, by verb.", callBuckets(), "verb")
+		"Duration of calls to HNS in seconds, by verb.", callBuckets(), "verb")
 }
 
 func (m *Metrics) addBuild(f factory) {
 	m.kubernetesBuild = f.gauges("kubernetes_build_info", "[BETA] A metric with a constant '1' value labeled by major, minor, git version, "+
 		"git commit, git tree state, build date, Go version, and compiler from which Kubernetes was built, and platform on which it is running.",
 		"major", "minor", "git_version", "git_commit", "git_tree_state", "build_date", "go_version", "compiler", "platform")
-	m.ownBuild = f.gauges(ours+"build_info", "1, with what hnsproxy was made of.", "version", "revision", "go_version", "platform")
+	m.ownBuild = f.gauges(ours+"build_info", "A metric with constant value 1, labeled by the versions and the platform hnsproxy was built for.", "version", "revision", "go_version", "platform")
 }
 
 // zero shows the series that are known beforehand.

@@ -184,7 +184,7 @@ func (p *Proxier) Run(ctx context.Context) error {
 		return p.unfit
 	}
 	d.finish()
-	p.cfg.Logger.Info("Stopped; HNS rules are left in place", "frontends", len(p.table.Rows()))
+	p.cfg.Logger.Info("Stopped; HNS rules left in place", "frontends", len(p.table.Rows()))
 	return nil
 }
 

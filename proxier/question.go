@@ -57,10 +57,10 @@ func (q *questions) begin() (known *hnslb.Features, life int, err error) {
 	switch {
 	case q.asking:
 		return nil, 0, &hnslb.Error{Verb: hnslb.VerbFeatures, Object: "HNS", Class: hnslb.Timeout,
-			Err: errors.New("an earlier question has not been answered")}
+			Err: errors.New("an earlier query has not returned")}
 	case q.open >= mostQuestions:
 		return nil, 0, &hnslb.Error{Verb: hnslb.VerbNetwork, Object: q.network, Class: hnslb.Timeout,
-			Err: fmt.Errorf("%d earlier questions have not been answered", q.open)}
+			Err: fmt.Errorf("%d earlier queries have not returned", q.open)}
 	}
 	q.open++
 	q.asking = q.features == nil

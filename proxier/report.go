@@ -110,7 +110,7 @@ func (r *reporter) logStatus(t engine.FrontendStatus, told *desired.Frontend) {
 func (r *reporter) noteLosses() {
 	if gone, of := r.losses.count(r.table.size(), r.cfg.Clock.Now()); gone > 0 {
 		r.cfg.Logger.Info("More than half of all frontends were deleted", "deleted", gone, "of", of,
-			"remedy", "if nobody meant that, look for who deleted their Services: connections to them fail until they are back")
+			"remedy", "if this was not intended, find out what deleted the Services; connections to them fail until they are restored")
 	}
 }
 
@@ -119,13 +119,13 @@ func (r *reporter) publishHNS(t engine.Transition) {
 	log := r.cfg.Logger
 	switch t := t.(type) {
 	case engine.Retrying:
-		log.V(2).Info("Will try again", "object", t.Object, "err", t.Err, "at", t.At)
+		log.V(2).Info("Retrying", "object", t.Object, "err", t.Err, "at", t.At)
 	case engine.Hanging:
-		log.Error(nil, "HNS call has not returned; its object waits for it", "object", t.Object, "call", t.Verb, "for", t.For)
+		log.Error(nil, "HNS call has not returned; its object is on hold until it does", "object", t.Object, "call", t.Verb, "for", t.For)
 	case engine.Drifted:
 		r.cfg.Metrics.DriftFound(metrics.Frontend, t.Frontends)
 		r.cfg.Metrics.DriftFound(metrics.Endpoint, t.Endpoints)
-		log.Info("HNS was changed by something other than hnsproxy; repairing", "frontends", t.Frontends, "endpoints", t.Endpoints)
+		log.Info("HNS objects were changed outside hnsproxy; repairing", "frontends", t.Frontends, "endpoints", t.Endpoints)
 	case engine.DeletionsUndone:
 		r.deletionsUndone(t)
 	case engine.HNSFound:
@@ -135,14 +135,14 @@ func (r *reporter) publishHNS(t engine.Transition) {
 	case engine.HNSLost:
 		r.lost(t)
 	case engine.ListFailed:
-		log.Error(t.Err, "HNS cannot be listed; trying again")
+		log.Error(t.Err, "Listing HNS objects failed; retrying")
 	case engine.LimitLearnt:
-		log.Info("HNS takes fewer endpoints in a load balancer than later versions do", "endpoints", t.Endpoints)
+		log.Info("HNS supports fewer endpoints per load balancer than later versions", "endpoints", t.Endpoints)
 	case engine.ModifyFellShort:
-		log.Info("HNS changes the endpoints of a load balancer in place, but not its internal port or source VIP; "+
-			"those that need another one are deleted and created", "frontend", t.Key.String())
+		log.Info("HNS can update the endpoints of a load balancer in place, but not its internal port or source VIP; "+
+			"load balancers that need a change of those are deleted and re-created", "frontend", t.Key.String())
 	case engine.ModifyFailed:
-		log.Error(t.Err, "HNS cannot change load balancers in place; they are deleted and created for now", "until", t.Until)
+		log.Error(t.Err, "HNS cannot update load balancers in place; deleting and re-creating them for now", "until", t.Until)
 	default:
 		r.publishNetwork(t)
 	}
@@ -154,10 +154,10 @@ const reasonNotDeleted = "HNSKeepsDeletedObjects"
 // deletionsUndone says that HNS does not delete what it reports as deleted. Nothing uses these
 // objects any more, so there is no Service to tell of them.
 func (r *reporter) deletionsUndone(t engine.DeletionsUndone) {
-	r.cfg.Logger.Error(nil, "HNS reported objects as deleted and still has them; they are tried again less and less often", "objects", t.Objects)
+	r.cfg.Logger.Error(nil, "HNS reported objects as deleted but still lists them; retrying with backoff", "objects", t.Objects)
 	if r.cfg.TellNode != nil {
-		r.cfg.TellNode(reasonNotDeleted, "HNS reports endpoints or load balancers as deleted and still has them; "+
-			"hnsproxy goes on trying, less and less often; restart the service hns if they pile up")
+		r.cfg.TellNode(reasonNotDeleted, "HNS reported endpoints or load balancers as deleted but still lists them; "+
+			"hnsproxy retries with backoff; restart the hns service if their number grows")
 	}
 }
 
@@ -170,22 +170,22 @@ func (r *reporter) publishNetwork(t engine.Transition) {
 		r.noteSourceVIP(n)
 		log.Info("HNS network found", "network", n.Name, "id", n.ID, "type", n.Type, "managementIP", shown(n.ManagementIP))
 		if strings.EqualFold(n.Type, "Transparent") {
-			log.Error(nil, "HNS network is of type Transparent; it is treated as L2Bridge, as by kube-proxy, which few people have tried",
-				"network", n.Name, "remedy", "use a network plugin that makes an L2Bridge or Overlay network")
+			log.Error(nil, "HNS network is of type Transparent; treating it as L2Bridge, as kube-proxy does; this is little tested",
+				"network", n.Name, "remedy", "use a network plugin that creates an L2Bridge or Overlay network")
 		}
 	case engine.NetworkIncomplete:
-		log.Error(nil, "HNS network is not complete; nothing new is written, existing rules left in place", "network", t.Network.Name,
-			"why", t.Lack, "since", t.Since, "remedy", "waiting for the network plugin and Windows; check the host's adapters")
+		log.Error(nil, "HNS network not ready; existing rules left in place", "network", t.Network.Name,
+			"why", t.Lack, "since", t.Since, "remedy", "waiting for the network plugin and Windows; check the network adapters of the host")
 	case engine.NetworkComplete:
-		log.Info("HNS network is complete", "network", t.Network.Name, "address", shown(t.Host.IP), "mac", t.Host.MAC)
+		log.Info("HNS network ready", "network", t.Network.Name, "address", shown(t.Host.IP), "mac", t.Host.MAC)
 	case engine.HostFound:
 		r.hostFound(t)
 	case engine.NodeChanged:
 		log.Info("Node changed", "node", t.To.Name, "addresses", t.To.IPs, "before", t.From.IPs, "zone", t.To.Zone, "zoneBefore", t.From.Zone)
 	case engine.RoutesMissing:
-		log.Error(nil, "HNS network has no route to endpoints on other nodes; they are reached through this node's own address until one comes",
+		log.Error(nil, "HNS network has no route to endpoints on other nodes; using this node's own address as provider address until routes are added",
 			"network", r.cfg.Network, "endpoints", len(t.IPs), "first", t.IPs[0],
-			"remedy", "the network plugin adds a RemoteSubnetRoute for each node; host-network pods of nodes outside the overlay need none")
+			"remedy", "the network plugin adds a RemoteSubnetRoute for each node; host-network pods on nodes outside the overlay do not need one")
 	}
 }
 
@@ -197,9 +197,9 @@ func (r *reporter) hostFound(t engine.HostFound) {
 	if !management.IsValid() || len(t.Node) == 0 || slices.Contains(t.Node, management) {
 		return
 	}
-	log.Error(nil, "The Node's address is not the management IP of the HNS network; node ports answer on the latter only",
+	log.Error(nil, "Node address is not the management IP of the HNS network; node ports are served on the management IP only",
 		"node", t.Node, "managementIP", management, "used", t.Host.IP,
-		"remedy", "--bind-address and kubelet's --node-ip choose the address of the adapter that the network is on")
+		"remedy", "set --bind-address and the kubelet's --node-ip to the address of the adapter that the network uses")
 }
 
 // shown is an address that may be missing.
@@ -213,23 +213,23 @@ func shown(ip netip.Addr) string {
 // noteSourceVIP says that the source VIP is not used, where it is not.
 func (r *reporter) noteSourceVIP(n hnslb.Network) {
 	if o := r.cfg.Options; o.SourceVIP.IsValid() && !n.IsOverlay() && o.BridgeSource != desired.BridgeGiven {
-		r.cfg.Logger.Info("The source VIP is not used on this network, which is no overlay; kube-proxy does not use it either",
-			"network", n.Name, "type", n.Type, "sourceVIP", o.SourceVIP, "remedy", "--hns-bridge-source-vip=source-vip uses it")
+		r.cfg.Logger.Info("Source VIP ignored: the network is not an overlay (same as kube-proxy)",
+			"network", n.Name, "type", n.Type, "sourceVIP", o.SourceVIP, "remedy", "to use it, set --hns-bridge-source-vip=source-vip")
 	}
 }
 
 // lost says that HNS or its network is not there.
 func (r *reporter) lost(t engine.HNSLost) {
 	r.endSync(true)
-	what, remedy := "HNS cannot be used", "see what HNS says; restart the service hns if it goes on"
+	what, remedy := "HNS request failed", "see the error; restart the hns service if it persists"
 	_, missing := errors.AsType[*hnslb.NetworkNotFound](t.Err)
 	switch {
 	case missing:
 		what, remedy = "HNS network not found", "waiting for the network plugin to create it; check --network-name"
 	case hnslb.ErrorClass(t.Err) == hnslb.Unsupported:
-		what, remedy = "HNS network carries no Services", "--network-name names the L2Bridge or Overlay network of the pods"
+		what, remedy = "HNS network does not support Services", "set --network-name to the L2Bridge or Overlay network of the pods"
 	case hnslb.OutcomeUnknown(t.Err):
-		what, remedy = "HNS unavailable", "check that the service hns is running"
+		what, remedy = "HNS unavailable", "check that the hns service is running"
 	}
 	r.cfg.Logger.Error(t.Err, what+"; existing rules left in place", "network", r.cfg.Network, "since", t.Since, "remedy", remedy)
 }

@@ -42,14 +42,14 @@ func TestOverlayFromBoot(t *testing.T) {
 			n.must(err)
 			t.Cleanup(r.Kill)
 
-			n.logs(r, "it has no management IP yet")
+			n.logs(r, "no management IP assigned yet")
 			n.must(n.SetHost(network, netip.MustParseAddr("192.0.2.77"), ""))
 			n.logs(r, "no network adapter of this host has the address 192.0.2.77 yet")
 			if writes := n.writes(); len(writes) > 0 {
 				t.Errorf("written from half a picture: %v", writes)
 			}
 			n.must(n.SetHost(network, whole.ManagementIP, whole.HostMAC))
-			n.logs(r, "HNS network is complete")
+			n.logs(r, "HNS network ready")
 			n.quiet(500 * time.Millisecond)
 			n.must(n.SetRemotes(network, whole.Remotes))
 			n.await(r)

@@ -88,7 +88,7 @@ func rules() []rule {
 		output: each(sourceRanges),
 	}, {
 		name:   "no SCTP",
-		reason: "HNS balances TCP and UDP only",
+		reason: "HNS supports TCP and UDP only",
 		output: each(func(_ *testCase, f *face) bool { return f.key.Protocol == hnslb.SCTP && f.block(desired.NoProtocol) }),
 	}, {
 		name:   "no IPv6 on an overlay",

@@ -28,7 +28,7 @@ func composeEndpoint(e hnslb.Endpoint) (*hcn.HostComputeEndpoint, error) {
 	}
 	for _, ip := range e.IPs {
 		if !ip.IsValid() {
-			return nil, errors.New("an address is empty")
+			return nil, errors.New("empty address")
 		}
 		doc.IpConfigurations = append(doc.IpConfigurations, hcn.IpConfig{IpAddress: ip.String()})
 	}
@@ -62,7 +62,7 @@ func composeLoadBalancer(lb hnslb.LoadBalancer) (*hcn.HostComputeLoadBalancer, e
 		// An empty VIP would make HNS answer on every address of the node
 		// (CVE-2021-25736).
 		if !vip.IsValid() {
-			return nil, errors.New("a VIP is empty")
+			return nil, errors.New("empty VIP")
 		}
 		doc.FrontendVIPs = append(doc.FrontendVIPs, vip.String())
 	}

@@ -54,7 +54,7 @@ func checkGUID(what string, id hnslb.ID) error {
 }
 
 // errHasID refuses a create with an ID: HNS would take the ID, which callers do not mean.
-var errHasID = errors.New("a new object must have no ID")
+var errHasID = errors.New("a new object must not have an ID")
 
 // Features is part of hnslb.Driver: 1 call, once per process.
 func (d *Driver) Features(ctx context.Context) (hnslb.Features, error) {

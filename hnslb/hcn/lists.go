@@ -63,7 +63,7 @@ func (l *lister) take(ctx context.Context, v hnslb.Verb) (release func(), err er
 // distrust gives up V1 for this kind of object.
 func (l *lister) distrust(v hnslb.Verb, id hnslb.ID) {
 	l.v2Only = true
-	l.warn(fmt.Sprintf("%s: the V1 and V2 interfaces of HNS disagree about %s; listing through V2 alone from now on, which is slower", v, id))
+	l.warn(fmt.Sprintf("%s: HNS V1 and V2 APIs disagree about %s; listing through V2 only from now on, which is slower", v, id))
 }
 
 // alive returns a Timeout error when ctx has ended.
@@ -92,7 +92,7 @@ func throughV2[T any](ctx context.Context, v hnslb.Verb, list func() ([]T, error
 	}
 	return nil, &hnslb.Error{
 		Verb: v, Object: "all", Class: hnslb.Unavailable,
-		Err: fmt.Errorf("objects vanished during each of %d lists: %w", maxListTries, errors.Unwrap(err)),
+		Err: fmt.Errorf("objects were deleted during each of %d list attempts: %w", maxListTries, errors.Unwrap(err)),
 	}
 }
 

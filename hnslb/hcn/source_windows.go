@@ -37,7 +37,7 @@ func newAPI() api {
 // no text where there must be one.
 func do[T any](n callName, needs *windows.LazyProc, call func() (T, error)) (value T, err error) {
 	if err := needs.Find(); err != nil {
-		return value, n.fail(hnslb.Unsupported, fmt.Errorf("this Windows lacks %s: %w", needs.Name, err))
+		return value, n.fail(hnslb.Unsupported, fmt.Errorf("this version of Windows does not have %s: %w", needs.Name, err))
 	}
 	defer func() {
 		if p := recover(); p != nil {

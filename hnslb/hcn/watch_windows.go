@@ -31,7 +31,7 @@ func (d *Driver) Watch(ctx context.Context) (<-chan struct{}, error) {
 		return nil, err
 	}
 	if err := d.api.register.Find(); err != nil {
-		return nil, n.fail(hnslb.Unsupported, fmt.Errorf("this Windows lacks %s: %w", d.api.register.Name, err))
+		return nil, n.fail(hnslb.Unsupported, fmt.Errorf("this version of Windows does not have %s: %w", d.api.register.Name, err))
 	}
 	r := d.api.newRegistration()
 	registered := make(chan error, 1)

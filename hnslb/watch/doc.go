@@ -7,7 +7,7 @@
 // It joins two sources. HNS tells of changes where the driver is a hnslb.Watcher. And there is
 // a heartbeat, every 1.5 seconds: it asks the machine for the process of the service, where the
 // driver is a hnslb.ServiceQuerier, which costs HNS nothing, and HNS for one network, by its
-// name, which costs it four or five calls. While HNS tells of its changes, only every tenth
+// name, which costs it four or five calls. While Watching HNS notifications, only every tenth
 // heartbeat asks for the network: it is not known how reliably HNS tells, above all when the
 // service crashes. When the heartbeat finds that the service came back, the driver is told to
 // watch anew.

@@ -53,7 +53,7 @@ func (h *heartbeat) askProcess(ctx context.Context) {
 	process, err := h.querier.ServiceProcess(ctx)
 	if err != nil {
 		if hnslb.ErrorClass(err) == hnslb.Unsupported {
-			h.Logger.V(2).Info("The process of HNS is not known; restarts are noticed by other signs", "reason", err.Error())
+			h.Logger.V(2).Info("HNS process ID unknown; detecting restarts by other means", "reason", err.Error())
 			h.querier = nil
 		}
 		return

@@ -58,11 +58,11 @@ type watch struct {
 	notify func(hnslb.Change)
 	// answers tells that the service was not found to be away.
 	answers bool
-	// telling tells that HNS tells of its changes.
+	// telling tells that Watching HNS notifications.
 	telling bool
 }
 
-// told tells whether HNS tells of its changes.
+// told tells whether Watching HNS notifications.
 func (w *watch) told() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -126,10 +126,10 @@ func (w *watch) follow(ctx context.Context, watcher hnslb.Watcher) {
 		again, err := w.once(ctx, watcher)
 		switch {
 		case hnslb.ErrorClass(err) == hnslb.Unsupported:
-			w.Logger.V(2).Info("HNS does not tell of its changes; asking for them instead", "reason", err.Error())
+			w.Logger.V(2).Info("HNS notifications unavailable; polling instead", "reason", err.Error())
 			return
 		case err != nil:
-			w.Logger.V(4).Info("Watching HNS failed; it is tried again", "reason", err.Error())
+			w.Logger.V(4).Info("Watching HNS failed; retrying", "reason", err.Error())
 		case again:
 			continue
 		}
@@ -151,7 +151,7 @@ func (w *watch) once(ctx context.Context, watcher hnslb.Watcher) (again bool, er
 	if err != nil {
 		return false, err
 	}
-	w.Logger.V(4).Info("HNS tells of its changes")
+	w.Logger.V(4).Info("Watching HNS notifications")
 	w.setTelling(true)
 	defer w.setTelling(false)
 	w.came()

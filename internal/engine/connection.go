@@ -63,7 +63,7 @@ type connection struct {
 }
 
 func newConnection(cfg Config) connection {
-	return connection{wanted: true, backoff: backoff.New[string](cfg.Seed), lost: cfg.Start, why: "HNS was not asked yet"}
+	return connection{wanted: true, backoff: backoff.New[string](cfg.Seed), lost: cfg.Start, why: "HNS not queried yet"}
 }
 
 // away tells whether HNS does not answer, or has no such network.
@@ -128,7 +128,7 @@ func (e *Engine) NetworkRead(f hnslb.Features, n hnslb.Network, err error) {
 	c.asking = false
 	if err == nil && !n.CarriesServices() {
 		err = &hnslb.Error{Verb: hnslb.VerbNetwork, Object: n.Name, Class: hnslb.Unsupported,
-			Err: fmt.Errorf("it is of type %s, on which HNS has no load balancers", n.Type)}
+			Err: fmt.Errorf("network type %s does not support load balancers", n.Type)}
 	}
 	if err != nil {
 		e.hnsLost(err)
@@ -185,9 +185,9 @@ func (e *Engine) settleHost() (unknown bool) {
 func (c *connection) lack() string {
 	switch {
 	case !c.network.ManagementIP.IsValid():
-		return "it has no management IP yet"
+		return "no management IP assigned yet"
 	case c.network.IsOverlay() && c.host.MAC == "":
-		return "no network adapter of this host has the address " + c.host.IP.String() + " yet, so that its MAC is not known"
+		return "no network adapter on this host has address " + c.host.IP.String() + " yet, so the host MAC address is unknown"
 	}
 	return ""
 }

@@ -416,9 +416,9 @@ func (e *Engine) Lag() (since time.Time, why string) {
 	case !e.complete():
 		return e.hns.lacking, "HNS network " + e.hns.network.Name + ": " + e.hns.lacks
 	case !e.looks.listed:
-		return e.looks.wantedSince, "HNS was not listed yet"
+		return e.looks.wantedSince, "HNS objects not listed yet"
 	case !e.looks.told.IsZero():
-		return e.looks.wantedSince, "HNS cannot be listed"
+		return e.looks.wantedSince, "listing HNS objects failed"
 	}
 	since = earliest(e.queue.oldest(), e.calls.oldest())
 	if !e.settled && !since.IsZero() && since.Before(e.progress) {
@@ -428,7 +428,7 @@ func (e *Engine) Lag() (since time.Time, why string) {
 	if since.IsZero() {
 		return since, ""
 	}
-	return since, "frontends wait to be written"
+	return since, "frontends pending"
 }
 
 // Pending returns how many objects wait to be worked on.

@@ -259,7 +259,7 @@ func TestListFails(t *testing.T) {
 	if told := only[ListFailed](b.told); len(told) != 3 {
 		t.Errorf("told %d times in 150 s, want 3", len(told))
 	}
-	if since, why := b.Lag(); since != begin || why != "HNS was not listed yet" {
+	if since, why := b.Lag(); since != begin || why != "HNS objects not listed yet" {
 		t.Errorf("behind since %s: %s", since.Sub(begin), why)
 	}
 }

@@ -48,7 +48,7 @@ func TestIncompleteNetwork(t *testing.T) {
 	for _, told := range only[NetworkIncomplete](b.told) {
 		lacks = append(lacks, told.Lack)
 	}
-	want := []string{"it has no management IP yet"}
+	want := []string{"no management IP assigned yet"}
 	for range 3 {
 		want = append(want, "no network adapter of this host has the address 10.0.0.4 yet, so that its MAC is not known")
 	}

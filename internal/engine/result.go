@@ -20,9 +20,9 @@ import (
 var ErrModifyLies = errors.New("HNS reported success but kept the old load balancer")
 
 var (
-	errNotKept        = errors.New("HNS does not keep what it was asked for")
-	errNoAnswer       = errors.New("the call has not returned")
-	errDeletionUndone = errors.New("HNS reported the deletion as done, and still has the object")
+	errNotKept        = errors.New("HNS did not keep the requested settings")
+	errNoAnswer       = errors.New("call has not returned")
+	errDeletionUndone = errors.New("HNS reported the object as deleted but still lists it")
 )
 
 // Result is what came of a Call.
@@ -322,21 +322,21 @@ func (e *Engine) verdict(f *desired.Frontend, u plan.Unit) (FrontendState, desir
 	case len(u.Taken) >= len(f.Backends):
 		return Blocked, e.taken(u)
 	case len(u.Waiting) > 0 && missing >= len(f.Backends):
-		return Blocked, desired.Note{Reason: desired.LocalMissing, Message: "HNS has no endpoint yet for " + addresses(u.Waiting)}
+		return Blocked, desired.Note{Reason: desired.LocalMissing, Message: "no HNS endpoint yet for " + addresses(u.Waiting)}
 	case len(u.Waiting) > 0:
-		return Pending, desired.Note{Reason: desired.LocalAwaited, Message: "in force but for " + addresses(u.Waiting) +
-			", for which HNS has no endpoint yet"}
+		return Pending, desired.Note{Reason: desired.LocalAwaited, Message: "programmed without " + addresses(u.Waiting) +
+			": no HNS endpoint yet"}
 	case len(u.Unrouted) > 0:
-		message := "in force without " + addresses(u.Unrouted) + ", to which the network has no route yet"
+		message := "programmed without " + addresses(u.Unrouted) + ": no route yet"
 		if e.view.LoadBalancer(f.Key) == nil {
-			message = "the network has no route yet to " + addresses(u.Unrouted)
+			message = "no route yet to " + addresses(u.Unrouted)
 		}
 		return Pending, desired.Note{Reason: desired.RouteAwaited, Message: message}
 	case len(u.Evict) > 0:
-		return Pending, desired.Note{Reason: desired.EndpointReplaced, Message: "an endpoint of another kind makes room at " + addresses(u.Evict)}
+		return Pending, desired.Note{Reason: desired.EndpointReplaced, Message: "replacing an HNS endpoint of another kind at " + addresses(u.Evict)}
 	case e.degraded(f.Key):
-		return Programmed, desired.Note{Reason: desired.HNSDegraded, Message: "in force, but HNS reports its load balancer as degraded, so that it " +
-			"may carry no traffic; if connections fail, restart the HNS service"}
+		return Programmed, desired.Note{Reason: desired.HNSDegraded, Message: "HNS reports the load balancer as degraded: it " +
+			"may not carry traffic; if connections fail, restart the HNS service"}
 	case len(u.Taken) > 0:
 		return Programmed, e.taken(u)
 	}
@@ -354,9 +354,9 @@ func (e *Engine) degraded(key hnslb.FrontendKey) bool {
 func (e *Engine) sourceVIPVerdict() (FrontendState, desired.Note) {
 	ip := e.env.SourceVIP()
 	if err := e.backoff.Err(endpointTask(ip)); err != nil {
-		return Failing, desired.Note{Reason: desired.SourceVIPAwaited, Message: "the endpoint of the source VIP cannot be made: " + sentence(err)}
+		return Failing, desired.Note{Reason: desired.SourceVIPAwaited, Message: "failed to create the HNS endpoint for the source VIP: " + sentence(err)}
 	}
-	return Pending, desired.Note{Reason: desired.SourceVIPAwaited, Message: "the endpoint of the source VIP " + ip.String() + " comes first"}
+	return Pending, desired.Note{Reason: desired.SourceVIPAwaited, Message: "waiting for the HNS endpoint for source VIP " + ip.String()}
 }
 
 // heldVerdict is that of a frontend some of whose endpoints HNS refused, or of which it is
@@ -373,7 +373,7 @@ func (e *Engine) heldVerdict(held []netip.Addr) (FrontendState, desired.Note) {
 	if len(why) == 0 {
 		return Pending, desired.Note{}
 	}
-	return Failing, desired.Note{Reason: desired.EndpointFailing, Message: "endpoints left out: " + desired.List(why)}
+	return Failing, desired.Note{Reason: desired.EndpointFailing, Message: "endpoints not programmed: " + desired.List(why)}
 }
 
 // taken says which backends are left out since their addresses have another role.
@@ -382,7 +382,7 @@ func (e *Engine) taken(u plan.Unit) desired.Note {
 	for _, ip := range u.Taken {
 		why = append(why, plan.Why(e.input(), ip))
 	}
-	return desired.Note{Reason: desired.AddressTaken, Message: "endpoints left out: " + desired.List(why)}
+	return desired.Note{Reason: desired.AddressTaken, Message: "endpoints not programmed: " + desired.List(why)}
 }
 
 func (e *Engine) setStatus(f *desired.Frontend, s FrontendState, n desired.Note) {
@@ -401,8 +401,8 @@ func (e *Engine) report(fs ...*desired.Frontend) {
 		} else if f.Blocked.Reason != "" {
 			e.setStatus(f, Blocked, f.Blocked)
 		} else if !e.complete() {
-			e.setStatus(f, Pending, desired.Note{Reason: desired.NetworkIncomplete, Message: "nothing is written before the HNS network " +
-				e.hns.network.Name + " is complete: " + e.hns.lacks})
+			e.setStatus(f, Pending, desired.Note{Reason: desired.NetworkIncomplete, Message: "waiting for HNS network " +
+				e.hns.network.Name + ": " + e.hns.lacks})
 		} else {
 			e.setStatus(f, Pending, desired.Note{})
 		}
@@ -425,10 +425,10 @@ func remedy(err error, key hnslb.FrontendKey) string {
 		return ""
 	}
 	if key.NodePort() {
-		return fmt.Sprintf("; free port %d on the node: a listener, the dynamic port range (netsh int ip show dynamicport), "+
-			"or a leaked reservation may hold it", key.Port)
+		return fmt.Sprintf("; free port %d on the node: it may be held by a listener, the dynamic port range (netsh int ip show dynamicport), "+
+			"or a leaked reservation", key.Port)
 	}
-	return "; another load balancer or a listener holds it, or the node ran out of ephemeral ports (enable DSR)"
+	return "; another load balancer or a listener holds the port, or the node is out of ephemeral ports (enable DSR)"
 }
 
 func addresses(ips []netip.Addr) string {

@@ -296,7 +296,7 @@ func TestVerdict(t *testing.T) {
 		{name: "in force", in: service("a", "10.96.0.1", "10.244.2.1"), state: Programmed},
 		{name: "no endpoint", in: service("a", "10.96.0.1"), state: Blocked, reason: desired.NoEndpoints},
 		{name: "no local endpoint yet", in: service("a", "10.96.0.1", "10.244.1.1/p"), state: Blocked, reason: desired.LocalMissing, words: "10.244.1.1"},
-		{name: "in force but for a local endpoint", in: service("a", "10.96.0.1", "10.244.1.1/p", "10.244.2.1"), state: Pending,
+		{name: "programmed without a local endpoint", in: service("a", "10.96.0.1", "10.244.1.1/p", "10.244.2.1"), state: Pending,
 			reason: desired.LocalAwaited, words: "10.244.1.1"},
 		{name: "with its local endpoint", in: service("a", "10.96.0.1", "10.244.1.1/p"), hns: []hnslb.Endpoint{local("10.244.1.1")}, state: Programmed},
 		{name: "another Service's cluster IP", in: service("a", "10.96.0.1", "10.96.0.9"), state: Blocked, reason: desired.AddressTaken, words: "default/owner"},

@@ -82,7 +82,7 @@ func Frontend(in Input, key hnslb.FrontendKey) Unit {
 	case lb != nil && !lb.Ours:
 		if f.Programmable() {
 			u.Blocked = desired.Note{Reason: desired.ForeignHolder, Message: fmt.Sprintf(
-				"load balancer %s, which is not ours, holds %s; delete it or change the Service", lb.ID, key)}
+				"load balancer %s, not managed by hnsproxy, holds %s; delete it or change the Service", lb.ID, key)}
 		}
 	case !f.Programmable():
 		if lb != nil {
@@ -241,9 +241,9 @@ func Why(in Input, ip netip.Addr) string {
 		return fmt.Sprintf("%s (the source VIP of this node)", ip)
 	}
 	if owner, owned := in.State.Owner(ip); owned {
-		return fmt.Sprintf("%s (the cluster IP of Service %s; on Windows a Service cannot stand in front of another one's VIP)", ip, owner)
+		return fmt.Sprintf("%s (the cluster IP of Service %s; on Windows a Service VIP cannot be an endpoint of another Service)", ip, owner)
 	}
-	return fmt.Sprintf("%s (an address of this node's pod subnet for which the network plugin has no endpoint)", ip)
+	return fmt.Sprintf("%s (in this node's pod subnet, but without an HNS endpoint from the network plugin)", ip)
 }
 
 // need returns the endpoint that stands for an address in a role, or plans it.

@@ -103,7 +103,7 @@ func (c *computation) externalFaces(p services.Port, f hnslb.Family) []face {
 	var limits []Note
 	if (svc.ExternalLocal || svc.PreserveDestination) && !dsr {
 		limits = []Note{{NoLocalPolicy, fmt.Sprintf("HNS %s has no DSR: externalTrafficPolicy Local and preserve-destination "+
-			"are not honoured, traffic goes to all endpoints and loses the client's address", c.env.features.Version)}}
+			"are ignored; traffic goes to all endpoints and the client source IP is lost", c.env.features.Version)}}
 	}
 	local := svc.ExternalLocal && dsr
 	preserve := svc.PreserveDestination && dsr
@@ -146,11 +146,11 @@ func (c *computation) restrict(x *face, f hnslb.Family) {
 	}
 	if c.env.options.SkipSourceRanges {
 		x.blocked = Note{NoSourceRanges, "Windows cannot enforce loadBalancerSourceRanges, and --hns-unenforced-source-ranges=skip " +
-			"asks to serve nobody rather than everybody"}
+			"leaves the address unprogrammed"}
 		return
 	}
-	x.limits = append(slices.Clip(x.limits), Note{NoSourceRanges, "loadBalancerSourceRanges is NOT enforced on Windows nodes: whoever " +
-		"reaches this address is served; filter in front of the nodes, or set --hns-unenforced-source-ranges=skip"})
+	x.limits = append(slices.Clip(x.limits), Note{NoSourceRanges, "loadBalancerSourceRanges is not enforced on Windows nodes: any client " +
+		"can connect to this address; filter in front of the nodes, or set --hns-unenforced-source-ranges=skip"})
 }
 
 // frontend puts one face and its endpoints together. Every kind takes this one path.
@@ -199,13 +199,13 @@ func (c *computation) frontend(key hnslb.FrontendKey, p services.Port, x face, c
 func (c *computation) backends(f *Frontend, cs []candidate) {
 	same := group(cs)
 	if len(same) < len(cs) {
-		f.limit(MixedPorts, "HNS has one target port per load balancer: %d endpoints with another target port than %d are left out",
+		f.limit(MixedPorts, "HNS supports one target port per load balancer: %d endpoints with a target port other than %d are not programmed",
 			len(cs)-len(same), same[0].port)
 	}
 	most := c.env.features.MaxEndpoints
 	held := subset(same, most, c.env.node.Name)
 	if len(held) < len(same) {
-		f.limit(TooManyEndpoints, "HNS %s takes %d endpoints in a load balancer: %d of %d are left out on this node",
+		f.limit(TooManyEndpoints, "HNS %s supports %d endpoints per load balancer: %d of %d are not programmed on this node",
 			c.env.features.Version, most, len(same)-len(held), len(same))
 	}
 	f.Backends = make([]Backend, 0, len(held))
@@ -219,12 +219,12 @@ func (c *computation) backends(f *Frontend, cs []candidate) {
 // address, which neither begins nor ends.
 func (c *computation) affinity(f *Frontend) {
 	if !c.env.features.SessionAffinity {
-		f.limit(NoAffinity, "HNS %s has no session affinity (needs 12.0, Windows Server 2022)", c.env.features.Version)
+		f.limit(NoAffinity, "HNS %s does not support session affinity (requires 12.0, Windows Server 2022)", c.env.features.Version)
 		return
 	}
 	f.Distribution = hnslb.SourceIP
 	if s := c.svc.AffinityTimeout; s != 0 {
-		f.limit(NoAffinityTimeout, "HNS keeps a client on its endpoint without end: timeoutSeconds %d has no effect", s)
+		f.limit(NoAffinityTimeout, "HNS session affinity does not expire: timeoutSeconds %d has no effect", s)
 	}
 }
 
@@ -237,19 +237,19 @@ func (f *Frontend) limit(r Reason, format string, args ...any) {
 func (c *computation) blocked(f *Frontend) Note {
 	switch {
 	case f.Key.Protocol == hnslb.SCTP:
-		return Note{NoProtocol, "HNS balances TCP and UDP only"}
+		return Note{NoProtocol, "HNS supports TCP and UDP only"}
 	case f.Key.Family == hnslb.IPv6 && c.env.network.IsOverlay():
-		return Note{NoIPv6, "Windows overlay networks carry IPv4 only (KEP-5100); use an L2Bridge network for dual stack"}
+		return Note{NoIPv6, "Windows overlay networks support IPv4 only (KEP-5100); use an L2Bridge network for dual-stack"}
 	case f.Key.Family == hnslb.IPv6 && !c.env.features.IPv6:
-		return Note{NoIPv6, fmt.Sprintf("HNS %s has no IPv6 load balancing (needs 11.10)", c.env.features.Version)}
+		return Note{NoIPv6, fmt.Sprintf("HNS %s does not support IPv6 load balancing (requires 11.10)", c.env.features.Version)}
 	case len(f.Backends) == 0 && f.Kind == HealthCheck:
-		return Note{NoRootEndpoint, fmt.Sprintf("HNS network %s has no %s endpoint of the node named %q, so health checks sent here "+
-			"reach nobody; --root-hnsendpoint-name names the endpoint, which the network plugin makes",
+		return Note{NoRootEndpoint, fmt.Sprintf("HNS network %s has no %s endpoint named %q for the node, so health checks on this address "+
+			"fail; set --root-hnsendpoint-name to the node endpoint created by the network plugin",
 			c.env.network.Name, f.Key.Family, c.env.options.RootEndpoint)}
 	case len(f.Backends) == 0:
-		return Note{NoEndpoints, "no endpoint may serve it now"}
+		return Note{NoEndpoints, "no ready or serving endpoints"}
 	case c.env.network.IsOverlay() && !f.SourceVIP.IsValid():
-		return Note{NoSourceVIP, "an overlay network needs a source VIP; set --source-vip to an address that the network plugin reserves"}
+		return Note{NoSourceVIP, "an overlay network requires a source VIP; set --source-vip to an address reserved by the network plugin"}
 	}
 	return Note{}
 }

@@ -83,12 +83,12 @@ const (
 func (o Options) Fit(f hnslb.Features, n hnslb.Network) error {
 	switch {
 	case !f.V2:
-		return fmt.Errorf("HNS %s has no HCN API (V2): update Windows to HNS 9.2 or later", f.Version)
+		return fmt.Errorf("HNS %s does not support the HCN API (V2): update Windows to HNS 9.2 or later", f.Version)
 	case n.IsOverlay() && !f.RemoteSubnet:
-		return fmt.Errorf("HNS %s has no remote subnets, which overlay network %s needs: update Windows to HNS 9.2 or later", f.Version, n.Name)
+		return fmt.Errorf("HNS %s does not support remote subnets, required by overlay network %s: update Windows to HNS 9.2 or later", f.Version, n.Name)
 	case o.DSR && !f.DSR:
 		return fmt.Errorf("--enable-dsr is not supported by HNS %s: update Windows to HNS 9.3 (Server 2019, August 2020) or 10.2 or later, "+
-			"or leave the flag out", f.Version)
+			"or remove the flag", f.Version)
 	}
 	return nil
 }
@@ -211,7 +211,7 @@ func (e *Env) nodePortExcluded(f hnslb.Family) Note {
 	if !ip.IsValid() || e.options.NodePortAddresses.Contains(ip) {
 		return Note{}
 	}
-	return Note{NodePortExcluded, fmt.Sprintf("HNS serves node ports on %s only, which --nodeport-addresses %s leaves out", ip, e.options.NodePortAddresses)}
+	return Note{NodePortExcluded, fmt.Sprintf("HNS serves node ports on %s only, which --nodeport-addresses %s excludes", ip, e.options.NodePortAddresses)}
 }
 
 // RemoteEndpoint returns the remote endpoint that stands for a backend elsewhere. On an

@@ -40,7 +40,7 @@ func ParseNodePortAddresses(values []string) (NodePortAddresses, error) {
 	for i, v := range values {
 		if words := map[string][]string{primary: {primary}, localhost: {"127.0.0.0/8", "::1/128"}, allIPs: {"0.0.0.0/0", "::/0"}}[v]; words != nil {
 			if slices.Contains(values[:i], v) {
-				errs = append(errs, fmt.Errorf("%q stands there twice", v))
+				errs = append(errs, fmt.Errorf("%q is listed twice", v))
 			}
 			ranges = append(ranges, words...)
 			continue

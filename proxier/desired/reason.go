@@ -17,7 +17,7 @@ type Reason string
 const (
 	// NoEndpoints: no endpoint may serve this frontend now.
 	NoEndpoints Reason = "NoEndpoints"
-	// NoProtocol: HNS balances TCP and UDP only.
+	// NoProtocol: HNS supports TCP and UDP only.
 	NoProtocol Reason = "ProtocolUnsupported"
 	// NoIPv6: this HNS or network has no IPv6.
 	NoIPv6 Reason = "IPv6Unsupported"
@@ -135,7 +135,7 @@ func Tellings() map[Reason]Telling {
 		normal  = false
 	)
 	return map[Reason]Telling{
-		NoEndpoints:   {normal, arriving, "connections to it time out on Windows rather than being refused"},
+		NoEndpoints:   {normal, arriving, "on Windows, connections time out instead of being refused"},
 		NoProtocol:    {warning, 0, ""},
 		NoIPv6:        {warning, 0, ""},
 		NoSourceVIP:   {warning, 0, ""},
@@ -156,15 +156,15 @@ func Tellings() map[Reason]Telling {
 		AddressTaken:    {warning, 0, ""},
 
 		ForeignHolder:    {warning, retried, ""},
-		LocalMissing:     {warning, arriving, "the network plugin makes the HNS endpoints of pods"},
-		LocalAwaited:     {normal, arriving, "the network plugin makes the HNS endpoints of pods"},
+		LocalMissing:     {warning, arriving, "the network plugin creates HNS endpoints for pods"},
+		LocalAwaited:     {normal, arriving, "the network plugin creates HNS endpoints for pods"},
 		EndpointReplaced: {normal, arriving, ""},
 		EndpointFailing:  {warning, retried, ""},
 		HNSDegraded:      {warning, retried, ""},
 
-		RouteAwaited:      {normal, arriving, "the network plugin adds the routes to other nodes"},
+		RouteAwaited:      {normal, arriving, "the network plugin adds routes to other nodes"},
 		SourceVIPAwaited:  {warning, retried, ""},
-		NetworkIncomplete: {warning, arriving, "the network plugin and Windows bring up the network"},
+		NetworkIncomplete: {warning, arriving, "the network plugin and Windows set up the network"},
 
 		HNSNotFound:      {warning, retried, ""},
 		HNSPortInUse:     {warning, retried, ""},

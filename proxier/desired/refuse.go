@@ -58,19 +58,19 @@ func refusal(ip netip.Addr) string {
 	thisNetwork, class5 := reservedRanges()
 	switch {
 	case ip.Is4In6():
-		return "it is an IPv4-mapped IPv6 address"
+		return "IPv4-mapped IPv6 address"
 	case ip.IsUnspecified(), thisNetwork.Contains(ip):
-		return "it is an unspecified address"
+		return "unspecified address"
 	case ip.IsLoopback():
-		return "it is a loopback address"
+		return "loopback address"
 	case ip.IsLinkLocalUnicast():
-		return "it is a link-local address"
+		return "link-local address"
 	case ip.IsMulticast():
-		return "it is a multicast address"
+		return "multicast address"
 	case ip == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
-		return "it is the broadcast address"
+		return "broadcast address"
 	case class5.Contains(ip):
-		return "it is in the reserved range " + class5.String()
+		return "reserved range " + class5.String()
 	}
 	return ""
 }
@@ -81,7 +81,7 @@ func (e *Env) refuseEndpoint(ip netip.Addr) string {
 		return why
 	}
 	if slices.ContainsFunc(e.denied, func(p netip.Prefix) bool { return p.Contains(ip) }) {
-		return "--hns-deny-endpoints denies it"
+		return "denied by --hns-deny-endpoints"
 	}
 	return ""
 }
@@ -98,7 +98,7 @@ func (e *Env) refuseVIP(kind Kind, ip netip.Addr) Note {
 	case kind == NodePort:
 		return Note{}
 	case why != "":
-		return Note{VIPRefused, fmt.Sprintf("%s cannot be the address of a Service: %s", ip, why)}
+		return Note{VIPRefused, fmt.Sprintf("%s is not a valid Service address: %s", ip, why)}
 	case e.HoldsSourceVIP(ip):
 		return Note{AddressTaken, fmt.Sprintf("%s is the source VIP of this node", ip)}
 	case kind == ClusterIP && e.network.IsOverlay() && e.OwnAddress(ip):
@@ -119,7 +119,7 @@ func (e *Env) allowed(all []candidate) ([]candidate, []Note) {
 			refused = append(refused, fmt.Sprintf("%s (%s)", c.IP, why))
 		}
 	}
-	return ok, []Note{{EndpointRefused, "endpoints left out: " + List(slices.Compact(refused))}}
+	return ok, []Note{{EndpointRefused, "endpoints not programmed: " + List(slices.Compact(refused))}}
 }
 
 // listed is how many items a message names.

@@ -201,10 +201,10 @@ func (s *State) Conflict(f *Frontend) (Note, bool) {
 	if w == nil || w.Service == f.Service {
 		return Note{}, false
 	}
-	why := "which comes first by namespace and name"
+	why := "which sorts first by namespace and name"
 	switch {
 	case w.Reserved:
-		return Note{Conflict, fmt.Sprintf("reserved for a moment as cluster IP of Service %s, which was deleted", w.Service)}, true
+		return Note{Conflict, fmt.Sprintf("temporarily reserved: was the cluster IP of deleted Service %s", w.Service)}, true
 	case w.rank() != f.rank():
 		why = fmt.Sprintf("which takes precedence over its use as %s", f.Kind.Words())
 	case !w.Created.Equal(f.Created):

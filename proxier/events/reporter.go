@@ -236,12 +236,12 @@ func (r *Reporter) flush() time.Time {
 	now := r.cfg.Clock.Now()
 	n := r.take(now)
 	for _, e := range n.lines {
-		r.cfg.Logger.Info("Service is not served as it asks for", "service", e.Service.String(), "type", e.Type(),
+		r.cfg.Logger.Info("Service not fully programmed", "service", e.Service.String(), "type", e.Type(),
 			"reason", e.Reason, "message", e.Message)
 	}
 	if len(n.unlogged) > 0 && now.Sub(r.summary) >= summaryPause {
 		r.summary = now
-		r.cfg.Logger.Info("More Services are not served as they ask for; each gets a line of its own when there is room", "services", n.unloggedServices(),
+		r.cfg.Logger.Info("More Services not fully programmed; their log lines are rate limited", "services", n.unloggedServices(),
 			"reasons", n.reasons(), "seeAll", "the Events of the Services, the metric hnsproxy_frontends_limited")
 	}
 	for _, e := range n.sent {

@@ -207,7 +207,7 @@ func TestHostileText(t *testing.T) {
 func TestWhatPasses(t *testing.T) {
 	run(t, false, func(w *told) {
 		f, no := frontend("web", "10.96.0.5:80"), note(desired.NoEndpoints, "no endpoint")
-		const text = " Normal web NoEndpoints: 10.96.0.5:80/TCP: no endpoint; connections to it time out on Windows rather than being refused"
+		const text = " Normal web NoEndpoints: 10.96.0.5:80/TCP: no endpoint; on Windows, connections time out instead of being refused"
 		w.Set(f, no, true)
 		w.pass(29 * time.Second)
 		w.Set(f, desired.Note{}, true)

@@ -110,7 +110,7 @@ func (w *portWorker) readAddresses(node services.Node, now time.Time) bool {
 		}
 		all, err := HostAddresses(w.ports.cfg.Network, f)
 		if err != nil {
-			w.ports.cfg.Logger.Error(err, "Health-check node ports stay where they are")
+			w.ports.cfg.Logger.Error(err, "Cannot update health-check node ports; existing listeners left in place")
 			fresh[f] = w.addresses[f]
 			continue
 		}
@@ -126,7 +126,7 @@ func (w *portWorker) readAddresses(node services.Node, now time.Time) bool {
 func HostAddresses(n Network, f hnslb.Family) ([]netip.Addr, error) {
 	all, err := n.InterfaceAddrs()
 	if err != nil {
-		return nil, fmt.Errorf("read the addresses of this machine: %w", err)
+		return nil, fmt.Errorf("list the addresses of this host: %w", err)
 	}
 	var out []netip.Addr
 	for _, a := range all {
@@ -199,7 +199,7 @@ func (w *portWorker) openMissing(ctx context.Context, name services.Name) {
 	}
 	for _, c := range w.checksOf(name) {
 		if len(w.addresses[c.Family]) == 0 {
-			errs = append(errs, fmt.Errorf("listen on port %d: no %s address of this machine is in --nodeport-addresses", c.Port, c.Family))
+			errs = append(errs, fmt.Errorf("listen on port %d: no %s address of this host is in --nodeport-addresses", c.Port, c.Family))
 		}
 	}
 	if len(errs) == 0 || ctx.Err() != nil {
@@ -219,7 +219,7 @@ func (w *portWorker) failed(name services.Name, err error) {
 		return
 	}
 	port := checks[0].Port // the families of a Service share it
-	cfg.Logger.Error(err, "Load balancers will not send this Service's traffic here; will try again", "service", name.String(), "port", port)
+	cfg.Logger.Error(err, "Cannot open health-check node port; load balancers will not send traffic for this Service to this node; retrying", "service", name.String(), "port", port)
 	if cfg.OnListenFailed != nil {
 		cfg.OnListenFailed(name, port, err)
 	}

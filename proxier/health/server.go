@@ -85,7 +85,7 @@ func (s Server) Serve(ctx context.Context) error {
 		if s.HardFail {
 			return err
 		}
-		klog.FromContext(ctx).Error(err, "Server failed; will try again", "server", s.Name, "after", retryPeriod)
+		klog.FromContext(ctx).Error(err, "Server failed; retrying", "server", s.Name, "after", retryPeriod)
 		select {
 		case <-ctx.Done():
 			return nil

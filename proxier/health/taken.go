@@ -25,8 +25,8 @@ func explain(err error, addr string) error {
 	}
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, wsaAddressInUse):
-		return fmt.Errorf("%w; does kube-proxy, or another hnsproxy, still run on this node? "+
-			"\"Get-Process -Id (Get-NetTCPConnection -State Listen -LocalPort %s).OwningProcess\" shows who holds the port", err, port)
+		return fmt.Errorf("%w; is kube-proxy or another hnsproxy still running on this node? "+
+			"\"Get-Process -Id (Get-NetTCPConnection -State Listen -LocalPort %s).OwningProcess\" shows the process that holds the port", err, port)
 	case errors.Is(err, wsaAccess):
 		return fmt.Errorf("%w; Windows may have reserved the port: \"netsh int ipv4 show excludedportrange tcp\" shows such ranges", err)
 	}

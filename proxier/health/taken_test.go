@@ -28,7 +28,7 @@ func TestTakenPort(t *testing.T) {
 	got := Server{Name: "healthz", Addr: l.Addr().String(), HardFail: true}.Serve(t.Context())
 	for _, want := range []string{
 		"serve healthz on " + l.Addr().String() + ": ",
-		"; does kube-proxy, or another hnsproxy, still run on this node? ", "-LocalPort " + port + ").OwningProcess",
+		"; is kube-proxy or another hnsproxy still running on this node? ", "-LocalPort " + port + ").OwningProcess",
 	} {
 		if got == nil || !strings.Contains(got.Error(), want) {
 			t.Errorf("error %v lacks %s", got, want)

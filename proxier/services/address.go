@@ -33,7 +33,7 @@ func ParsePrefix(text string) (netip.Prefix, error) {
 	p, err := netip.ParsePrefix(text)
 	switch {
 	case err == nil && p.Addr().Is4In6():
-		return netip.Prefix{}, errors.New("must not be an IPv4 range in the form of IPv6; write it like 10.0.0.0/8")
+		return netip.Prefix{}, errors.New("must not be an IPv4-mapped IPv6 range; use the form 10.0.0.0/8")
 	case err == nil:
 		return p.Masked(), nil
 	}
@@ -47,7 +47,7 @@ func ParsePrefix(text string) (netip.Prefix, error) {
 }
 
 func zerosError(instead fmt.Stringer) error {
-	return fmt.Errorf("has leading zeros, which some programs read as octal; write %s", instead)
+	return fmt.Errorf("has leading zeros, which some programs parse as octal; use %s", instead)
 }
 
 // withoutZeros takes the leading zeros from the decimal numbers of an address.

@@ -47,7 +47,7 @@ func TestParseAddress(t *testing.T) {
 		{"10.0.0.0/08", prefix, "", zeros + "10.0.0.0/8"},
 		{"00.0.0.0/00", prefix, "", zeros + "0.0.0.0/0"},
 		{"fd00::/016", prefix, "", zeros + "fd00::/16"},
-		{"::ffff:10.0.0.0/104", prefix, "", "must not be an IPv4 range in the form of IPv6; write it like 10.0.0.0/8"},
+		{"::ffff:10.0.0.0/104", prefix, "", "must not be an IPv4-mapped IPv6 range; use the form 10.0.0.0/8"},
 		{"10.0.0.0/33", prefix, "", noPrefix},
 		{"10.0.0.0/", prefix, "", noPrefix},
 		{"10.0.0.0", prefix, "", noPrefix},

@@ -269,7 +269,7 @@ func convertSlicePort(path *field.Path, p *discoveryv1.EndpointPort, errs *field
 // are alike and that consumers use the first.
 func convertEndpoint(path *field.Path, family hnslb.Family, e *discoveryv1.Endpoint, errs *field.ErrorList) (Endpoint, bool) {
 	if len(e.Addresses) == 0 {
-		*errs = append(*errs, field.Required(path.Child("addresses"), "an endpoint has one address"))
+		*errs = append(*errs, field.Required(path.Child("addresses"), "must have exactly one address"))
 		return Endpoint{}, false
 	}
 	first := path.Child("addresses").Index(0)
@@ -342,7 +342,7 @@ func convertNode(n *corev1.Node) (Node, field.ErrorList) {
 	}
 	for _, ip := range parseIPs(field.NewPath("status", "addresses"), ips, &errs) {
 		if ip = ip.Unmap(); ip.IsUnspecified() || ip.IsMulticast() {
-			errs = append(errs, field.Invalid(field.NewPath("status", "addresses"), ip.String(), "must be the address of one host"))
+			errs = append(errs, field.Invalid(field.NewPath("status", "addresses"), ip.String(), "must be a unicast host address"))
 			continue
 		}
 		if !out.IP(hnslb.FamilyOf(ip)).IsValid() {

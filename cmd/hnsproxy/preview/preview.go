@@ -226,7 +226,7 @@ func (m *maker) verdict(f *desired.Frontend) (Action, desired.Note) {
 		if m.in.View.LoadBalancer(f.Key) == nil {
 			action, reason = Wait, desired.LocalMissing
 		}
-		return action, desired.Note{Reason: reason, Message: fmt.Sprintf("HNS has no endpoint yet for %v", u.Waiting)}
+		return action, desired.Note{Reason: reason, Message: fmt.Sprintf("no HNS endpoint yet for %v", u.Waiting)}
 	}
 	return action, desired.Note{}
 }
