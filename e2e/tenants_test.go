@@ -345,7 +345,7 @@ func refusedAddresses(t *testing.T, setup harness.Setup) {
 	var vips, left []string
 	for _, ip := range slices.Concat(external, ingress) {
 		w.Lost(harness.TCP(client, ip, 80))
-		vips = append(vips, ip+" cannot be the address of a Service")
+		vips = append(vips, ip+" is not a valid Service address")
 	}
 	for _, ip := range endpoints {
 		left = append(left, ip+" (it is ")
@@ -358,7 +358,7 @@ func refusedAddresses(t *testing.T, setup harness.Setup) {
 	w.Converge()
 	w.HNS.ResetDark()
 	w.UpdateService("late", func(s *corev1.Service) { s.Spec.ExternalIPs = []string{"239.1.1.1"} })
-	told(t, w, "late", "VIPAddressRefused", "239.1.1.1:80/TCP: 239.1.1.1 cannot be the address of a Service")
+	told(t, w, "late", "VIPAddressRefused", "239.1.1.1:80/TCP: 239.1.1.1 is not a valid Service address")
 	w.Converge()
 	w.NeverDark()
 	restart(t, w, proxy)

@@ -24,16 +24,16 @@ func TestNetworkNotFound(t *testing.T) {
 	}{
 		{"none", hnslb.NetworkNotFound{}, `no HNS network exists`},
 		{"sorted", hnslb.NetworkNotFound{Exist: []hnslb.NetworkName{{"nat", "NAT"}, {"External", "Overlay"}}},
-			`it has "External" (Overlay), "nat" (NAT)`},
+			`existing networks: "External" (Overlay), "nat" (NAT)`},
 		{"hostile", hnslb.NetworkNotFound{Exist: []hnslb.NetworkName{{"a\x1b[2J\u202e\n", "T\x07"}}},
-			`it has "a\x1b[2J\u202e\n" (T\a)`},
+			`existing networks: "a\x1b[2J\u202e\n" (T\a)`},
 		{"many", hnslb.NetworkNotFound{Exist: many},
-			`it has "n00" (NAT), "n01" (NAT), "n02" (NAT), "n03" (NAT), "n04" (NAT), "n05" (NAT), "n06" (NAT), "n07" (NAT), 12 more`},
-		{"not known", hnslb.NetworkNotFound{Unknown: errors.New("access denied")}, `which it has is not known: access denied`},
+			`existing networks: "n00" (NAT), "n01" (NAT), "n02" (NAT), "n03" (NAT), "n04" (NAT), "n05" (NAT), "n06" (NAT), "n07" (NAT), 12 more`},
+		{"not known", hnslb.NetworkNotFound{Unknown: errors.New("access denied")}, `listing its networks failed: access denied`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			tc.err.Name = "azure"
-			if got, want := tc.err.Error(), `HNS has no network named "azure"; `+tc.want; got != want {
+			if got, want := tc.err.Error(), `HNS network "azure" not found; `+tc.want; got != want {
 				t.Errorf("got  %s\nwant %s", got, want)
 			}
 		})

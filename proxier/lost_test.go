@@ -84,14 +84,14 @@ func TestLost(t *testing.T) {
 		why, not string
 	}{
 		{"network missing", func(*emulator.Emulator) {}, `HNS network not found`,
-			`HNS has no network named "pods"; it has "\x1b[2Jl2" (L2Bridge), "nat" (NAT)`, "HNS unavailable"},
+			`HNS network "pods" not found; existing networks: "\x1b[2Jl2" (L2Bridge), "nat" (NAT)`, "HNS unavailable"},
 		{"HNS away", func(e *emulator.Emulator) { e.Stop() }, "HNS unavailable", "0x800706ba", "network not found"},
 		{"HNS answers with an error", func(e *emulator.Emulator) {
 			e.FailNext(hnslb.VerbNetwork, 1000, hnslb.ResultInvalidJSON)
-		}, "HNS cannot be used", "0x803b001b", "HNS unavailable"},
+		}, "HNS request failed", "0x803b001b", "HNS unavailable"},
 		{"features missing", func(e *emulator.Emulator) {
 			e.FailNext(hnslb.VerbFeatures, 1000, hnslb.ResultElementNotFound)
-		}, "HNS cannot be used", "0x80070490", "network not found"},
+		}, "HNS request failed", "0x80070490", "network not found"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -203,7 +203,7 @@ func TestEndpointTrouble(t *testing.T) {
 		spoil func(*emulator.Emulator)
 		want  string
 	}{
-		{"creation hangs", func(e *emulator.Emulator) { e.HangOn("10.244.2.5") }, "CreateEndpoint endpoint 10.244.2.5: timeout: the call has not returned"},
+		{"creation hangs", func(e *emulator.Emulator) { e.HangOn("10.244.2.5") }, "CreateEndpoint endpoint 10.244.2.5: timeout: call has not returned"},
 		{"creation refused", func(e *emulator.Emulator) { e.Refuse("10.244.2.5", hnslb.ResultInvalidIP) }, "CreateEndpoint 10.244.2.5: invalid"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -40,7 +40,7 @@ func run(emulate app.Emulate) int {
 	// do by default, so that a second one ends it at once.
 	context.AfterFunc(ctx, stop)
 	if err := service.IgnoreLogoff(); err != nil {
-		fmt.Fprintln(os.Stderr, "Warning: the program may end when somebody logs off:", err)
+		fmt.Fprintln(os.Stderr, "Warning: the program may be terminated when a user logs off:", err)
 	}
 	s := service.Begin(ctx, os.Args[1:])
 	err := app.NewCommand(s, emulate).ExecuteContext(s.Context())

@@ -134,7 +134,7 @@ func TestLogDir(t *testing.T) {
 		t.Errorf("log %q, %v", log, err)
 	}
 	out := program(t, 1, append(args, "--log-dir="+path)...)
-	if !strings.Contains(out, "Error: --log-dir="+path+": the directory cannot be made: ") {
+	if !strings.Contains(out, "Error: --log-dir="+path+": cannot create the directory: ") {
 		t.Errorf("a file as directory: %s", out)
 	}
 	out = program(t, 1, append(args, "--log-file="+dir)...)

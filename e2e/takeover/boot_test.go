@@ -44,7 +44,7 @@ func TestOverlayFromBoot(t *testing.T) {
 
 			n.logs(r, "no management IP assigned yet")
 			n.must(n.SetHost(network, netip.MustParseAddr("192.0.2.77"), ""))
-			n.logs(r, "no network adapter of this host has the address 192.0.2.77 yet")
+			n.logs(r, "no network adapter on this host has address 192.0.2.77 yet")
 			if writes := n.writes(); len(writes) > 0 {
 				t.Errorf("written from half a picture: %v", writes)
 			}

@@ -92,7 +92,7 @@ func rules() []rule {
 		output: each(func(_ *testCase, f *face) bool { return f.key.Protocol == hnslb.SCTP && f.block(desired.NoProtocol) }),
 	}, {
 		name:   "no IPv6 on an overlay",
-		reason: "Windows overlay networks carry IPv4 only (KEP-5100)",
+		reason: "Windows overlay networks support IPv4 only (KEP-5100)",
 		output: each(func(c *testCase, f *face) bool {
 			return f.key.Family == hnslb.IPv6 && c.network.IsOverlay() && f.block(desired.NoIPv6)
 		}),

@@ -182,8 +182,8 @@ func (n *node) logFlags() []string {
 func TestServiceTakesOver(t *testing.T) {
 	n := newNode(t)
 	n.hns.Stop()
-	n.refused(1, "there is no such service", "install", "--from-service=kube-proxy")
-	n.refused(1, "there is no such service", "start")
+	n.refused(1, "no such service", "install", "--from-service=kube-proxy")
+	n.refused(1, "no such service", "start")
 	n.kubeProxy("", "--kubeconfig="+n.write("kubeconfig", unreachable))
 
 	if out := n.service("install", "--from-service=kube-proxy", "--dry-run"); !strings.Contains(out, "would be created") || n.status().Installed {
@@ -224,7 +224,7 @@ func TestServiceTakesOver(t *testing.T) {
 		t.Error("the service is still there")
 	}
 	n.service("uninstall")
-	n.refused(1, "and not hnsproxy", "uninstall", "--name=kube-proxy")
+	n.refused(1, ", not hnsproxy", "uninstall", "--name=kube-proxy")
 }
 
 // dns are Services with UDP, whose load balancers are made anew when their endpoint changes.
@@ -361,7 +361,7 @@ func TestNoService(t *testing.T) {
 		t.Fatal(err)
 	}
 	n.await("the load balancer", func() bool { return len(n.hns.State().LoadBalancers) == 1 })
-	n.await("the word", func() bool { return strings.Contains(n.log(), "goes on as an ordinary process") })
+	n.await("the word", func() bool { return strings.Contains(n.log(), "as an ordinary process") })
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}

@@ -38,7 +38,7 @@ type fact struct {
 const tries = 4
 
 // errNoAgreement: HNS did not do the same twice.
-var errNoAgreement = errors.New("no two tries agree")
+var errNoAgreement = errors.New("results are not reproducible")
 
 // settle finds a fact out: what two tries say is believed.
 func (f fact) settle(ctx context.Context, b *bench) (string, error) {

@@ -129,7 +129,7 @@ func findNodePort(ctx context.Context, b *bench) (string, error) {
 // besideListener tells what becomes of a load balancer on whose port a program listens.
 func (b *bench) besideListener(ctx context.Context, lb hnslb.LoadBalancer) (string, error) {
 	if b.Listen == nil {
-		return "", unknown("the probe cannot listen here")
+		return "", unknown("the probe cannot listen on this host")
 	}
 	stop, err := b.Listen(hnslb.TCP, lb.Mappings[0].ExternalPort)
 	if err != nil {

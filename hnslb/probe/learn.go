@@ -74,9 +74,9 @@ func (l *learner) load(v hnslb.Version) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
-		l.logger.Error(err, "What the last probe found out is not used", "remedy", "run hnsproxy probe again, or delete the file")
+		l.logger.Error(err, "Ignoring the report of the last probe", "remedy", "run hnsproxy probe again, or delete the file")
 	default:
 		l.report = report
-		l.logger.Info("Using what the last probe found out about this HNS", "file", path)
+		l.logger.Info("Using the report of the last probe of this HNS", "file", path)
 	}
 }

@@ -87,7 +87,7 @@ type LeftError struct {
 
 // Error lists the objects.
 func (e *LeftError) Error() string {
-	text := "scratch objects are left, which the next run tries to remove again: " + strings.Join(e.Objects, ", ")
+	text := "scratch objects remain, which the next run will try to remove: " + strings.Join(e.Objects, ", ")
 	if e.Err != nil {
 		text += ": " + e.Err.Error()
 	}
@@ -108,10 +108,10 @@ func Run(ctx context.Context, c Config) (report *Report, err error) {
 	c.complete()
 	b := &bench{Config: c, skip: map[netip.Addr]bool{}}
 	if b.features, err = c.Driver.Features(ctx); err != nil {
-		return nil, fmt.Errorf("ask for the version of HNS: %w", err)
+		return nil, fmt.Errorf("get the HNS version: %w", err)
 	}
 	if b.network, err = c.Driver.Network(ctx, c.Network); err != nil {
-		return nil, fmt.Errorf("look for the network: %w", err)
+		return nil, fmt.Errorf("get the network: %w", err)
 	}
 	if err := b.begin(ctx); err != nil {
 		return nil, err
@@ -146,7 +146,7 @@ func Clean(ctx context.Context, c Config) error {
 
 // begin removes what an earlier run left and writes what this one will use into the journal.
 func (b *bench) begin(ctx context.Context) error {
-	b.Progress("Looking for what an earlier run left")
+	b.Progress("Looking for objects left behind by an earlier run")
 	if err := Clean(ctx, b.Config); err != nil {
 		left, ok := errors.AsType[*LeftError](err)
 		if !ok || left.Err != nil {
@@ -156,7 +156,7 @@ func (b *bench) begin(ctx context.Context) error {
 	}
 	h, err := list(ctx, b.Driver)
 	if err != nil {
-		return fmt.Errorf("list what HNS holds: %w", err)
+		return fmt.Errorf("list HNS objects: %w", err)
 	}
 	for _, e := range h.ours(nil).endpoints {
 		for _, ip := range e.IPs {

@@ -208,7 +208,7 @@ func readJournal(path string) (*scratch, error) {
 	}
 	// Whatever the file says, nothing is ours that no run would have made.
 	if !slices.Contains(testNets(), s.VIPs) || s.FirstPort < lowestPort || s.FirstPort > highestPort-portCount || !reserved(s.Unnamed) {
-		return nil, errors.New("the journal of an earlier run was not written by hnsproxy probe: delete it to go on without")
+		return nil, errors.New("the journal of an earlier run was not written by hnsproxy probe: delete it to continue")
 	}
 	return &s, nil
 }

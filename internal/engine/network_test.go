@@ -50,7 +50,7 @@ func TestIncompleteNetwork(t *testing.T) {
 	}
 	want := []string{"no management IP assigned yet"}
 	for range 3 {
-		want = append(want, "no network adapter of this host has the address 10.0.0.4 yet, so that its MAC is not known")
+		want = append(want, "no network adapter on this host has address 10.0.0.4 yet, so the host MAC address is unknown")
 	}
 	if diff := cmp.Diff(want[:3], lacks[:min(len(lacks), 3)]); diff != "" || len(lacks) > 4 {
 		t.Errorf("told (-want +got):\n%s\nin all %d times", diff, len(lacks))

@@ -155,8 +155,8 @@ func (broken) Write([]byte) (int, error) { return 0, errBroken }
 
 func TestLines(t *testing.T) {
 	t.Parallel()
-	in := "the command line cannot be used:\n  --a=\x1b[2J: is wrong\nE1124 forged\r\n\nend\n"
-	want := "the command line cannot be used:\n  --a=\\x1b[2J: is wrong\n  E1124 forged\\r\n\n  end"
+	in := "invalid command line:\n  --a=\x1b[2J: is wrong\nE1124 forged\r\n\nend\n"
+	want := "invalid command line:\n  --a=\\x1b[2J: is wrong\n  E1124 forged\\r\n\n  end"
 	if got := printable.Lines(in); got != want {
 		t.Errorf("Lines = %q, want %q", got, want)
 	}

@@ -72,13 +72,13 @@ func split(values string) []string {
 // TestNodePortAddressesErrors: what kube-proxy refuses is refused, and leading zeros are.
 func TestNodePortAddressesErrors(t *testing.T) {
 	for values, want := range map[string]string{
-		"primary,10.0.0.0/8,primary": `"primary" stands there twice`,
-		"all,all":                    `"all" stands there twice`,
+		"primary,10.0.0.0/8,primary": `"primary" is listed twice`,
+		"all,all":                    `"all" is listed twice`,
 		"10.0.0.4":                   `"10.0.0.4" must be a range of IP addresses, such as 10.0.0.0/8 or fd00::/16`,
 		"x,10.0.0.0/8,y": `"x" must be a range of IP addresses, such as 10.0.0.0/8 or fd00::/16` + "\n" +
 			`"y" must be a range of IP addresses, such as 10.0.0.0/8 or fd00::/16`,
 		"Primary":     `"Primary" must be a range of IP addresses, such as 10.0.0.0/8 or fd00::/16`,
-		"010.0.0.0/8": `"010.0.0.0/8" has leading zeros, which some programs read as octal; write 10.0.0.0/8`,
+		"010.0.0.0/8": `"010.0.0.0/8" has leading zeros, which some programs parse as octal; use 10.0.0.0/8`,
 	} {
 		if _, err := ParseNodePortAddresses(split(values)); err == nil || err.Error() != want {
 			t.Errorf("%q: error %v, want %s", values, err, want)

@@ -340,7 +340,7 @@ func TestAddressesChange(t *testing.T) {
 		c.network.SetAddrs()
 		<-time.After(time.Minute)
 		c.wantOpen()
-		c.wantFailed("default/web 32000 open health-check node port of Service default/web: listen on port 32000: no IPv4 address of this machine is in --nodeport-addresses")
+		c.wantFailed("default/web 32000 open health-check node port of Service default/web: listen on port 32000: no IPv4 address of this host is in --nodeport-addresses")
 	})
 	bubble(t, func(cfg *health.NodePortsConfig) { cfg.Addresses = parsed(t, "primary") }, func(c *checked) {
 		c.service("web", 32000, "10.96.0.5")

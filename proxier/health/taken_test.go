@@ -39,7 +39,7 @@ func TestTakenPort(t *testing.T) {
 		addr string
 		want string
 	}{
-		{os.NewSyscallError("bind", syscall.Errno(10048)), ":80", "does kube-proxy"},
+		{os.NewSyscallError("bind", syscall.Errno(10048)), ":80", "is kube-proxy"},
 		{os.NewSyscallError("bind", syscall.Errno(10013)), ":80", "excludedportrange"},
 		{errors.New("other"), ":80", ""},
 		{syscall.EADDRINUSE, "nonsense", ""},

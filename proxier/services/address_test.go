@@ -15,7 +15,7 @@ func TestParseAddress(t *testing.T) {
 	const (
 		noAddr   = "must be an IP address, such as 10.96.0.10 or fd00::10"
 		noPrefix = "must be a range of IP addresses, such as 10.0.0.0/8 or fd00::/16"
-		zeros    = "has leading zeros, which some programs read as octal; write "
+		zeros    = "has leading zeros, which some programs parse as octal; use "
 	)
 	addr := func(s string) (string, error) { ip, err := services.ParseAddr(s); return ip.String(), err }
 	prefix := func(s string) (string, error) { p, err := services.ParsePrefix(s); return p.String(), err }

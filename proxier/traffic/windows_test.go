@@ -106,9 +106,9 @@ type limit struct {
 func limits() []limit {
 	return []limit{
 		{"no SCTP", "Service: protocols TCP, UDP, SCTP",
-			"HNS balances TCP and UDP", (*situation).noSCTP},
+			"HNS supports TCP and UDP", (*situation).noSCTP},
 		{"no IPv6 on an overlay", "Service: dual stack",
-			"overlay networks carry IPv4 only (KEP-5100)", (*situation).noIPv6OnOverlay},
+			"overlay networks support IPv4 only (KEP-5100)", (*situation).noIPv6OnOverlay},
 		{"no IPv6 before HNS 11.10", "Service: dual stack",
 			"the gate of microsoft/hnslib", (*situation).noIPv6},
 		{"an overlay needs a source VIP", "Service: every node balances",

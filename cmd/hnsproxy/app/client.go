@@ -27,7 +27,7 @@ func (p *program) apiListWatches() (listWatches, error) {
 	}
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
-		return listWatches{}, fmt.Errorf("make a client of the API server: %w", err)
+		return listWatches{}, fmt.Errorf("create API server client: %w", err)
 	}
 	p.contact = newContact(config.Host, contactRemedy(o), p.logger, p.deps.Clock)
 	list := func(client cache.Getter, resource string, tweak func(*metav1.ListOptions)) cache.ListerWatcher {
@@ -76,7 +76,7 @@ func clientConfig(o *Options) (*rest.Config, error) {
 			config.Host = o.Master
 			return config, nil
 		case o.Master == "":
-			return nil, fmt.Errorf("no source of Services: %w; give --kubeconfig, or --hns-objects for files", err)
+			return nil, fmt.Errorf("no source of Services: %w; set --kubeconfig, or --hns-objects to read files", err)
 		}
 		what = "--master=" + o.Master
 	}
@@ -88,13 +88,13 @@ func clientConfig(o *Options) (*rest.Config, error) {
 	return config, nil
 }
 
-var errClusterIP = errors.New("the pod's service account leads to the API server by the cluster IP of Service kubernetes, which a Windows host " +
-	"does not reach before this program has made it work; give --kubeconfig or --master with the API server's own address, " +
-	"or set the environment variable KUBERNETES_SERVICE_HOST of the pod to it; where a route of the host leads to the cluster IP, give that as --master")
+var errClusterIP = errors.New("the service account of the pod uses the cluster IP of Service kubernetes, which a Windows host " +
+	"cannot reach until hnsproxy has programmed it; set --kubeconfig or --master to the API server's own address, " +
+	"or set the environment variable KUBERNETES_SERVICE_HOST of the pod to it; if the host has a route to the cluster IP, pass it as --master")
 
 // contactRemedy says what to do when the API server cannot be reached.
 func contactRemedy(o *Options) string {
-	const check = "check that the API server runs, and that its address is right in "
+	const check = "check that the API server is running and that its address is correct in "
 	switch {
 	case o.Master != "":
 		return check + "--master"
@@ -103,8 +103,8 @@ func contactRemedy(o *Options) string {
 	case o.KubeconfigList != "":
 		return check + "the environment variable KUBECONFIG=" + o.KubeconfigList
 	}
-	return "give the API server's own address by --master; a Windows host reaches the one of the pod's service account, a cluster IP, " +
-		"only by a route of the host, or once something serves it"
+	return "set --master to the API server's own address; the service account of the pod uses a cluster IP, which a Windows host can reach " +
+		"only through a host route, or once a Service proxy serves it"
 }
 
 // onlyClusterIP tells whether a pod knows the API server by its cluster IP alone. The kubelet

@@ -20,29 +20,30 @@ import (
 	"k8s.io/utils/clock"
 )
 
-const longHelp = `hnsproxy makes Kubernetes Services work on a Windows node. It takes the place of
-kube-proxy.exe and takes its flags.
+const longHelp = `hnsproxy is a Service proxy for Windows nodes. It replaces kube-proxy.exe and accepts its
+flags.
 
-It watches Services and EndpointSlices and keeps HNS, the Host Network Service of Windows,
-as they want it. It starts with what HNS holds already and changes the difference only;
-when it stops, HNS stays as it is and traffic goes on.
+It watches Services and EndpointSlices and programs the load balancers and endpoints of HNS,
+the Host Networking Service of Windows, to match. On start it adopts what HNS already holds
+and applies only the difference. When it stops, HNS rules stay in place and traffic continues
+to flow.
 
-With --hns-driver=emulator it programs an HNS in memory, on any system.`
+With --hns-driver=emulator it programs an HNS emulated in memory, on any operating system.`
 
-const exampleHelp = `  # On a Windows node, as kube-proxy.exe was run:
+const exampleHelp = `  # On a Windows node, with the flags of kube-proxy.exe:
   hnsproxy --kubeconfig=C:\k\config --network-name=Calico --enable-dsr --v=2
 
-  # The same as a Windows service, with the arguments of the one that runs kube-proxy.exe:
+  # As a Windows service, with the arguments of the service that runs kube-proxy.exe:
   hnsproxy service install --from-service=kube-proxy
 
-  # Anywhere: what would become of these objects? The table follows edits of the files.
+  # Anywhere: show how these objects are programmed. The table follows edits to the files.
   hnsproxy --hns-driver=emulator --hns-objects=examples/cluster --hostname-override=win-node-1 --hns-table
 
-  # The same for a cluster of yours, seen from one of its Windows nodes:
+  # The same for your own cluster, as seen from one of its Windows nodes:
   kubectl get services,endpointslices,nodes -A -o yaml > cluster.yaml
   hnsproxy --hns-driver=emulator --hns-objects=cluster.yaml --hostname-override=NODE --hns-table
 
-  # Only say what would be programmed, and program nothing:
+  # Only show what would be programmed, without programming it:
   hnsproxy plan --hns-objects=cluster.yaml --hostname-override=NODE`
 
 // Supervisor is told how the start of the program gets on; *service.Session is one.
@@ -166,7 +167,7 @@ func setClientGates(gates options.Gates) {
 		if ok && settable.Set(name, on) == nil {
 			continue
 		}
-		klog.Background().Info("Feature gate of the client library cannot be switched; ignored", "gate", name)
+		klog.Background().Info("Feature gate of the client library cannot be set; ignored", "gate", name)
 	}
 }
 

@@ -32,10 +32,10 @@ func TestCommandLineErrors(t *testing.T) {
 		want string
 	}{
 		{[]string{"stray"}, `hnsproxy takes no argument "stray"`},
-		{[]string{"--no-such-flag"}, "there is no flag --no-such-flag"},
-		{[]string{"--iptables-sync-period=soon"}, "--iptables-sync-period=soon: is no duration; write a duration with its unit"},
+		{[]string{"--no-such-flag"}, "unknown flag --no-such-flag"},
+		{[]string{"--iptables-sync-period=soon"}, "--iptables-sync-period=soon: is not a duration; use a duration with a unit"},
 		{[]string{"", "--proxy-mode=userspace"}, "--proxy-mode=userspace"},
-		{[]string{"plan"}, "there is nothing to plan for"},
+		{[]string{"plan"}, "no objects given"},
 		{[]string{"plan", "--objects=x", "-o", "toml"}, "--output=toml"},
 	} {
 		_, _, err := execute(t, tt.args...)

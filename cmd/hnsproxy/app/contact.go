@@ -88,7 +88,7 @@ func (c *contact) look() {
 	}
 }
 
-var errNoAnswer = errors.New("there is no answer yet")
+var errNoAnswer = errors.New("no response yet")
 
 // begin notes that a resource is asked for.
 func (c *contact) begin(resource string) (end func()) {
@@ -112,7 +112,7 @@ func (c *contact) note(resource string, err error) {
 	}
 	delete(c.failing, resource)
 	if len(c.failing) == 0 && !c.since.IsZero() {
-		c.logger.Info("The API server answers again", "server", c.server, "after", c.clock.Since(c.since))
+		c.logger.Info("API server reachable again", "server", c.server, "after", c.clock.Since(c.since))
 		c.since = time.Time{}
 		clear(c.said)
 	}
@@ -133,9 +133,9 @@ func (c *contact) fail(resource string, err error) {
 	if sent, ok := errors.AsType[*url.Error](err); ok {
 		err = sent.Err // without the query
 	}
-	message, remedy := "The API server cannot be reached; trying again", c.remedy
+	message, remedy := "API server unreachable; retrying", c.remedy
 	if status, ok := errors.AsType[*apierrors.StatusError](err); ok {
-		message, remedy = "The API server refuses a request; trying again", refusalRemedy(status.Status().Reason)
+		message, remedy = "API server rejected a request; retrying", refusalRemedy(status.Status().Reason)
 	}
 	c.logger.Error(err, message, "server", c.server, "resource", resource, "since", c.since.Format(time.RFC3339), "remedy", remedy)
 }
@@ -144,11 +144,11 @@ func (c *contact) fail(resource string, err error) {
 func refusalRemedy(reason metav1.StatusReason) string {
 	switch reason {
 	case metav1.StatusReasonUnauthorized:
-		return "check the credentials in the kubeconfig, or of the pod's service account"
+		return "check the credentials in the kubeconfig or of the pod's service account"
 	case metav1.StatusReasonForbidden:
-		return "let this user list and watch services, endpointslices and nodes, as the ClusterRole system:node-proxier does"
+		return "allow this user to list and watch services, endpointslices and nodes, as ClusterRole system:node-proxier does"
 	}
-	return "see the log of the API server"
+	return "check the API server logs"
 }
 
 // watched asks the API server for a resource and notes how that goes.

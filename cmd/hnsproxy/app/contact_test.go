@@ -98,10 +98,10 @@ func TestContact(t *testing.T) {
 		lines int
 		said  string
 	}{
-		{"refused", refused, 0, 1, `"msg"="The API server cannot be reached; trying again" "error"="dial tcp 10.0.0.10:6443: connect: connection refused" ` +
+		{"refused", refused, 0, 1, `"msg"="API server unreachable; retrying" "error"="dial tcp 10.0.0.10:6443: connect: connection refused" ` +
 			`"server"="https://10.0.0.10:6443"`},
-		{"silent", func(string) error { return nil }, 6 * time.Second, 1, `"error"="there is no answer yet" "server"="https://10.0.0.10:6443"`},
-		{"forbidden", forbidden, 0, 3, `"msg"="The API server refuses a request; trying again" "error"="services is forbidden`},
+		{"silent", func(string) error { return nil }, 6 * time.Second, 1, `"error"="no response yet" "server"="https://10.0.0.10:6443"`},
+		{"forbidden", forbidden, 0, 3, `"msg"="API server rejected a request; retrying" "error"="services is forbidden`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { testContact(t, tt.err, tt.first, tt.lines, tt.said) })
@@ -157,7 +157,7 @@ func testContact(t *testing.T, err func(string) error, first time.Duration, line
 	<-time.After(3 * time.Minute)
 	got = book.take()
 	healed := got[max(0, len(got)-1):] // what came before are reminders
-	if len(healed) != 1 || !strings.Contains(healed[0], `"msg"="The API server answers again" "server"="https://10.0.0.10:6443"`) {
+	if len(healed) != 1 || !strings.Contains(healed[0], `"msg"="API server reachable again" "server"="https://10.0.0.10:6443"`) {
 		t.Errorf("healed: %q", got)
 	}
 	stop()
@@ -195,7 +195,7 @@ func TestContactFlaps(t *testing.T) {
 			c.note("nodes", err)
 		}
 	}
-	if got := book.take(); len(got) != 4 || !strings.Contains(got[2], "cannot be reached") || !strings.Contains(got[3], "answers again") {
+	if got := book.take(); len(got) != 4 || !strings.Contains(got[2], "unreachable") || !strings.Contains(got[3], "reachable again") {
 		t.Errorf("said %q", got)
 	}
 }
@@ -208,10 +208,10 @@ func TestContactRemedy(t *testing.T) {
 		o    Options
 		want string
 	}{
-		{Options{Kubeconfig: "f", Master: "https://m"}, "its address is right in --master"},
+		{Options{Kubeconfig: "f", Master: "https://m"}, "its address is correct in --master"},
 		{Options{Kubeconfig: "f"}, "--kubeconfig=f"},
 		{Options{KubeconfigList: "g"}, "KUBECONFIG=g"},
-		{Options{}, "give the API server's own address by --master"},
+		{Options{}, "set --master to the API server's own address"},
 	} {
 		remedy := contactRemedy(&tt.o)
 		if !strings.Contains(remedy, tt.want) {

@@ -15,12 +15,12 @@ import (
 
 // hcnNetworkNames says that this machine has no HNS.
 func hcnNetworkNames(context.Context) ([]string, error) {
-	return nil, errors.New("HNS is a part of Windows")
+	return nil, errors.New("HNS is only available on Windows")
 }
 
 // newHCN says that this machine has no HNS.
 func newHCN(klog.Logger) (hnslb.Driver, error) {
-	return nil, errors.New("HNS is a part of Windows; use --hns-driver=emulator")
+	return nil, errors.New("HNS is only available on Windows; use --hns-driver=emulator")
 }
 
 // windowsBuild is the build of Windows, of which this machine has none.

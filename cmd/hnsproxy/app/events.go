@@ -76,7 +76,7 @@ func (p *program) newAnnouncer(ctx context.Context) (*announcer, error) {
 	// A client of its own: Events do not use up the rate at which watches are begun.
 	client, err := eventsclient.NewForConfig(config)
 	if err != nil {
-		return nil, fmt.Errorf("make a client for Events: %w", err)
+		return nil, fmt.Errorf("create client for Events: %w", err)
 	}
 	return startAnnouncer(ctx, &clientevents.EventSinkImpl{Interface: client}, p.opts.Hostname, p.metrics)
 }

@@ -64,7 +64,7 @@ func TestEvents(t *testing.T) {
 	}
 	got = slices.Delete(got, 1, 2)
 	want := []string{
-		"Normal Starting on Node me n-1 by hnsproxy on me: hnsproxy " + ownVersion() + " programs HNS network pods",
+		"Normal Starting on Node me n-1 by hnsproxy on me: hnsproxy " + ownVersion() + " is programming HNS network pods",
 		"Warning ProtocolUnsupported on Service web s-1 by hnsproxy on me: " +
 			"10.96.0.5:81/SCTP, 192.0.2.1:81/SCTP, 203.0.113.1:81/SCTP, [fd00::5]:81/SCTP: HNS supports TCP and UDP only",
 	}

@@ -173,7 +173,7 @@ func (f *feeder) note(count func(), obj klog.KMetadata, changed bool, err error)
 		count()
 	}
 	if err != nil {
-		f.logger.Error(err, "Object has values that cannot be used; they are left out", "kind", kindOf(obj), "object", klog.KObj(obj))
+		f.logger.Error(err, "Object has invalid values; ignoring them", "kind", kindOf(obj), "object", klog.KObj(obj))
 	}
 }
 
@@ -193,7 +193,7 @@ func (f *feeder) setNode(obj *corev1.Node) {
 	n = n.WithGiven(f.given)
 	if f.gone {
 		f.gone = false
-		f.logger.Info("The Node was made anew; load balancers may send here again", "node", klog.KObj(obj), "addresses", n.IPs)
+		f.logger.Info("Node was created again; health checks tell load balancers to send traffic to this node", "node", klog.KObj(obj), "addresses", n.IPs)
 	}
 	f.proxier.SetNode(n)
 	f.ports.SetNode(n)
@@ -204,6 +204,6 @@ func (f *feeder) setNode(obj *corev1.Node) {
 // this node may live on, and their zone and addresses with them.
 func (f *feeder) removeNode(obj *corev1.Node) {
 	f.gone = true
-	f.logger.Info("The Node was deleted; load balancers are told not to send here, and what is programmed stays", "node", klog.KObj(obj))
+	f.logger.Info("Node was deleted; health checks tell load balancers not to send traffic to this node; existing rules left in place", "node", klog.KObj(obj))
 	f.health.SetNodeEligible(false)
 }

@@ -212,9 +212,9 @@ func TestLeadingZerosAreTold(t *testing.T) {
 		t.Fatalf("%d lines, want one for each object:\n%s", len(lines), said.String())
 	}
 	for i, want := range [][]string{
-		{`"kind"="Service"`, "spec.externalIPs[0]", "write 10.9.9.8", "spec.loadBalancerSourceRanges[0]", "write 10.0.0.0/8"},
-		{`"kind"="EndpointSlice"`, "endpoints[0].addresses[0]", "write 10.244.1.5"},
-		{`"kind"="Node"`, "status.addresses[0]", "write 10.0.0.4"},
+		{`"kind"="Service"`, "spec.externalIPs[0]", "use 10.9.9.8", "spec.loadBalancerSourceRanges[0]", "use 10.0.0.0/8"},
+		{`"kind"="EndpointSlice"`, "endpoints[0].addresses[0]", "use 10.244.1.5"},
+		{`"kind"="Node"`, "status.addresses[0]", "use 10.0.0.4"},
 	} {
 		for _, part := range want {
 			if !strings.Contains(lines[i], part) {

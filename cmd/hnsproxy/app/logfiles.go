@@ -46,9 +46,9 @@ func openLogFile(f options.LogFiles, stderr io.Writer) (*logFile, error) {
 		flag = "--log-dir=" + dir
 		path = filepath.Join(dir, programName()+".log")
 	}
-	const remedy = "name a place where log files can be written"
+	const remedy = "choose a location where log files can be written"
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // as of other log directories
-		return nil, fmt.Errorf("%s: the directory cannot be made: %w; %s", flag, err, remedy)
+		return nil, fmt.Errorf("%s: cannot create the directory: %w; %s", flag, err, remedy)
 	}
 	probe, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err == nil {
@@ -119,7 +119,7 @@ func (l *logFile) note(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err != nil && !l.broken {
-		_, _ = fmt.Fprintf(l.stderr, "The log file cannot be written, so the log goes on here: %v\n", err) // there is no other place
+		_, _ = fmt.Fprintf(l.stderr, "Cannot write the log file; logging to standard error: %v\n", err) // there is no other place
 	}
 	l.broken = err != nil
 }

@@ -136,7 +136,7 @@ func TestFullDisk(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	const said = "The log file cannot be written, so the log goes on here: no space left\n"
+	const said = "Cannot write the log file; logging to standard error: no space left\n"
 	if want := said + "I line\nI line\n" + said + "I line\n"; stderr.String() != want {
 		t.Errorf("standard error %q, want %q", stderr.String(), want)
 	}

@@ -67,7 +67,7 @@ func TestMalformedObjects(t *testing.T) {
 	for _, want := range []string{
 		"document 1: Service default/type: spec.type: ", "document 2: Service default/address: spec.clusterIPs[0]: ",
 		"document 3: Service default/port: spec.ports[0].", "document 4: Servise kind: kind: ",
-		"document 5: EndpointSlice default/type-1: endpoints[0].addresses[0]: ", "document 6: is no object", "document 7: cannot be read: ",
+		"document 5: EndpointSlice default/type-1: endpoints[0].addresses[0]: ", "document 6: is not an object", "document 7: cannot be read: ",
 	} {
 		if !strings.Contains(log, `"error"="`+strings.Trim(strconv.Quote(file), `"`)+", "+want) {
 			t.Errorf("the log lacks %q:\n%s", want, log)

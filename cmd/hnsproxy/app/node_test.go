@@ -34,13 +34,13 @@ func TestNodeMadeAnew(t *testing.T) {
 	}
 	edit(t, dir, "nodes.yaml", "name: win-node-1", "name: win-node-9")
 	r.eventually("the Node goes", healthz(503))
-	r.eventually("it is told", logged("The Node was deleted"))
+	r.eventually("it is told", logged("Node was deleted"))
 	edit(t, dir, "nodes.yaml", "name: win-node-9", "name: win-node-1")
 	edit(t, dir, "nodes.yaml", "10.0.0.4}", "10.0.0.24}")
 	r.eventually("the Node is back", healthz(200))
-	r.eventually("it is told", logged("The Node was made anew"))
+	r.eventually("it is told", logged("Node was created again"))
 	r.eventually("so is its address", logged("Node changed"))
-	r.eventually("and that the network has another one", logged("The Node's address is not the management IP"))
+	r.eventually("and that the network has another one", logged("Node address is not the management IP"))
 	r.settled()
 	writes := map[hnslb.Verb]int{}
 	for v, n := range r.Emulator.Counts() {

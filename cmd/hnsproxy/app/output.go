@@ -19,7 +19,7 @@ func checkFormat(format string) error {
 	case "text", "json", "yaml":
 		return nil
 	}
-	return options.Invalid("output", format, "there is no such format", "use text, json or yaml")
+	return options.Invalid("output", format, "unknown format", "use text, json or yaml")
 }
 
 // writeDocument prints a document in a format that checkFormat takes. text is the one for

@@ -47,7 +47,7 @@ func (p *program) networkNames() func(context.Context) ([]string, error) {
 func (p *program) findPlace(ctx context.Context) (complete, ok bool) {
 	if p.opts.Network == "" {
 		f := place.Finder{Driver: hnslb.WithTimeout(p.logged, p.opts.HNSCallTimeout), Names: p.networkNames()}
-		found := p.poll(ctx, "Waiting for the HNS network of the pods", "--network-name names it", func(ctx context.Context) (bool, error) {
+		found := p.poll(ctx, "Waiting for the HNS network of the pods", "set --network-name", func(ctx context.Context) (bool, error) {
 			ctx, stop := context.WithTimeout(ctx, p.opts.HNSCallTimeout)
 			defer stop()
 			n, err := f.Network(ctx)
@@ -94,8 +94,8 @@ func (p *program) lookForVIP(ctx context.Context) (vip netip.Addr, needed bool, 
 // Addr if none is needed or ctx ended.
 func (p *program) awaitSourceVIP(ctx context.Context) netip.Addr {
 	var vip netip.Addr
-	p.poll(ctx, "Waiting for the source VIP that an overlay network needs",
-		"--source-vip gives it; else the network plugin makes an endpoint named Calico_ep, VIPEndpoint, source_vip or NETWORK_ep",
+	p.poll(ctx, "Waiting for the source VIP, required on an overlay network",
+		"set --source-vip, or wait for the network plugin to create an endpoint named Calico_ep, VIPEndpoint, source_vip or NETWORK_ep",
 		func(ctx context.Context) (bool, error) {
 			found, needed, err := p.lookForVIP(ctx)
 			vip = found

@@ -83,7 +83,7 @@ func TestPlanWithoutNode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := `there is no Node "nobody", so all endpoints count as remote; --hostname-override takes one of: linux-1, win-node-1, win-node-2`; strings.TrimSpace(complaints) != want {
+	if want := `Node "nobody" not found; treating all endpoints as remote; --hostname-override takes one of: linux-1, win-node-1, win-node-2`; strings.TrimSpace(complaints) != want {
 		t.Errorf("stderr %q, want %q", complaints, want)
 	}
 }

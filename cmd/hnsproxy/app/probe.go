@@ -23,21 +23,22 @@ import (
 	"k8s.io/utils/clock"
 )
 
-const probeHelp = `hnsproxy probe finds out what the HNS of this machine does where documents are not sure:
-which values it refuses and how, what a change in place changes, how many endpoints a load
-balancer may have, and how long calls take. Run it on a node as an administrator.
+const probeHelp = `hnsproxy probe finds out how the HNS of this host behaves where the documentation is
+uncertain: which values it rejects and with which errors, what an update in place changes, how
+many endpoints a load balancer may have, and how long calls take. Run it on a node as an
+administrator.
 
-It prints what it found beside what our documents say, and writes it to a file, which
---hns-emulator-profile takes on any machine. hnsproxy itself takes its limits from that file
-when it is there, and needs none.`
+It prints the results next to the documented behavior, and writes them to a file that
+--hns-emulator-profile accepts on any host. hnsproxy itself reads its limits from that file
+if it exists, but does not require it.`
 
 const probeExamples = `  # On a Windows node:
   hnsproxy probe --network-name=Calico
 
-  # The same in a script, without the large sizes:
+  # In a script, without the checks that need many objects:
   hnsproxy probe --network-name=Calico --yes --quick -o json
 
-  # Anywhere: emulate the machine that was probed.
+  # Anywhere: emulate the host that was probed.
   hnsproxy --hns-driver=emulator --hns-emulator-profile=probe-13.2.json --hns-objects=examples/cluster --hns-table`
 
 // probeOptions are those of the probe alone.
@@ -53,7 +54,7 @@ func newProbeCommand(emulate Emulate) *cobra.Command {
 	o := &probeOptions{emulate: emulate, command: options.NewCommandLine(), format: "text"}
 	cmd := &cobra.Command{
 		Use:     "probe [flags]",
-		Short:   "find out what this machine's HNS does",
+		Short:   "find out how the HNS of this host behaves",
 		Long:    probeHelp,
 		Example: probeExamples,
 		Args:    noArguments,
@@ -61,11 +62,11 @@ func newProbeCommand(emulate Emulate) *cobra.Command {
 	}
 	sets := options.NewFlagSets()
 	fs := sets.FlagSet("probe")
-	fs.BoolVar(&o.yes, "yes", false, "Do not ask before scratch objects are made.")
-	fs.BoolVar(&o.quick, "quick", false, "Leave out what needs more than 100 objects.")
-	fs.BoolVar(&o.exhaust, "exhaust-ports", false, "Also find out how many load balancers without DSR there can be. "+
-		"Until that is known no program on the node can open a connection.")
-	fs.BoolVar(&o.clean, "clean", false, "Only remove what an earlier run left, if it was killed.")
+	fs.BoolVar(&o.yes, "yes", false, "Do not ask for confirmation before creating scratch objects.")
+	fs.BoolVar(&o.quick, "quick", false, "Skip checks that need more than 100 objects.")
+	fs.BoolVar(&o.exhaust, "exhaust-ports", false, "Also find out how many load balancers without DSR can exist. "+
+		"Programs on the node cannot open connections while this check runs.")
+	fs.BoolVar(&o.clean, "clean", false, "Only remove objects left behind by an earlier run that was killed.")
 	fs.StringVarP(&o.format, "output", "o", o.format, "`FORMAT` of the report: text or json.")
 	fs.StringVar(&o.profile, "profile-file", "", "`FILE` to write the report to as JSON; one in --hns-state-dir, named after the version of HNS, by default.")
 	o.command.AddNodeFlags(sets.FlagSet("node and network"))
@@ -79,7 +80,7 @@ func newProbeCommand(emulate Emulate) *cobra.Command {
 
 func (o *probeOptions) run(cmd *cobra.Command) error {
 	if !slices.Contains([]string{"text", "json"}, o.format) {
-		return options.Invalid("output", o.format, "there is no such format", "use text or json")
+		return options.Invalid("output", o.format, "unknown format", "use text or json")
 	}
 	r, err := o.command.Resolve(thisHost())
 	if err != nil {
@@ -87,7 +88,7 @@ func (o *probeOptions) run(cmd *cobra.Command) error {
 	}
 	o.Options = r.Options
 	if o.Network == "" {
-		return options.Invalid("network-name", "", "the probe needs the name of the HNS network", "on the node, Get-HnsNetwork lists the networks")
+		return options.Invalid("network-name", "", "the name of the HNS network is required", "run Get-HnsNetwork on the node to list networks")
 	}
 	ctx := klog.NewContext(cmd.Context(), ownLogger(cmd.ErrOrStderr()))
 	c, err := o.config(ctx, cmd.ErrOrStderr())
@@ -114,7 +115,7 @@ func (o *probeOptions) config(ctx context.Context, progress io.Writer) (probe.Co
 	if o.StateDir == "" {
 		dir, err := os.UserCacheDir()
 		if err != nil {
-			return probe.Config{}, fmt.Errorf("find a place for the journal of the probe (--hns-state-dir gives one): %w", err)
+			return probe.Config{}, fmt.Errorf("find a directory for the probe journal (set --hns-state-dir): %w", err)
 		}
 		o.StateDir = filepath.Join(dir, "hnsproxy")
 	}
@@ -151,25 +152,26 @@ func (o *probeOptions) announcement() string {
 	if o.quick {
 		sizes, most = "100", "about 250"
 	}
-	text := fmt.Sprintf(`This will try things on HNS network %s, with objects of its own only:
-  - remote endpoints named %s..., with addresses of documentation and benchmarks
+	text := fmt.Sprintf(`This tests HNS network %s, using only objects that the probe creates:
+  - remote endpoints named %s..., with addresses reserved for documentation and benchmarks
     (192.0.2.0/24, 198.51.100.0/24, 203.0.113.0/24, 198.18.0.0/15);
   - load balancers on such addresses, and a few node ports, on ports between 40000 and 48000
-    that nobody uses; none of them leads to a pod.
-There will be %s objects at a time, and calls are timed with %s endpoints and load balancers.
-Existing objects are not touched. Other calls of HNS, as of hnsproxy and of pods that start,
-have to wait for those of the probe. All objects are removed at the end, also after Ctrl+C; if
-the program is killed, the next run removes them, or "hnsproxy probe --clean".
+    that are not in use; none of them leads to a pod.
+Up to %s objects exist at a time, and calls are timed with %s endpoints and load balancers.
+Existing objects are not changed. HNS calls of other programs, such as hnsproxy or the network
+plugin starting a pod, have to wait for those of the probe. All objects are removed at the end,
+also after Ctrl+C; if the program is killed, the next run or "hnsproxy probe --clean" removes
+them.
 `, printable.Text(o.Network), probe.NamePrefix, most, sizes)
 	if o.exhaust {
-		text += "For a while no program on the node will be able to open a connection (--exhaust-ports).\n"
+		text += "For a while, no program on the node will be able to open connections (--exhaust-ports).\n"
 	}
 	return text
 }
 
 // confirm asks whether to go on.
 func confirm(in io.Reader, out io.Writer, text string) error {
-	if _, err := fmt.Fprint(out, text, "Go on? [y/N] "); err != nil {
+	if _, err := fmt.Fprint(out, text, "Continue? [y/N] "); err != nil {
 		return fmt.Errorf("ask whether to go on: %w", err)
 	}
 	answer, err := bufio.NewReader(in).ReadString('\n')
@@ -177,7 +179,7 @@ func confirm(in io.Reader, out io.Writer, text string) error {
 		return fmt.Errorf("read the answer: %w", err)
 	}
 	if answer = strings.ToLower(strings.TrimSpace(answer)); answer != "y" && answer != "yes" {
-		return errors.New("nothing was done; answer y, or give --yes in a script")
+		return errors.New("cancelled; answer y, or pass --yes in scripts")
 	}
 	return nil
 }
@@ -192,7 +194,7 @@ func (o *probeOptions) write(cmd *cobra.Command, r *probe.Report) error {
 	if path == "" {
 		path = filepath.Join(o.StateDir, probe.FileName(r.Version))
 	}
-	text := drawReport(r) + "\nThe report is in " + printable.Text(path) + "\n"
+	text := drawReport(r) + "\nReport written to " + printable.Text(path) + "\n"
 	if o.format == "json" {
 		text = string(printable.JSON(body))
 	}

@@ -72,7 +72,7 @@ func TestProbeAsks(t *testing.T) {
 		if (err == nil) != done || (len(files) == 1) != done {
 			t.Errorf("answer %q: error %v, files %v", answer, err, files)
 		}
-		if !strings.Contains(errOut.String(), "hnsproxy-probe-") || !strings.Contains(errOut.String(), "Go on? [y/N]") {
+		if !strings.Contains(errOut.String(), "hnsproxy-probe-") || !strings.Contains(errOut.String(), "Continue? [y/N]") {
 			t.Errorf("it asks\n%s", errOut.String())
 		}
 	}
@@ -91,7 +91,7 @@ func TestProbeErrors(t *testing.T) {
 		{[]string{"-o", "yaml"}, "use text or json"},
 		{[]string{"--hns-call-timeout=0s"}, "--hns-call-timeout=0s"},
 		{[]string{"--hns-emulator-profile=" + broken}, `unknown field "NoSuchField"`},
-		{[]string{"--hns-emulator-profile=ws2016"}, "or a file that hnsproxy probe wrote"},
+		{[]string{"--hns-emulator-profile=ws2016"}, "or a file written by hnsproxy probe"},
 		{[]string{"stray"}, `takes no argument "stray"`},
 	} {
 		_, _, err := execute(t, probeArgs(t.TempDir(), append(tt.args, "--yes")...)...)

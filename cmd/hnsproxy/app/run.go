@@ -103,7 +103,7 @@ type program struct {
 }
 
 // Run is the proxy: it follows the source of objects and keeps HNS as they want it, until
-// ctx ends; then it returns nil and HNS stays as it is. o must be completed. An error is
+// ctx ends; then it returns nil and HNS rules were left in place. o must be completed. An error is
 // about the options, or a server that could not listen with BindAddressHardFail.
 //
 // Log lines go to the logger of ctx.
@@ -155,7 +155,7 @@ func (p *program) build(ctx context.Context) error {
 		return err
 	}
 	if o.Network == "" && p.networkNames() == nil {
-		return options.Invalid("network-name", "", "the name of the HNS network is not known", "give it, or set KUBE_NETWORK")
+		return options.Invalid("network-name", "", "the name of the HNS network is unknown", "set it, or set KUBE_NETWORK")
 	}
 	p.logged = logCalls(p.calls.Count(driver), p.logger, p.deps.Clock)
 	if p.announcer, err = p.newAnnouncer(ctx); err != nil {
@@ -296,8 +296,8 @@ func (p *program) proxy(ctx context.Context) error {
 		return nil
 	}
 	if p.source.node(p.opts.Hostname) == nil {
-		p.logger.Error(nil, "There is no Node of this name; all endpoints count as remote until there is",
-			"node", p.opts.Hostname, "remedy", "--hostname-override names the Node")
+		p.logger.Error(nil, "Node not found; treating all endpoints as remote until it exists",
+			"node", p.opts.Hostname, "remedy", "set --hostname-override to the name of the Node")
 	}
 	if p.emulation != nil {
 		if err := p.emulation.Prepare(p.source.node(p.opts.Hostname)); err != nil {
@@ -308,7 +308,7 @@ func (p *program) proxy(ctx context.Context) error {
 	if !ok {
 		return nil
 	}
-	p.tellNode(corev1.EventTypeNormal, reasonStarting, actionStart, fmt.Sprintf("hnsproxy %s programs HNS network %s", ownVersion(), p.opts.Network))
+	p.tellNode(corev1.EventTypeNormal, reasonStarting, actionStart, fmt.Sprintf("hnsproxy %s is programming HNS network %s", ownVersion(), p.opts.Network))
 	if p.deps.OnStart != nil {
 		p.deps.OnStart(Started{p.proxier})
 	}

@@ -456,9 +456,9 @@ func TestRunFails(t *testing.T) {
 	}{
 		{"options", func(o *Options) { o.ProxyMode = "ipvs" }, "--proxy-mode=ipvs"},
 		{"no such file", func(o *Options) { o.Objects = []string{"no-such-file"} }, "no-such-file"},
-		{"no source", func(o *Options) { o.Objects = nil }, "give --kubeconfig, or --hns-objects"},
+		{"no source", func(o *Options) { o.Objects = nil }, "set --kubeconfig, or --hns-objects"},
 		{"no such kubeconfig", func(o *Options) { o.Objects, o.Kubeconfig = nil, "no-such-file" }, "--kubeconfig=no-such-file"},
-		{"broken state", func(o *Options) { o.Emulated.State = broken }, "delete the file to start anew"},
+		{"broken state", func(o *Options) { o.Emulated.State = broken }, "delete the file to start from scratch"},
 		{"taken port with hard fail", func(o *Options) {
 			o.HealthzBindAddress, o.BindAddressHardFail = taken.Addr().String(), true
 		}, "serve healthz on " + taken.Addr().String()},

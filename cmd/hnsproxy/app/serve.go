@@ -34,8 +34,8 @@ const (
 	ExitConfigChanged = 3
 )
 
-// errConfigChanged ends the program, for its supervisor to start it again.
-var errConfigChanged = errors.New("the configuration file changed; start again to take it over (--hns-reload-config does without)")
+// errConfigChanged ends the program, so that its supervisor restarts it.
+var errConfigChanged = errors.New("the configuration file changed; restart to apply it (or use --hns-reload-config)")
 
 // ExitCode returns the exit code after an error of the command.
 func ExitCode(err error) int {
@@ -136,12 +136,12 @@ func (f *configFile) follow(ctx context.Context, r *options.Resolved) (*options.
 		}
 		next, err := f.resolve()
 		if err != nil {
-			f.logger.Error(err, "The changed configuration file cannot be used; the configuration before it stays in force")
+			f.logger.Error(err, "Changed configuration file is invalid; keeping the current configuration")
 			continue
 		}
 		f.setVerbosity(r, next)
 		if !reflect.DeepEqual(r.Options, next.Options) {
-			f.logger.Info("Taking over the changed configuration file", "file", next.Options.ConfigFile)
+			f.logger.Info("Applying the changed configuration file", "file", next.Options.ConfigFile)
 			return next, nil
 		}
 		if r = next; f.taken != nil {
@@ -180,8 +180,8 @@ func (f *configFile) setVerbosity(r, next *options.Resolved) {
 		return
 	}
 	if _, err := logs.GlogSetter(strconv.Itoa(int(level))); err != nil {
-		f.logger.Error(err, "The verbosity of the log cannot be changed", "verbosity", level)
+		f.logger.Error(err, "Cannot change log verbosity", "verbosity", level)
 		return
 	}
-	f.logger.Info("The verbosity of the log changed", "verbosity", level)
+	f.logger.Info("Log verbosity changed", "verbosity", level)
 }

@@ -108,7 +108,7 @@ func (p *program) guard(h http.Handler) (http.Handler, error) {
 	// Events with them.
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
-		return nil, fmt.Errorf("make a client for authorization: %w", err)
+		return nil, fmt.Errorf("create client for authorization: %w", err)
 	}
 	return pages.NewAccess(client, p.deps.Clock, p.logger).Guard(h), nil
 }

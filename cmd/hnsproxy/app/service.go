@@ -18,32 +18,32 @@ import (
 	"github.com/spf13/pflag"
 )
 
-const serviceHelp = `hnsproxy service makes hnsproxy a Windows service, and manages that service. What changes
-something needs an administrator; each command may be repeated.
+const serviceHelp = `hnsproxy service installs hnsproxy as a Windows service, and manages that service. Commands
+that change something require an administrator; every command may be repeated.
 
-  install     create the service, or change it; --from-service=kube-proxy takes over the
-              arguments of the service that runs kube-proxy.exe
-  uninstall   stop the service and remove it
-  start       start the service, and wait until it runs
-  stop        stop the service, and wait until the changes of HNS under way are finished
-  status      say what the service does and how it is installed
+  install     create or update the service; --from-service=kube-proxy copies the arguments of
+              the service that runs kube-proxy.exe
+  uninstall   stop and remove the service
+  start       start the service and wait until it is running
+  stop        stop the service and wait until HNS calls in flight have finished
+  status      show the state of the service and how it is installed
 
-HNS stays as it is in all cases. The service restarts after 5 seconds when it fails, and writes
-to the event log, as source hnsproxy, when it starts (event 1), stops (2) and fails (3).`
+All commands leave HNS rules in place. The service restarts after 5 seconds if it fails, and
+writes to the event log, with source hnsproxy, when it starts (event 1), stops (2) or fails (3).`
 
-const installExamples = `  # What would it be, in place of kube-proxy? Nothing is changed.
+const installExamples = `  # Show what would replace kube-proxy, without changing anything:
   hnsproxy service install --from-service=kube-proxy --dry-run
 
-  # Do it, and hand over:
+  # Install the service, and switch over:
   hnsproxy service install --from-service=kube-proxy
   sc.exe stop kube-proxy
   sc.exe config kube-proxy start= disabled
   hnsproxy service start
 
-  # The same under the old name, so that scripts find it. The output has the way back.
+  # Keep the service name that scripts expect. The output shows how to go back.
   hnsproxy service install --from-service=kube-proxy --name=kube-proxy
 
-  # A new service; hnsproxy's own flags follow after --
+  # A new service; the flags of hnsproxy follow after --
   hnsproxy service install -- --config=C:\k\config.conf --logtostderr=false --log-file=C:\var\log\hnsproxy.log`
 
 // serviceOptions are those of the commands of hnsproxy service.
@@ -61,7 +61,7 @@ func newServiceCommand(connect func() (service.Manager, error)) *cobra.Command {
 	o := &serviceOptions{connect: connect, self: os.Executable, name: service.Source, format: "text", wait: time.Minute}
 	cmd := &cobra.Command{
 		Use:     "service install|uninstall|start|stop|status",
-		Short:   "make hnsproxy a Windows service",
+		Short:   "run hnsproxy as a Windows service",
 		Long:    serviceHelp,
 		Example: installExamples,
 		Args:    noArguments,
@@ -74,10 +74,10 @@ func newServiceCommand(connect func() (service.Manager, error)) *cobra.Command {
 	sets.AddTo(cmd.Flags())
 	setHelp(cmd, sets)
 	cmd.AddCommand(o.installCommand(),
-		o.command("uninstall", "stop the service and remove it", o.uninstall),
-		o.command("start", "start the service, and wait until it runs", o.start),
-		o.command("stop", "stop the service, and wait until it has stopped", o.stop),
-		o.command("status", "say what the service does and how it is installed", o.status))
+		o.command("uninstall", "stop and remove the service", o.uninstall),
+		o.command("start", "start the service and wait until it is running", o.start),
+		o.command("stop", "stop the service and wait until it has stopped", o.stop),
+		o.command("status", "show the state of the service and how it is installed", o.status))
 	return cmd
 }
 
@@ -110,11 +110,11 @@ func (o *serviceOptions) addFlags(cmd *cobra.Command, name string) {
 		fs.StringVarP(&o.format, "output", "o", o.format, "`FORMAT`: text, json or yaml.")
 	case "install":
 		fs.StringVarP(&o.format, "output", "o", o.format, "`FORMAT`: text, json or yaml.")
-		fs.StringVar(&o.install.From, "from-service", "", "Take over the arguments of the `SERVICE` that runs kube-proxy.exe, what starts it "+
-			"(kube-log-runner, the host of EKS; not nssm, which is not needed), start type, account, dependencies and environment. "+
-			"That service stays as it is, unless --name names it.")
-		fs.StringVar(&o.install.Start, "start-type", "", "`WHEN` it starts: auto, delayed-auto, manual or disabled; auto by default, or as --from-service.")
-		fs.BoolVar(&o.install.DryRun, "dry-run", false, "Only say what would be done.")
+		fs.StringVar(&o.install.From, "from-service", "", "Copy from the `SERVICE` that runs kube-proxy.exe its arguments, its launcher "+
+			"(kube-log-runner or the EKS service host; nssm is not needed and left out), start type, account, dependencies and environment. "+
+			"That service is not changed unless --name names it.")
+		fs.StringVar(&o.install.Start, "start-type", "", "`START` type: auto, delayed-auto, manual or disabled. The default is auto, or that of --from-service.")
+		fs.BoolVar(&o.install.DryRun, "dry-run", false, "Only print what would be done.")
 	default:
 		fs.DurationVar(&o.wait, "wait", o.wait, "How long to wait for the service.")
 	}
@@ -141,7 +141,7 @@ func (o *serviceOptions) controller() (*service.Controller, error) {
 		return nil, err
 	}
 	if o.name == "" {
-		return nil, options.Invalid("name", "", "a service needs a name", "leave the flag out for "+service.Source)
+		return nil, options.Invalid("name", "", "a service needs a name", "omit the flag for "+service.Source)
 	}
 	m, err := o.connect()
 	if err != nil {
@@ -157,7 +157,7 @@ func (o *serviceOptions) controller() (*service.Controller, error) {
 func (o *serviceOptions) runInstall(cmd *cobra.Command, args []string) error {
 	starts := []string{"", service.StartAuto, service.StartDelayed, service.StartManual, service.StartDisabled}
 	if !slices.Contains(starts, o.install.Start) {
-		return options.Invalid("start-type", o.install.Start, "there is no such start type", "use "+strings.Join(starts[1:], ", "))
+		return options.Invalid("start-type", o.install.Start, "unknown start type", "use "+strings.Join(starts[1:], ", "))
 	}
 	c, err := o.controller()
 	if err != nil {
@@ -190,7 +190,7 @@ func parseArguments(args []string) (*pflag.FlagSet, *options.CommandLine, error)
 	}
 	for _, arg := range fs.Args() {
 		if arg != "" {
-			return nil, nil, options.Usage(fmt.Sprintf("a service of hnsproxy takes no argument %q", arg), "all flags begin with --")
+			return nil, nil, options.Usage(fmt.Sprintf("the hnsproxy service takes no argument %q", arg), "all flags begin with --")
 		}
 	}
 	return fs, c, nil
@@ -223,7 +223,7 @@ func checkPaths(args []string) error {
 	}
 	for _, name := range []string{"config", "kubeconfig", "log-file", "log-dir", "hns-state-dir"} {
 		if path := fs.Lookup(name).Value.String(); path != "" && !filepath.IsAbs(path) {
-			return options.Invalid(name, path, "a service starts in System32, and not here", "write the whole path")
+			return options.Invalid(name, path, "must be an absolute path: a service starts in System32", "use an absolute path")
 		}
 	}
 	return nil
@@ -235,23 +235,23 @@ func (o *serviceOptions) uninstall(cmd *cobra.Command, c *service.Controller) er
 		return err
 	}
 	if !found {
-		return say(cmd, "Service %s is not installed; nothing was done", o.name)
+		return say(cmd, "Service %s is not installed; nothing to do", o.name)
 	}
-	return say(cmd, "Service %s is removed; HNS stays as it is", o.name)
+	return say(cmd, "Service %s removed; HNS rules left in place", o.name)
 }
 
 func (o *serviceOptions) start(cmd *cobra.Command, c *service.Controller) error {
 	if err := c.Start(cmd.Context()); err != nil {
 		return err
 	}
-	return say(cmd, "Service %s runs", o.name)
+	return say(cmd, "Service %s is running", o.name)
 }
 
 func (o *serviceOptions) stop(cmd *cobra.Command, c *service.Controller) error {
 	if err := c.Stop(cmd.Context()); err != nil {
 		return err
 	}
-	return say(cmd, "Service %s is stopped; HNS stays as it is", o.name)
+	return say(cmd, "Service %s stopped; HNS rules left in place", o.name)
 }
 
 func (o *serviceOptions) status(cmd *cobra.Command, c *service.Controller) error {

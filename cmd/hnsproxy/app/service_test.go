@@ -47,21 +47,21 @@ func TestServiceCommand(t *testing.T) {
 		{"install -o toml", ExitInvalid, "--output=toml"},
 		{"install --start-type=never", ExitInvalid, "--start-type=never"},
 		{"install --name=", ExitInvalid, "--name="},
-		{"install -- --no-such-flag", ExitInvalid, "there is no flag --no-such-flag"},
+		{"install -- --no-such-flag", ExitInvalid, "unknown flag --no-such-flag"},
 		{"install -- stray", ExitInvalid, `takes no argument "stray"`},
-		{"install -- --kubeconfig=config", ExitInvalid, "--kubeconfig=config: a service starts in System32, and not here; write the whole path"},
+		{"install -- --kubeconfig=config", ExitInvalid, "--kubeconfig=config: must be an absolute path: a service starts in System32; use an absolute path"},
 		{"install --from-service=old", ExitInvalid, "--proxy-mode=userspace"},
-		{"install --from-service=none", ExitFailed, "there is no such service"},
-		{"start", ExitFailed, "there is no such service"},
+		{"install --from-service=none", ExitFailed, "no such service"},
+		{"start", ExitFailed, "no such service"},
 		{"status", ExitStopped, "Service hnsproxy is not installed"},
-		{"uninstall", ExitStopped, "Service hnsproxy is not installed; nothing was done"},
+		{"uninstall", ExitStopped, "Service hnsproxy is not installed; nothing to do"},
 		{"install --from-service=kube-proxy --dry-run", ExitStopped, "Service hnsproxy would be created, from service kube-proxy\n"},
 		{"install --from-service=kube-proxy -- --hns-share=0.5", ExitStopped, " --windows-service --proxy-mode=kernelspace --hns-driver=emulator --hns-share=0.5\n"},
-		{"start", ExitStopped, "Service hnsproxy runs\n"},
+		{"start", ExitStopped, "Service hnsproxy is running\n"},
 		{"status", ExitStopped, "Service hnsproxy is running, process 42\n"},
 		{"status --name=hostile", ExitStopped, `--v=\x1b[2J`},
-		{"stop", ExitStopped, "Service hnsproxy is stopped; HNS stays as it is\n"},
-		{"uninstall", ExitStopped, "Service hnsproxy is removed; HNS stays as it is\n"},
+		{"stop", ExitStopped, "Service hnsproxy stopped; HNS rules left in place\n"},
+		{"uninstall", ExitStopped, "Service hnsproxy removed; HNS rules left in place\n"},
 		{"status --help", ExitStopped, "--output FORMAT"},
 	} {
 		out, err := serviceCommand(t, m, strings.Fields(tt.args)...)
@@ -105,7 +105,7 @@ func TestServiceElsewhere(t *testing.T) {
 		return // Windows, which the tests of e2e/winlab are about
 	}
 	_, _, err := execute(t, "service", "status")
-	if ExitCode(err) != ExitFailed || !strings.Contains(err.Error(), "only Windows") {
+	if ExitCode(err) != ExitFailed || !strings.Contains(err.Error(), "not available on this system") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -61,10 +61,10 @@ func (p *program) listWatches(ctx context.Context) (lw listWatches, files *objec
 
 func logFileError(logger klog.Logger, err error) {
 	if objects.IsWarning(err) {
-		logger.Info("Object in a file is used, but", "warning", err.Error())
+		logger.Info("Object in a file accepted with a warning", "warning", err.Error())
 		return
 	}
-	logger.Error(err, "Object in a file cannot be used")
+	logger.Error(err, "Invalid object in a file")
 }
 
 // readObjects reads files once, for what proxies of this kind serve.

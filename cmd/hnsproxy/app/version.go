@@ -69,7 +69,7 @@ func newVersionCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "version [-o json|yaml]",
 		Short:   "print the version of hnsproxy",
-		Long:    "hnsproxy version prints the version of hnsproxy, and what it was made of.",
+		Long:    "hnsproxy version prints the version of hnsproxy and build information.",
 		Example: "  hnsproxy version -o json",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {

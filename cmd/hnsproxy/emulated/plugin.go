@@ -167,7 +167,7 @@ func (p *networkPlugin) sync() {
 	p.refused = p.refused.Intersection(want)
 	for ip := range p.made.Difference(want) {
 		if err := p.hns.RemoveLocalEndpoint(ip); err != nil {
-			p.logger.V(2).Info("The endpoint of a pod was gone already", "ip", ip, "err", err)
+			p.logger.V(2).Info("HNS endpoint of a pod was already gone", "ip", ip, "err", err)
 		}
 		p.made.Delete(ip)
 		p.changed++
@@ -176,7 +176,7 @@ func (p *networkPlugin) sync() {
 		pod := hnslb.Endpoint{Name: podName + ip.String(), IPs: []netip.Addr{ip}}
 		if _, err := p.hns.AddForeignEndpoint(p.network, pod); err != nil {
 			if !p.refused.Has(ip) {
-				p.logger.Error(err, "A pod of this node gets no HNS endpoint", "ip", ip,
+				p.logger.Error(err, "Cannot create the HNS endpoint of a pod on this node", "ip", ip,
 					"remedy", "its address must be in a subnet of the emulated network: see podCIDRs of the Node object")
 			}
 			p.refused.Insert(ip)

@@ -62,7 +62,7 @@ func (s *saver) run(ctx context.Context) {
 func (s *saver) note(err error) {
 	if err == nil {
 		if s.reason != "" {
-			s.logger.Info("The emulated HNS is saved again")
+			s.logger.Info("Saving the emulated HNS works again")
 		}
 		s.reason = ""
 		return
@@ -72,5 +72,5 @@ func (s *saver) note(err error) {
 		return
 	}
 	s.reason, s.said = reason, now
-	s.logger.Error(err, "The emulated HNS is not saved; its file stays as it was", "remedy", "make room, or make the directory writable")
+	s.logger.Error(err, "Cannot save the emulated HNS; existing file left unchanged", "remedy", "free disk space, or make the directory writable")
 }

@@ -87,10 +87,10 @@ func TestSaver(t *testing.T) {
 		is("healed", 4, 1)
 		stop()
 		<-ended
-		const failure = ` "msg"="The emulated HNS is not saved; its file stays as it was" `
+		const failure = ` "msg"="Cannot save the emulated HNS; existing file left unchanged" `
 		want := []string{
 			"10.5s" + failure, "1m10.5s" + failure, "2m10.5s" + failure, "2m30.5s" + failure,
-			`2m31.5s "level"=0 "msg"="The emulated HNS is saved again"`,
+			`2m31.5s "level"=0 "msg"="Saving the emulated HNS works again"`,
 		}
 		if diff := cmp.Diff(want, said); diff != "" {
 			t.Errorf("log (-want +got):\n%s", diff)

@@ -131,8 +131,8 @@ func needs(o object) []*Error {
 	}
 	var out []*Error
 	if s.Spec.ClusterIP == "" {
-		out = append(out, &Error{Field: "spec.clusterIP", Why: "is not set, and there is no API server to allocate one",
-			Remedy: "add spec.clusterIP: an address of the cluster's Service range, or None for a headless Service"})
+		out = append(out, &Error{Field: "spec.clusterIP", Why: "is not set, and no API server is there to allocate one",
+			Remedy: "set spec.clusterIP to an address in the Service range of the cluster, or None for a headless Service"})
 	}
 	if s.Spec.Type == corev1.ServiceTypeNodePort {
 		out = append(out, missingNodePorts(s)...)
@@ -146,8 +146,8 @@ func missingNodePorts(s *corev1.Service) []*Error {
 		if s.Spec.Ports[i].NodePort == 0 {
 			path := field.NewPath("spec", "ports").Index(i).Child("nodePort")
 			out = append(out, &Error{Field: path.String(), Warning: true,
-				Why:    "is not set, and there is no API server to allocate one",
-				Remedy: "add it; until then the Service has no node port here"})
+				Why:    "is not set, and no API server is there to allocate one",
+				Remedy: "set it; until then the Service has no node port"})
 		}
 	}
 	return out

@@ -82,7 +82,7 @@ func IsWarning(err error) bool {
 }
 
 // remedyInvalid goes with fields that validation refuses.
-const remedyInvalid = "correct it; until then the last good version of the object stays in force"
+const remedyInvalid = "fix it; until then the last valid version of the object stays in effect"
 
 // refused turns what a validation said into one Error for each thing it said.
 func refused(err error) []*Error {

@@ -16,13 +16,13 @@ import (
 // reason and remedy would be lost.
 func TestErrorInLogs(t *testing.T) {
 	t.Parallel()
-	err := &Error{Place: Place{File: "web.yaml", Document: 2}, Kind: "Service", Object: "shop/web", Why: "is wrong", Remedy: "correct it"}
+	err := &Error{Place: Place{File: "web.yaml", Document: 2}, Kind: "Service", Object: "shop/web", Why: "is wrong", Remedy: "fix it"}
 	if _, is := any(err).(fmt.Stringer); is {
 		t.Error("an Error is a Stringer")
 	}
 	var out bytes.Buffer
-	textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(&out))).Error(err, "Object in a file cannot be used")
-	if want := `err="web.yaml, document 2: Service shop/web: is wrong; correct it"`; !strings.Contains(out.String(), want) {
+	textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(&out))).Error(err, "Invalid object in a file")
+	if want := `err="web.yaml, document 2: Service shop/web: is wrong; fix it"`; !strings.Contains(out.String(), want) {
 		t.Errorf("the log says %s, want %s", out.String(), want)
 	}
 }

@@ -24,7 +24,7 @@ const stdin = "-"
 const memory = time.Minute
 
 // remedyUnread goes with files that cannot be read.
-const remedyUnread = "make it readable; until then what it gave stays in force"
+const remedyUnread = "make it readable; until then its last valid contents stay in effect"
 
 // reader reads files, and parses again only those that changed.
 type reader struct {
@@ -52,7 +52,7 @@ func newReader(o Options) *reader {
 		var s stream
 		switch {
 		case path == stdin && o.Stdin == nil:
-			s.err = errors.New("there is none")
+			s.err = errors.New("no such file")
 		case path == stdin:
 			s.data, s.err = io.ReadAll(o.Stdin)
 		case err != nil || info.IsDir() || info.Mode().IsRegular():

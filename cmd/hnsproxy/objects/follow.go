@@ -42,7 +42,7 @@ func (s *Source) follow(ctx context.Context) {
 			}
 			continue
 		case err := <-n.errors():
-			klog.FromContext(ctx).Info("Changes of object files may have gone unheard; looking", "err", err)
+			klog.FromContext(ctx).Info("Notifications about object files may have been lost; reading the files again", "err", err)
 			wait.heard(time.Now())
 			continue
 		case <-wait.timer.C:
@@ -97,7 +97,7 @@ type notifier struct{ watcher *fsnotify.Watcher }
 func newNotifier(ctx context.Context) notifier {
 	w, err := fsnotify.NewWatcher()
 	if err != nil {
-		klog.FromContext(ctx).Error(err, "Cannot hear of changes of object files; they are read again at times")
+		klog.FromContext(ctx).Error(err, "Cannot watch object files; polling instead")
 	}
 	return notifier{watcher: w}
 }
@@ -140,7 +140,7 @@ func (n notifier) watch(ctx context.Context, paths []string) {
 	}
 	for dir := range want {
 		if err := n.watcher.Add(dir); err != nil {
-			klog.FromContext(ctx).V(2).Info("Cannot hear of changes in a directory; its files are read again at times",
+			klog.FromContext(ctx).V(2).Info("Cannot watch a directory; polling its files instead",
 				"directory", dir, "err", err)
 		}
 	}

@@ -43,7 +43,7 @@ spec.clusterIPs[0]: Invalid value: "010.96.0.7": has leading zeros
 S clusterIP: web.example
 spec.clusterIPs[0]: Invalid value: "web.example": must be an IP address
 S clusterIP: ""
-spec.clusterIP: is not set, and there is no API server to allocate one; add spec.clusterIP
+spec.clusterIP: is not set, and no API server is there to allocate one; set spec.clusterIP
 S clusterIP: 5
 spec.clusterIP: is a JSON number, but must be of type string
 S externalIPs: [host]
@@ -51,7 +51,7 @@ spec.externalIPs[0]: Invalid value: "host": must be an IP address
 S externalIPs: 192.0.2.1
 spec.externalIPs: is a JSON string, but must be of type []string
 S ports: []
-spec.ports: Required value: a Service has at least one port
+spec.ports: Required value: at least one port is required
 S ports: 80
 spec.ports: is a JSON number, but must be of type []v1.ServicePort
 S ports: [{port: http}]
@@ -73,7 +73,7 @@ spec.ports.targetPort: is a JSON array, but must be of type int32
 S ports: [{port: 80, protocol: tcp}]
 spec.ports[0].protocol: Unsupported value: "tcp": supported values: "TCP", "UDP", "SCTP"
 S ports: [{port: 80}, {port: 81, name: b}]
-spec.ports[0].name: Required value: each of several ports has a name
+spec.ports[0].name: Required value: port names are required when there are several ports
 S ports: [{port: 80, name: a}, {port: 81, name: a}]
 spec.ports[1].name: Duplicate value: "a"
 S ports: [{port: 80, name: a}, {port: 80, name: b}]
@@ -81,7 +81,7 @@ spec.ports[1].port: Duplicate value: 80
 S ports: [{port: 80, name: A}]
 spec.ports[0].name: a lowercase RFC 1123 label
 S ports: [{port: 80, nodePort: 30080}]
-spec.ports[0].nodePort: Forbidden: a Service of type ClusterIP has no node port
+spec.ports[0].nodePort: Forbidden: must not be set for a Service of type ClusterIP
 S type: NodePort, ports: [{port: 80, nodePort: 30080, name: a}, {port: 81, nodePort: 30080, name: b}]
 spec.ports[1].nodePort: Duplicate value: 30080
 S type: NodePort, ports: [{port: 80, nodePort: -1}]
@@ -99,7 +99,7 @@ addressType: Unsupported value: "IPv7": supported values: "IPv4", "IPv6", "FQDN"
 E endpoints: [{addresses: [300.1.1.1]}]
 endpoints[0].addresses[0]: Invalid value: "300.1.1.1": must be an IP address
 E endpoints: [{addresses: []}]
-endpoints[0].addresses: Required value: an endpoint has one address
+endpoints[0].addresses: Required value: must have exactly one address
 E endpoints: [{addresses: ["fd00::1"]}]
 endpoints[0].addresses[0]: Invalid value: "fd00::1": must be an IPv4 address, as addressType says
 E endpoints: [{addresses: [10.244.1.5], conditions: {ready: maybe}}]
@@ -117,7 +117,7 @@ ports[1].name: Duplicate value: ""
 N 300.0.0.1
 status.addresses[0]: Invalid value: "300.0.0.1": must be an IP address
 N 0.0.0.0
-status.addresses: Invalid value: "0.0.0.0": must be the address of one host
+status.addresses: Invalid value: "0.0.0.0": must be a unicast host address
 apiVersion: v1\nkind: Service\nmetadata: {namespace: shop}\nspec: {clusterIP: 10.96.0.7, ports: [{port: 80}]}
 metadata.name: is not set
 apiVersion: v1\nkind: Service\nmetadata: {name: "a b"}\nspec: {clusterIP: 10.96.0.7, ports: [{port: 80}]}
@@ -125,27 +125,27 @@ metadata.name: a lowercase RFC 1123 label
 apiVersion: v1\nkind: Service\nmetadata: web
 metadata: is a JSON string, but must be of type objects.names
 apiVersion: v2\nkind: Service\nmetadata: {name: web}
-apiVersion: "v2" is not what is read; write apiVersion: v1
+apiVersion: "v2" is not supported; use apiVersion: v1
 apiVersion: v1\nkind: Servise\nmetadata: {name: web}
-kind: "Servise" of apiVersion "v1" is not known
+kind: "Servise" of apiVersion "v1" is not supported
 apiVersion: v1\nmetadata: {name: web}
 kind: is not set; a Service proxy reads
 kind: Service\nmetadata: {name: web}
-apiVersion: "" is not what is read; write apiVersion: v1
+apiVersion: "" is not supported; use apiVersion: v1
 kind: Pod\nmetadata: {name: web}
 apiVersion: is not set; a Service proxy reads
 apiVersion: v1\nkind: List\nitems: [5]
-is no object; write apiVersion, kind, metadata and so on
+is not an object; write apiVersion, kind, metadata and so on
 apiVersion: v1\nkind: List\nitems: [{apiVersion: v1, kind: List}]
 kind: is a list within a list
 just text
-is no object; write apiVersion, kind, metadata and so on
+is not an object; write apiVersion, kind, metadata and so on
 a: b: c
 cannot be read: mapping values are not allowed in this context
 {"kind":
 cannot be read: 
 [1, 2]
-is no object; write apiVersion, kind, metadata and so on
+is not an object; write apiVersion, kind, metadata and so on
 `
 
 // malformedDocument returns the whole text of a case.

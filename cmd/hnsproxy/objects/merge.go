@@ -85,8 +85,8 @@ func (m *merged) add(e entry, claimed map[key]Place) {
 func duplicate(e entry, first Place) *Error {
 	out := &Error{
 		Place: e.at, Kind: e.resource.kind().Kind, Object: e.name, Field: "metadata.name",
-		Why:    fmt.Sprintf("is taken by the object in %s, which counts", first),
-		Remedy: "remove one of the two, or give it another name",
+		Why:    fmt.Sprintf("duplicates the object in %s, which is used", first),
+		Remedy: "remove or rename one of the two",
 	}
 	if e.namespace != "" {
 		out.Object = e.namespace + "/" + e.name

@@ -47,15 +47,15 @@ func TestMerge(t *testing.T) {
 		files: contents("b.yaml", web+"---\n"+web, "a.yaml", node+"---\n"+web),
 		want: `services shop/web at b.yaml, document 1
 nodes /win-1 at a.yaml, document 1
-b.yaml, document 2: Service shop/web: metadata.name: is taken by the object in b.yaml, document 1, which counts; remove one of the two, or give it another name
-a.yaml, document 2: Service shop/web: metadata.name: is taken by the object in b.yaml, document 1, which counts; remove one of the two, or give it another name
+b.yaml, document 2: Service shop/web: metadata.name: duplicates the object in b.yaml, document 1, which is used; remove or rename one of the two
+a.yaml, document 2: Service shop/web: metadata.name: duplicates the object in b.yaml, document 1, which is used; remove or rename one of the two
 `,
 	}, {
 		name:  "the first counts even if it cannot be used",
 		files: contents("a.yaml", broken, "b.yaml", web),
 		want: `kept services shop/web
-a.yaml, document 1: Service shop/web: spec.ports.port: is a JSON string, but must be of type int32; correct it; until then the last good version of the object stays in force
-b.yaml, document 1: Service shop/web: metadata.name: is taken by the object in a.yaml, document 1, which counts; remove one of the two, or give it another name
+a.yaml, document 1: Service shop/web: spec.ports.port: is a JSON string, but must be of type int32; fix it; until then the last valid version of the object stays in effect
+b.yaml, document 1: Service shop/web: metadata.name: duplicates the object in a.yaml, document 1, which is used; remove or rename one of the two
 `,
 	}, {
 		name:  "one name in two kinds is two objects",

@@ -15,7 +15,7 @@ import (
 // badName says what an API server would refuse in the name or namespace of an object; nil
 // if nothing. Such a name tells as little as a missing one which object is meant.
 func (h head) badName(at Place, k key) *Error {
-	const remedy = "correct it; until then all that the file gave stays in force"
+	const remedy = "fix it; until then the last valid contents of the file stay in effect"
 	if wrong := wrongName(k); len(wrong) > 0 {
 		return h.problem(at, "metadata.name", strings.Join(wrong, "; "), remedy)
 	}

@@ -47,11 +47,11 @@ func parse(file string, data []byte, validate func(runtime.Object) error) parsed
 		switch {
 		case d.err != nil:
 			p.tear(&Error{Place: at, Why: "cannot be read: " + d.err.Error(), Err: d.err,
-				Remedy: "correct it; until then all that the file gave stays in force"})
+				Remedy: "fix it; until then the last valid contents of the file stay in effect"})
 			continue
 		case d.duplicate != nil:
 			p.report(&Error{Place: at, Why: d.duplicate.Error(), Warning: true, Err: d.duplicate,
-				Remedy: "remove one of the two; the later one counts"})
+				Remedy: "remove one of the two; the last one is used"})
 		}
 		p.document(at, d.json)
 	}
@@ -114,13 +114,13 @@ func (h head) problem(at Place, field, why, remedy string) *Error {
 func (p *parser) head(at Place, raw json.RawMessage) (head, bool) {
 	var h head
 	if len(raw) == 0 || raw[0] != '{' {
-		p.tear(&Error{Place: at, Why: "is no object", Remedy: "write apiVersion, kind, metadata and so on"})
+		p.tear(&Error{Place: at, Why: "is not an object", Remedy: "write apiVersion, kind, metadata and so on"})
 		return h, false
 	}
 	if err := kjson.UnmarshalCaseSensitivePreserveInts(raw, &h); err != nil {
 		field, why := decodeError(err)
 		p.tear(&Error{Place: at, Kind: h.Kind, Object: h.name(), Field: field, Why: why, Err: err,
-			Remedy: "correct it; until then all that the file gave stays in force"})
+			Remedy: "fix it; until then the last valid contents of the file stay in effect"})
 		return h, false
 	}
 	return h, true
@@ -182,7 +182,7 @@ func (p *parser) single(at Place, raw json.RawMessage, h head, c class) {
 		p.out.skipped[h.Kind]++
 	case wrongVersion:
 		want, _ := r.kind().ToAPIVersionAndKind()
-		e := h.problem(at, "apiVersion", fmt.Sprintf("%q is not what is read", h.APIVersion), "write apiVersion: "+want)
+		e := h.problem(at, "apiVersion", fmt.Sprintf("%q is not supported", h.APIVersion), "use apiVersion: "+want)
 		p.unusable(h, r, e)
 	default:
 		p.unknown(at, h)
@@ -207,7 +207,7 @@ func (p *parser) unknown(at Place, h head) {
 	case h.APIVersion == "":
 		p.report(h.problem(at, "apiVersion", "is not set", knownKinds))
 	default:
-		p.report(h.problem(at, "kind", fmt.Sprintf("%q of apiVersion %q is not known", h.Kind, h.APIVersion), knownKinds))
+		p.report(h.problem(at, "kind", fmt.Sprintf("%q of apiVersion %q is not supported", h.Kind, h.APIVersion), knownKinds))
 	}
 	if !mayBeOurs(h.APIVersion) {
 		return
@@ -268,9 +268,9 @@ func (p *parser) object(at Place, raw json.RawMessage, h head, r Resource) {
 
 func nameRemedy(h head) string {
 	if h.Metadata.GenerateName != "" {
-		return "set it: there is no API server to make one from generateName"
+		return "set it: generateName requires an API server"
 	}
-	return "set it; until then all that the file gave stays in force"
+	return "set it; until then the last valid contents of the file stay in effect"
 }
 
 // strictWarning words what strict decoding says: an unknown field, or one that stands twice.
@@ -282,7 +282,7 @@ func strictWarning(h head, at Place, err error) *Error {
 	}
 	e := h.problem(at, field, text, "check the spelling; the field is ignored")
 	if strings.HasPrefix(text, "duplicate") {
-		e.Remedy = "remove one of the two; the later one counts"
+		e.Remedy = "remove one of the two; the last one is used"
 	}
 	e.Warning, e.Err = true, err
 	return e

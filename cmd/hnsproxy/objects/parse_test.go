@@ -138,7 +138,7 @@ used nodes /win-1 at f.yaml, document 1, item 3
 		file: `{"apiVersion":"v1","kind":"Node","metadata":{"name":"a"}} {"apiVersion":"v1",`,
 		want: `used nodes /a at f.yaml, document 1
 torn
-error f.yaml, document 2: cannot be read: unexpected EOF; correct it; until then all that the file gave stays in force
+error f.yaml, document 2: cannot be read: unexpected EOF; fix it; until then the last valid contents of the file stay in effect
 `,
 	}, {
 		name: "flow style that is no JSON",
@@ -154,14 +154,14 @@ error f.yaml, document 2: cannot be read: unexpected EOF; correct it; until then
 		want: `used services shop/web at f.yaml, document 1
 used nodes /win-1 at f.yaml, document 3
 torn
-error f.yaml, document 2: cannot be read: line 15: did not find expected ',' or ']'; correct it; until then all that the file gave stays in force
+error f.yaml, document 2: cannot be read: line 15: did not find expected ',' or ']'; fix it; until then the last valid contents of the file stay in effect
 `,
 	}, {
 		name: "no object",
 		file: "- a\n- b\n---\njust words\n",
 		want: `torn
-error f.yaml, document 1: is no object; write apiVersion, kind, metadata and so on
-error f.yaml, document 2: is no object; write apiVersion, kind, metadata and so on
+error f.yaml, document 1: is not an object; write apiVersion, kind, metadata and so on
+error f.yaml, document 2: is not an object; write apiVersion, kind, metadata and so on
 `,
 	}, {
 		name: "kinds that a Service proxy does not use",
@@ -170,7 +170,7 @@ error f.yaml, document 2: is no object; write apiVersion, kind, metadata and so 
 	}, {
 		name: "unknown kind of a foreign group",
 		file: "apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {name: web, namespace: shop}\n",
-		want: `error f.yaml, document 1: Service shop/web: kind: "Service" of apiVersion "serving.knative.dev/v1" is not known; a Service proxy reads Service (v1), EndpointSlice (discovery.k8s.io/v1) and Node (v1)
+		want: `error f.yaml, document 1: Service shop/web: kind: "Service" of apiVersion "serving.knative.dev/v1" is not supported; a Service proxy reads Service (v1), EndpointSlice (discovery.k8s.io/v1) and Node (v1)
 `,
 	}, {
 		name: "slip in the kind",
@@ -178,7 +178,7 @@ error f.yaml, document 2: is no object; write apiVersion, kind, metadata and so 
 		want: `held services shop/web
 held endpointslices shop/web
 held nodes /web
-error f.yaml, document 1: Servise shop/web: kind: "Servise" of apiVersion "v1" is not known; a Service proxy reads Service (v1), EndpointSlice (discovery.k8s.io/v1) and Node (v1)
+error f.yaml, document 1: Servise shop/web: kind: "Servise" of apiVersion "v1" is not supported; a Service proxy reads Service (v1), EndpointSlice (discovery.k8s.io/v1) and Node (v1)
 `,
 	}, {
 		name: "no kind",
@@ -206,15 +206,15 @@ error f.yaml, document 2: Servi: apiVersion: is not set; a Service proxy reads S
 		file: edit(webSlice, "discovery.k8s.io/v1", "discovery.k8s.io/v1beta1") + "---\n" + edit(web, "apiVersion: v1", "apiVersion: v2"),
 		want: `kept endpointslices shop/web-1 at f.yaml, document 1
 kept services shop/web at f.yaml, document 2
-error f.yaml, document 1: EndpointSlice shop/web-1: apiVersion: "discovery.k8s.io/v1beta1" is not what is read; write apiVersion: discovery.k8s.io/v1
-error f.yaml, document 2: Service shop/web: apiVersion: "v2" is not what is read; write apiVersion: v1
+error f.yaml, document 1: EndpointSlice shop/web-1: apiVersion: "discovery.k8s.io/v1beta1" is not supported; use apiVersion: discovery.k8s.io/v1
+error f.yaml, document 2: Service shop/web: apiVersion: "v2" is not supported; use apiVersion: v1
 `,
 	}, {
 		name: "no name",
 		file: edit(web, "name: web", "generateName: web-") + "---\n" + edit(web, "name: web", "labels: {}"),
 		want: `torn
-error f.yaml, document 1: Service: metadata.name: is not set; set it: there is no API server to make one from generateName
-error f.yaml, document 2: Service: metadata.name: is not set; set it; until then all that the file gave stays in force
+error f.yaml, document 1: Service: metadata.name: is not set; set it: generateName requires an API server
+error f.yaml, document 2: Service: metadata.name: is not set; set it; until then the last valid contents of the file stay in effect
 `,
 	}, {
 		name: "names that an API server refuses",
@@ -222,29 +222,29 @@ error f.yaml, document 2: Service: metadata.name: is not set; set it; until then
 			edit(node, "name: win-1", "name: win_1") + "---\n" + edit(web, "name: web", "name: 1web"),
 		want: `used services shop/1web at f.yaml, document 4
 torn
-error f.yaml, document 1: Service shop/Web: metadata.name: ` + noLabel + `; correct it; until then all that the file gave stays in force
-error f.yaml, document 2: EndpointSlice shop.x/web-1: metadata.namespace: must not contain dots; correct it; until then all that the file gave stays in force
-error f.yaml, document 3: Node win_1: metadata.name: ` + noSubdomain + `; correct it; until then all that the file gave stays in force
+error f.yaml, document 1: Service shop/Web: metadata.name: ` + noLabel + `; fix it; until then the last valid contents of the file stay in effect
+error f.yaml, document 2: EndpointSlice shop.x/web-1: metadata.namespace: must not contain dots; fix it; until then the last valid contents of the file stay in effect
+error f.yaml, document 3: Node win_1: metadata.name: ` + noSubdomain + `; fix it; until then the last valid contents of the file stay in effect
 `,
 	}, {
 		name: "names of ports that an API server refuses",
 		file: edit(web, "name: http", "name: \"\\e[2J\"") + "---\n" + edit(webSlice, "name: http", "name: HTTP"),
 		want: `kept services shop/web at f.yaml, document 1
 kept endpointslices shop/web-1 at f.yaml, document 2
-error f.yaml, document 1: Service shop/web: spec.ports[0].name: ` + noLabel + `; correct it; until then the last good version of the object stays in force
-error f.yaml, document 2: EndpointSlice shop/web-1: ports[0].name: ` + noLabel + `; correct it; until then the last good version of the object stays in force
+error f.yaml, document 1: Service shop/web: spec.ports[0].name: ` + noLabel + `; fix it; until then the last valid version of the object stays in effect
+error f.yaml, document 2: EndpointSlice shop/web-1: ports[0].name: ` + noLabel + `; fix it; until then the last valid version of the object stays in effect
 `,
 	}, {
 		name: "name of another type",
 		file: edit(web, "name: web", "name: 7"),
 		want: `torn
-error f.yaml, document 1: Service: metadata.name: is a JSON number, but must be of type string; correct it; until then all that the file gave stays in force
+error f.yaml, document 1: Service: metadata.name: is a JSON number, but must be of type string; fix it; until then the last valid contents of the file stay in effect
 `,
 	}, {
 		name: "field of another type",
 		file: edit(web, "port: 80\n", "port: eighty\n"),
 		want: `kept services shop/web at f.yaml, document 1
-error f.yaml, document 1: Service shop/web: spec.ports.port: is a JSON string, but must be of type int32; correct it; until then the last good version of the object stays in force
+error f.yaml, document 1: Service shop/web: spec.ports.port: is a JSON string, but must be of type int32; fix it; until then the last valid version of the object stays in effect
 `,
 	}, {
 		name: "unknown field, and one that stands twice",
@@ -252,13 +252,13 @@ error f.yaml, document 1: Service shop/web: spec.ports.port: is a JSON string, b
 		want: `used services shop/web at f.yaml, document 1
 used nodes /win-1 at f.yaml, document 2
 warning f.yaml, document 1: Service shop/web: spec.clusterIp: unknown field; check the spelling; the field is ignored
-warning f.yaml, document 2: unmarshal errors: line 21: key "kind" already set in map; remove one of the two; the later one counts
+warning f.yaml, document 2: unmarshal errors: line 21: key "kind" already set in map; remove one of the two; the last one is used
 `,
 	}, {
 		name: "field that stands twice in JSON",
 		file: `{"apiVersion":"v1","kind":"Node","metadata":{"name":"a","name":"b"}}`,
 		want: `used nodes /b at f.yaml, document 1
-warning f.yaml, document 1: Node b: metadata.name: duplicate field; remove one of the two; the later one counts
+warning f.yaml, document 1: Node b: metadata.name: duplicate field; remove one of the two; the last one is used
 `,
 	}, {
 		name: "no cluster IP",
@@ -267,27 +267,27 @@ warning f.yaml, document 1: Node b: metadata.name: duplicate field; remove one o
 		want: `kept services shop/web at f.yaml, document 1
 used services shop/headless at f.yaml, document 2
 used services default/alias at f.yaml, document 3
-error f.yaml, document 1: Service shop/web: spec.clusterIP: is not set, and there is no API server to allocate one; add spec.clusterIP: an address of the cluster's Service range, or None for a headless Service
+error f.yaml, document 1: Service shop/web: spec.clusterIP: is not set, and no API server is there to allocate one; set spec.clusterIP to an address in the Service range of the cluster, or None for a headless Service
 `,
 	}, {
 		name: "no node port",
 		file: edit(web, "  selector", "  type: NodePort\n  selector"),
 		want: `used services shop/web at f.yaml, document 1
-warning f.yaml, document 1: Service shop/web: spec.ports[0].nodePort: is not set, and there is no API server to allocate one; add it; until then the Service has no node port here
+warning f.yaml, document 1: Service shop/web: spec.ports[0].nodePort: is not set, and no API server is there to allocate one; set it; until then the Service has no node port
 `,
 	}, {
 		name: "what validation refuses, each thing for itself",
 		file: edit(web, "10.96.0.7", "10.96.0.300", "port: 80\n", "port: 80000\n"),
 		want: `kept services shop/web at f.yaml, document 1
-error f.yaml, document 1: Service shop/web: spec.clusterIPs[0]: Invalid value: "10.96.0.300": REASON; correct it; until then the last good version of the object stays in force
-error f.yaml, document 1: Service shop/web: spec.ports[0].port: Invalid value: 80000: REASON; correct it; until then the last good version of the object stays in force
+error f.yaml, document 1: Service shop/web: spec.clusterIPs[0]: Invalid value: "10.96.0.300": REASON; fix it; until then the last valid version of the object stays in effect
+error f.yaml, document 1: Service shop/web: spec.ports[0].port: Invalid value: 80000: REASON; fix it; until then the last valid version of the object stays in effect
 `,
 	}, {
 		name: "a list within a list",
 		file: "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: List, items: []}\n- 7\n",
 		want: `torn
 error f.yaml, document 1, item 1: List: kind: is a list within a list; give the inner items their place in the outer list
-error f.yaml, document 1, item 2: is no object; write apiVersion, kind, metadata and so on
+error f.yaml, document 1, item 2: is not an object; write apiVersion, kind, metadata and so on
 `,
 	}} {
 		t.Run(tt.name, func(t *testing.T) {

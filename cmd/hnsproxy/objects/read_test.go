@@ -63,10 +63,10 @@ func TestOpenErrors(t *testing.T) {
 		options Options
 		want    string
 	}{
-		{"no path", Options{}, "open objects: no file is named"},
+		{"no path", Options{}, "open objects: no file given"},
 		{"no such file", Options{Paths: []string{"none.yaml"}}, "open objects: none.yaml: cannot be read: "},
 		{"one of two", Options{Paths: []string{".", "none.yaml"}}, "open objects: none.yaml: cannot be read: "},
-		{"no standard input", Options{Paths: []string{"-"}}, "open objects: -: cannot be read: there is none"},
+		{"no standard input", Options{Paths: []string{"-"}}, "open objects: -: cannot be read: no such file"},
 	} {
 		_, err := Open(t.Context(), tt.options)
 		if err == nil || !strings.HasPrefix(err.Error(), tt.want) {

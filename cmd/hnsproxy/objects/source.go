@@ -114,14 +114,14 @@ type Source struct {
 // go to OnError and fail nothing; an error means that one of the paths cannot be read.
 func Open(ctx context.Context, o Options) (*Source, error) {
 	if len(o.Paths) == 0 {
-		return nil, errors.New("open objects: no file is named")
+		return nil, errors.New("open objects: no file given")
 	}
 	s := newSource(o)
 	now := time.Now()
 	files, unread := s.reader.read(now)
 	for _, e := range unread {
 		if slices.Contains(s.reader.paths, e.Place.File) {
-			e.Remedy = "name a file or directory that can be read"
+			e.Remedy = "specify a readable file or directory"
 			return nil, fmt.Errorf("open objects: %w", e)
 		}
 	}
@@ -174,7 +174,7 @@ func (s *Source) take(ctx context.Context, m merged, now time.Time) {
 	}
 	changed := s.store.apply(put, s.gone(&m, now))
 	if changed > 0 {
-		klog.FromContext(ctx).V(2).Info("Objects in files changed", "changes", changed, "objects", len(m.order))
+		klog.FromContext(ctx).V(2).Info("Object files changed", "changes", changed, "objects", len(m.order))
 	}
 }
 
@@ -231,7 +231,7 @@ func logSkipped(ctx context.Context, skipped map[string]int) {
 		total += n
 	}
 	if total > 0 {
-		klog.FromContext(ctx).Info("Skipped objects that a Service proxy does not use",
+		klog.FromContext(ctx).Info("Skipped objects of kinds that hnsproxy does not use",
 			"count", total, "kinds", skippedText(skipped))
 	}
 }

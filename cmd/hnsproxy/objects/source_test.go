@@ -238,7 +238,7 @@ func TestMistakes(t *testing.T) {
 	b.until("one 10.96.1.1:80, two 10.96.1.1:80, web 10.96.0.7:80 | web-1 1 | win-1")
 	want := []string{
 		"web.yaml, document 1: Service shop/web: spec.ports.port: is a JSON string, but must be of type int32; " + remedyInvalid,
-		"web.yaml, document 1: cannot be read: line 1: did not find expected ',' or '}'; correct it; until then all that the file gave stays in force",
+		"web.yaml, document 1: cannot be read: line 1: did not find expected ',' or '}'; fix it; until then the last valid contents of the file stay in effect",
 	}
 	if diff := cmp.Diff(want, b.errors()); diff != "" {
 		t.Errorf("errors (-want +got):\n%s", diff)

@@ -110,14 +110,14 @@ type numbered struct {
 func badPorts(path *field.Path, s *corev1.Service) field.ErrorList {
 	ports := s.Spec.Ports
 	if len(ports) == 0 && s.Spec.ClusterIP != corev1.ClusterIPNone {
-		return field.ErrorList{field.Required(path, "a Service has at least one port")}
+		return field.ErrorList{field.Required(path, "at least one port is required")}
 	}
 	var errs field.ErrorList
 	names, numbers, nodePorts := map[string]bool{}, map[numbered]bool{}, map[numbered]bool{}
 	for i := range ports {
 		p, at := &ports[i], path.Index(i)
 		if p.Name == "" && len(ports) > 1 {
-			errs = append(errs, field.Required(at.Child("name"), "each of several ports has a name"))
+			errs = append(errs, field.Required(at.Child("name"), "port names are required when there are several ports"))
 		}
 		errs = append(errs, again(at.Child("name"), names, p.Name, p.Name)...)
 		errs = append(errs, again(at.Child("port"), numbers, numbered{p.Protocol, p.Port}, p.Port)...)
@@ -126,7 +126,7 @@ func badPorts(path *field.Path, s *corev1.Service) field.ErrorList {
 			continue
 		}
 		if s.Spec.Type == corev1.ServiceTypeClusterIP {
-			errs = append(errs, field.Forbidden(at.Child("nodePort"), "a Service of type ClusterIP has no node port"))
+			errs = append(errs, field.Forbidden(at.Child("nodePort"), "must not be set for a Service of type ClusterIP"))
 		}
 		errs = append(errs, again(at.Child("nodePort"), nodePorts, numbered{p.Protocol, p.NodePort}, p.NodePort)...)
 	}

@@ -48,9 +48,9 @@ func shapeOf(data []byte, p parsed) shape {
 func (s shape) cut(whole shape) (why, remedy string) {
 	switch {
 	case s.blank && whole.gives:
-		return "is empty, as a file is that is about to be written", "remove the file, or leave a comment in it, if its objects have to go"
+		return "is empty, possibly because it is being written", "to delete its objects, remove the file or leave only a comment in it"
 	case s.open && whole.gives && !whole.open:
-		return "ends within a line, as a file does that was saved in part", "end its last line if that is all of it"
+		return "does not end with a newline, possibly because it is being written", "if the file is complete, end its last line"
 	}
 	return "", ""
 }
@@ -78,7 +78,7 @@ func (v *version) content(file string, now time.Time, grace time.Duration) conte
 		out.torn = true
 	}
 	if why != "" && settled {
-		out.problems = []*Error{{Place: Place{File: file}, Why: why, Remedy: "until it is saved as a whole, what it gave stays in force; " + remedy}}
+		out.problems = []*Error{{Place: Place{File: file}, Why: why, Remedy: "until it is saved completely, its last valid contents stay in effect; " + remedy}}
 	}
 	return out
 }

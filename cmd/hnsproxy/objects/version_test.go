@@ -194,10 +194,10 @@ func TestHalfSaved(t *testing.T) {
 // TestHalfSavedIsTold: who meant it learns how to say so.
 func TestHalfSavedIsTold(t *testing.T) {
 	for text, want := range map[string]string{
-		"": "web.yaml: is empty, as a file is that is about to be written; until it is saved as a whole, what it gave stays in force; " +
-			"remove the file, or leave a comment in it, if its objects have to go",
-		strings.TrimSpace(web): "web.yaml: ends within a line, as a file does that was saved in part; until it is saved as a whole, what it gave stays in force; " +
-			"end its last line if that is all of it",
+		"": "web.yaml: is empty, possibly because it is being written; until it is saved completely, its last valid contents stay in effect; " +
+			"to delete its objects, remove the file or leave only a comment in it",
+		strings.TrimSpace(web): "web.yaml: does not end with a newline, possibly because it is being written; until it is saved completely, its last valid contents stay in effect; " +
+			"if the file is complete, end its last line",
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			l := newLooks(t, files)

@@ -130,7 +130,7 @@ func revisionOf(version string) (int64, error) {
 	}
 	revision, err := strconv.ParseInt(version, 10, 64)
 	if err != nil || revision < 0 {
-		return 0, apierrors.NewBadRequest("resource version " + strconv.Quote(version) + " is no number")
+		return 0, apierrors.NewBadRequest("resource version " + strconv.Quote(version) + " is not a number")
 	}
 	return revision, nil
 }

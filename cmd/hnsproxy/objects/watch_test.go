@@ -238,7 +238,7 @@ func TestList(t *testing.T) {
 		{metav1.ListOptions{ResourceVersion: "4", ResourceVersionMatch: metav1.ResourceVersionMatchExact}, "4: a3 b2 c4"},
 		{metav1.ListOptions{ResourceVersion: "3", ResourceVersionMatch: metav1.ResourceVersionMatchExact}, "resource version 3 is not kept here"},
 		{metav1.ListOptions{ResourceVersion: "5"}, "resource version 5 is not kept here"},
-		{metav1.ListOptions{ResourceVersion: "x"}, `resource version "x" is no number`},
+		{metav1.ListOptions{ResourceVersion: "x"}, `resource version "x" is not a number`},
 		{metav1.ListOptions{Continue: "more"}, "resource version  is not kept here"},
 		{metav1.ListOptions{LabelSelector: "!app"}, "4:"},
 		{metav1.ListOptions{LabelSelector: "app in (x)"}, "4: a3 b2"},

@@ -112,7 +112,7 @@ func (c *CommandLine) AddAll(sets *FlagSets) {
 	c.AddEmulatorFlags(own)
 	c.addMetricsFlags(own)
 	c.addRunFlags(own)
-	c.linux = sets.FlagSet("without effect on Windows")
+	c.linux = sets.FlagSet("no effect on Windows")
 	c.addLinuxFlags(c.linux)
 	for _, name := range []string{"API server", "node and network", "proxy", "server"} {
 		c.outranked = append(c.outranked, sets.FlagSet(name))
@@ -202,7 +202,7 @@ func (c *CommandLine) takeLogging(to *logsapi.LoggingConfiguration) error {
 	})
 	to.VModule = append(to.VModule, modules...)
 	if err != nil {
-		return fmt.Errorf("take over a logging flag: %w", err)
+		return fmt.Errorf("set a logging flag: %w", err)
 	}
 	return nil
 }
@@ -229,7 +229,7 @@ func (c *CommandLine) options(r *Resolved) *Options {
 	o.RunAsService = k.WindowsRunAsService || c.config.WindowsRunAsService
 	if mode := o.ProxyMode; c.file != "" && slices.Contains([]string{modeIPTables, modeIPVS, modeNFTables}, mode) {
 		o.ProxyMode = kernelspace
-		r.Warnings = append(r.Warnings, Warning{"The configuration file names a proxy mode of Linux; on Windows it counts as kernelspace",
+		r.Warnings = append(r.Warnings, Warning{"The configuration file sets a Linux proxy mode; using kernelspace",
 			[]any{"file", c.file, "mode", mode}})
 	}
 	return &o
@@ -250,9 +250,9 @@ func (c *CommandLine) warnFlags(r *Resolved) {
 		}
 		outranked = slices.DeleteFunc(outranked, func(name string) bool { return name == "--hostname-override" || name == "--master" })
 	}
-	warn(outranked, "The configuration file outranks these flags", "file", c.file)
+	warn(outranked, "The configuration file overrides these flags", "file", c.file)
 	if l := c.logFiles; l.ToStderr && l.Dir+l.File != "" {
-		r.Warnings = append(r.Warnings, Warning{"The log goes to standard error; --log-dir and --log-file count with --logtostderr=false only",
+		r.Warnings = append(r.Warnings, Warning{"Logging to standard error; --log-dir and --log-file require --logtostderr=false",
 			[]any{"place", cmp.Or(l.File, l.Dir)}})
 	}
 	var idle []string

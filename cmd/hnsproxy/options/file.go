@@ -28,7 +28,7 @@ const configKind = "KubeProxyConfiguration"
 
 // header says how a configuration file begins.
 func header() string {
-	return fmt.Sprintf("begin the file with \"apiVersion: %s\" and \"kind: %s\"", kubeproxy.SchemeGroupVersion, configKind)
+	return fmt.Sprintf("start the file with \"apiVersion: %s\" and \"kind: %s\"", kubeproxy.SchemeGroupVersion, configKind)
 }
 
 // ReadConfiguration reads a configuration file of kube-proxy with its defaults. A field that
@@ -37,7 +37,7 @@ func ReadConfiguration(path string) (*kubeproxy.KubeProxyConfiguration, []byte, 
 	data, err := readFile(path)
 	if err != nil {
 		return nil, nil, nil, &InvalidError{Problems: []Problem{{
-			Flag: "config", Value: path, Why: "cannot be read: " + err.Error(), Remedy: "name a file with kube-proxy's configuration",
+			Flag: "config", Value: path, Why: "cannot be read: " + err.Error(), Remedy: "specify a file with a kube-proxy configuration",
 		}}}
 	}
 	c, warnings, err := ParseConfiguration(path, data)
@@ -55,7 +55,7 @@ func readFile(path string) ([]byte, error) {
 		return nil, withoutPath(err)
 	}
 	if len(data) > maxFile {
-		return nil, fmt.Errorf("has more than %d bytes", maxFile)
+		return nil, fmt.Errorf("is larger than %d bytes", maxFile)
 	}
 	return data, nil
 }
@@ -76,7 +76,7 @@ func ParseConfiguration(path string, data []byte) (*kubeproxy.KubeProxyConfigura
 	}
 	var is struct{ APIVersion, Kind string }
 	if err := yaml.Unmarshal(data, &is); err != nil {
-		return nil, nil, invalid(syntax(err), "correct the YAML or JSON")
+		return nil, nil, invalid(syntax(err), "fix the YAML or JSON")
 	}
 	if why, remedy := wrongKind(is.APIVersion, is.Kind); why != "" {
 		return nil, nil, invalid(why, remedy)
@@ -87,7 +87,7 @@ func ParseConfiguration(path string, data []byte) (*kubeproxy.KubeProxyConfigura
 	}
 	var warnings []Warning
 	if strict != nil {
-		warnings = append(warnings, Warning{"The configuration file has fields that kube-proxy does not know, which are ignored",
+		warnings = append(warnings, Warning{"The configuration file has unknown fields; ignored",
 			[]any{"file", path, "err", strings.TrimPrefix(strict.Error(), "strict decoding error: ")}})
 	}
 	SetDefaults(c)
@@ -98,11 +98,11 @@ func ParseConfiguration(path string, data []byte) (*kubeproxy.KubeProxyConfigura
 func wrongKind(version, kind string) (why, remedy string) {
 	switch {
 	case version == "" && kind == "":
-		return "has no apiVersion and no kind", header()
+		return "apiVersion and kind are not set", header()
 	case kind == "ConfigMap":
-		return "is a ConfigMap, and not the configuration in it", "mount the ConfigMap as files, or save its config.conf"
+		return "is a ConfigMap, not a kube-proxy configuration", "mount the ConfigMap as a volume, or save its config.conf"
 	case kind == "Config":
-		return "is a kubeconfig", "name it by clientConnection.kubeconfig of the configuration, or by --kubeconfig without --config"
+		return "is a kubeconfig file", "set it as clientConnection.kubeconfig in the configuration, or use --kubeconfig without --config"
 	case kind != configKind:
 		return fmt.Sprintf("has the kind %q", kind), header()
 	case version != kubeproxy.SchemeGroupVersion.String():
@@ -135,13 +135,13 @@ func decode(data []byte) (c *kubeproxy.KubeProxyConfiguration, strict, err error
 // syntax is the error of a text that is no YAML, without the names of libraries.
 func syntax(err error) string {
 	if strings.Contains(err.Error(), "cannot unmarshal") {
-		return "is no object with named fields"
+		return "is not an object"
 	}
 	text := err.Error()
 	for _, prefix := range []string{"error converting YAML to JSON: ", "yaml: "} {
 		text = strings.TrimPrefix(text, prefix)
 	}
-	return "is no YAML or JSON: " + text
+	return "is not valid YAML or JSON: " + text
 }
 
 // Errors of the decoder, which has no type of its own for them.
@@ -152,19 +152,19 @@ var (
 
 // misfit is the error about a value of a type that its field does not take.
 func misfit(path string, data []byte, err error) error {
-	p := Problem{File: path, Why: err.Error(), Remedy: "correct the value"}
+	p := Problem{File: path, Why: err.Error(), Remedy: "fix the value"}
 	var doc any
 	_ = yaml.Unmarshal(data, &doc) // as it was before
 	if m := wrongType.FindStringSubmatch(err.Error()); m != nil {
 		_, p.Field, _ = strings.Cut(m[2], ".")
 		p.Value = valueAt(doc, strings.Split(p.Field, "."))
-		p.Why, p.Remedy = "has the wrong type", "write "+typeName(m[3])
+		p.Why, p.Remedy = "has the wrong type", "use "+typeName(m[3])
 		if durationField.MatchString(p.Field) {
 			p.Remedy = remedyFor("duration")
 		}
 	} else if m := wrongDuration.FindStringSubmatch(err.Error()); m != nil {
 		p.Field, p.Value = durationAt(doc, m[1]), m[1]
-		p.Why, p.Remedy = "is no duration", remedyFor("duration")
+		p.Why, p.Remedy = "is not a duration", remedyFor("duration")
 	}
 	return &InvalidError{Problems: []Problem{p}}
 }
@@ -205,17 +205,17 @@ func durationAt(doc any, text string) string {
 func typeName(goType string) string {
 	switch {
 	case goType == "string", goType == "v1alpha1.ProxyMode", goType == "v1alpha1.LocalMode":
-		return "text, in quotes if it looks like a number"
+		return "a string, in quotes if it looks like a number"
 	case goType == "bool":
 		return "true or false"
 	case strings.HasPrefix(goType, "int"), strings.HasPrefix(goType, "uint"), strings.HasSuffix(goType, "VerbosityLevel"):
-		return "a whole number"
+		return "an integer"
 	case strings.HasPrefix(goType, "float"):
 		return "a number"
 	case strings.HasPrefix(goType, "[]"):
 		return "a list"
 	}
-	return "an object with named fields"
+	return "an object"
 }
 
 // Whole returns a configuration as kube-proxy shows and writes it.

@@ -86,12 +86,12 @@ func (o *Options) Gates() (Gates, error) {
 		}
 	}
 	if len(stuck) > 0 {
-		g.Warnings = append(g.Warnings, Warning{"Feature gates cannot be switched so any more; ignored",
-			[]any{"gates", strings.Join(stuck, ","), "remedy", "take them out of the feature gates"}})
+		g.Warnings = append(g.Warnings, Warning{"Feature gates are locked to their default; ignored",
+			[]any{"gates", strings.Join(stuck, ","), "remedy", "remove them from the feature gates"}})
 	}
 	if len(unknown) > 0 {
-		g.Warnings = append(g.Warnings, Warning{"hnsproxy does not have these feature gates; ignored",
-			[]any{"gates", strings.Join(unknown, ","), "remedy", "hnsproxy --help lists those that it has"}})
+		g.Warnings = append(g.Warnings, Warning{"Unknown feature gates; ignored",
+			[]any{"gates", strings.Join(unknown, ","), "remedy", "see hnsproxy --help for the supported feature gates"}})
 	}
 	return g, nil
 }

@@ -13,8 +13,8 @@ import (
 // takes them all the same, and start scripts pass them.
 func (c *CommandLine) addLinuxFlags(fs *pflag.FlagSet) {
 	k := &c.config
-	fs.StringVar(&k.ClusterCIDR, "cluster-cidr", k.ClusterCIDR, "`CIDR,...` of the cluster's pods.")
-	fs.Var(text{(*string)(&k.DetectLocalMode), "LocalMode"}, "detect-local-mode", "`MODE` of telling local traffic.")
+	fs.StringVar(&k.ClusterCIDR, "cluster-cidr", k.ClusterCIDR, "`CIDR,...` of the pods in the cluster.")
+	fs.Var(text{(*string)(&k.DetectLocalMode), "LocalMode"}, "detect-local-mode", "`MODE` of detecting local traffic.")
 	fs.StringVar(&k.DetectLocal.BridgeInterface, "pod-bridge-interface", "", "`NAME` of the bridge of local pods.")
 	fs.StringVar(&k.DetectLocal.InterfaceNamePrefix, "pod-interface-name-prefix", "", "`PREFIX` of the interfaces of local pods.")
 	fs.BoolVar(&k.IPTables.MasqueradeAll, "masquerade-all", false, "Masquerade all traffic to cluster IPs.")
@@ -22,22 +22,22 @@ func (c *CommandLine) addLinuxFlags(fs *pflag.FlagSet) {
 	fs.BoolVar(k.IPTables.LocalhostNodePorts, "iptables-localhost-nodeports", *k.IPTables.LocalhostNodePorts, "Serve node ports on localhost.")
 	fs.Int32Var(k.OOMScoreAdj, "oom-score-adj", *k.OOMScoreAdj, "`SCORE` of the process for the OOM killer.")
 
-	fs.DurationVar(&k.IPVS.SyncPeriod.Duration, "ipvs-sync-period", k.IPVS.SyncPeriod.Duration, "How often IPVS is repaired.")
+	fs.DurationVar(&k.IPVS.SyncPeriod.Duration, "ipvs-sync-period", k.IPVS.SyncPeriod.Duration, "How often IPVS rules are refreshed.")
 	// kube-proxy shows the default of its iptables mode here.
-	fs.DurationVar(&k.IPVS.MinSyncPeriod.Duration, "ipvs-min-sync-period", k.IPTables.MinSyncPeriod.Duration, "How long changes are gathered for IPVS.")
+	fs.DurationVar(&k.IPVS.MinSyncPeriod.Duration, "ipvs-min-sync-period", k.IPTables.MinSyncPeriod.Duration, "Minimum interval between IPVS refreshes.")
 	fs.StringVar(&k.IPVS.Scheduler, "ipvs-scheduler", "", "`NAME` of the IPVS scheduler.")
-	fs.StringSliceVar(&k.IPVS.ExcludeCIDRs, "ipvs-exclude-cidrs", nil, "`CIDR,...` that are left alone in IPVS.")
-	fs.BoolVar(&k.IPVS.StrictARP, "ipvs-strict-arp", false, "Answer ARP strictly.")
+	fs.StringSliceVar(&k.IPVS.ExcludeCIDRs, "ipvs-exclude-cidrs", nil, "`CIDR,...` to exclude when cleaning up IPVS.")
+	fs.BoolVar(&k.IPVS.StrictARP, "ipvs-strict-arp", false, "Enable strict ARP.")
 	fs.DurationVar(&k.IPVS.TCPTimeout.Duration, "ipvs-tcp-timeout", 0, "Timeout of TCP connections in IPVS.")
 	fs.DurationVar(&k.IPVS.TCPFinTimeout.Duration, "ipvs-tcpfin-timeout", 0, "Timeout of TCP connections in IPVS after a FIN.")
 	fs.DurationVar(&k.IPVS.UDPTimeout.Duration, "ipvs-udp-timeout", 0, "Timeout of UDP in IPVS.")
 
 	t := &k.Conntrack
-	fs.Int32Var(t.MaxPerCore, "conntrack-max-per-core", *t.MaxPerCore, "Connections to track per core.")
-	fs.Int32Var(t.Min, "conntrack-min", *t.Min, "Connections to track at least.")
+	fs.Int32Var(t.MaxPerCore, "conntrack-max-per-core", *t.MaxPerCore, "Maximum number of tracked connections per core.")
+	fs.Int32Var(t.Min, "conntrack-min", *t.Min, "Minimum number of connections to track.")
 	fs.DurationVar(&t.TCPEstablishedTimeout.Duration, "conntrack-tcp-timeout-established", t.TCPEstablishedTimeout.Duration, "Timeout of tracked TCP connections.")
 	fs.DurationVar(&t.TCPCloseWaitTimeout.Duration, "conntrack-tcp-timeout-close-wait", t.TCPCloseWaitTimeout.Duration, "Timeout of half-closed TCP connections.")
-	fs.BoolVar(&t.TCPBeLiberal, "conntrack-tcp-be-liberal", false, "Track TCP packets outside the window.")
+	fs.BoolVar(&t.TCPBeLiberal, "conntrack-tcp-be-liberal", false, "Do not mark out-of-window TCP packets as invalid.")
 	fs.DurationVar(&t.UDPTimeout.Duration, "conntrack-udp-timeout", 0, "Timeout of UDP without replies.")
 	fs.DurationVar(&t.UDPStreamTimeout.Duration, "conntrack-udp-timeout-stream", 0, "Timeout of UDP with replies.")
 }

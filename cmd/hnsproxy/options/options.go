@@ -208,7 +208,7 @@ func (o *Options) Complete(h Host) error {
 	if name == "" {
 		var err error
 		if name, err = h.Hostname(); err != nil {
-			return fmt.Errorf("find the host's name (--hostname-override gives one): %w", err)
+			return fmt.Errorf("get the host name (set --hostname-override to choose one): %w", err)
 		}
 	}
 	// The kubelet names its Node the same way.

@@ -47,10 +47,10 @@ type InvalidError struct{ Problems []Problem }
 
 // Error lists the problems, one in a line.
 func (e *InvalidError) Error() string {
-	what := "the command line cannot be used:"
+	what := "invalid command line:"
 	for _, p := range e.Problems {
 		if p.File != "" {
-			what = "the configuration cannot be used:"
+			what = "invalid configuration:"
 		}
 	}
 	lines := []string{what}
@@ -77,11 +77,11 @@ func FlagError(fs *pflag.FlagSet, err error) error {
 	case *pflag.NotExistError:
 		p = unknownFlag(fs, e)
 	case *pflag.ValueRequiredError:
-		p = Problem{Flag: e.GetFlag().Name, Why: "there is no value", Remedy: remedyFor(e.GetFlag().Value.Type())}
+		p = Problem{Flag: e.GetFlag().Name, Why: "no value given", Remedy: remedyFor(e.GetFlag().Value.Type())}
 	case *pflag.InvalidValueError:
 		p = Problem{Flag: e.GetFlag().Name, Value: e.GetValue(), Why: why(e), Remedy: remedyFor(e.GetFlag().Value.Type())}
 	case *pflag.InvalidSyntaxError:
-		p = Problem{Why: fmt.Sprintf("%s is no flag", e.GetSpecifiedFlag()), Remedy: "write --NAME=VALUE"}
+		p = Problem{Why: fmt.Sprintf("%s is not a flag", e.GetSpecifiedFlag()), Remedy: "use --NAME=VALUE"}
 	default:
 		p = Problem{Why: err.Error(), Remedy: "see hnsproxy --help"}
 	}
@@ -92,30 +92,30 @@ func FlagError(fs *pflag.FlagSet, err error) error {
 func why(e *pflag.InvalidValueError) string {
 	switch e.GetFlag().Value.Type() {
 	case "bool":
-		return "is neither true nor false"
+		return "is not a boolean"
 	case "duration":
-		return "is no duration"
+		return "is not a duration"
 	case "int32", "int", "uint64", "Level":
-		return "is no whole number, or too large"
+		return "is not an integer, or is out of range"
 	case "float32":
-		return "is no number"
+		return "is not a number"
 	case "mapStringBool":
-		return "is no list of names with true or false"
+		return "is not a list of NAME=BOOL pairs"
 	}
 	return errors.Unwrap(e).Error()
 }
 
 func unknownFlag(fs *pflag.FlagSet, e *pflag.NotExistError) Problem {
-	p := Problem{Why: "there is no flag --" + e.GetSpecifiedName(), Remedy: "see hnsproxy --help"}
+	p := Problem{Why: "unknown flag --" + e.GetSpecifiedName(), Remedy: "see hnsproxy --help"}
 	if short, _, _ := strings.Cut(e.GetSpecifiedShortnames(), "="); short != "" {
-		p.Why = fmt.Sprintf("there is no flag -%s in -%s", e.GetSpecifiedName(), short)
+		p.Why = fmt.Sprintf("unknown flag -%s in -%s", e.GetSpecifiedName(), short)
 		if long := fs.Lookup(short); long != nil && len(short) > 1 {
-			p.Remedy = fmt.Sprintf("write --%s with two dashes", long.Name)
+			p.Remedy = fmt.Sprintf("use --%s, with two dashes", long.Name)
 		}
 		return p
 	}
 	if near := nearest(fs, e.GetSpecifiedName()); near != "" {
-		p.Remedy = fmt.Sprintf("do you mean --%s?", near)
+		p.Remedy = fmt.Sprintf("did you mean --%s?", near)
 	}
 	return p
 }

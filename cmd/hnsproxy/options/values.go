@@ -81,19 +81,19 @@ func (v emptyIsDefault) Set(text string) error {
 func remedyFor(kind string) string {
 	switch kind {
 	case "bool", "version":
-		return "write true or false"
+		return "use true or false"
 	case "duration":
-		return "write a duration with its unit, such as 30s, 15m or 1h30m"
+		return "use a duration with a unit, such as 30s, 15m or 1h30m"
 	case "int", "int32", "uint64", "count", "Level":
-		return "write a whole number"
+		return "use an integer"
 	case "float32":
-		return "write a number, such as 5 or 0.5"
+		return "use a number, such as 5 or 0.5"
 	case "mapStringBool":
-		return "write NAME=true,NAME=false"
+		return "use NAME=true,NAME=false"
 	case "pattern=N,...":
-		return "write PATTERN=N,PATTERN=N"
+		return "use PATTERN=N,PATTERN=N"
 	case "stringSlice":
-		return "write values with commas between them"
+		return "use comma-separated values"
 	}
 	return "see hnsproxy --help"
 }

@@ -64,7 +64,7 @@ type user struct {
 }
 
 // errNoAnswer is of an API server that could not be asked.
-var errNoAnswer = errors.New("the API server does not answer")
+var errNoAnswer = errors.New("the API server did not respond")
 
 // Guard lets only those requests through to h.
 func (a *Access) Guard(h http.Handler) http.Handler {
@@ -96,7 +96,7 @@ func (a *Access) judge(r *http.Request) (code int, why string) {
 	u, err := a.authenticate(ctx, token)
 	switch {
 	case err != nil:
-		a.logger.Error(err, "The API server could not be asked who reads metrics; the request is refused")
+		a.logger.Error(err, "Token review failed; denying the metrics request")
 		return http.StatusServiceUnavailable, errNoAnswer.Error()
 	case u == nil:
 		return http.StatusUnauthorized, "Unauthorized"
@@ -105,7 +105,7 @@ func (a *Access) judge(r *http.Request) (code int, why string) {
 	allowed, err := a.authorize(ctx, u, verb, r.URL.Path)
 	switch {
 	case err != nil:
-		a.logger.Error(err, "The API server could not be asked whether metrics may be read; the request is refused", "user", u.Username)
+		a.logger.Error(err, "Subject access review failed; denying the metrics request", "user", u.Username)
 		return http.StatusServiceUnavailable, errNoAnswer.Error()
 	case !allowed:
 		return http.StatusForbidden, fmt.Sprintf("Forbidden: user %q cannot %s path %q", u.Username, verb, r.URL.Path)

@@ -85,7 +85,7 @@ type backendDocument struct {
 func (f *Frontends) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
-		http.Error(w, "this page is only read", http.StatusMethodNotAllowed)
+		http.Error(w, "this page is read-only", http.StatusMethodNotAllowed)
 		return
 	}
 	query, err := url.ParseQuery(r.URL.RawQuery)
@@ -136,14 +136,14 @@ func filters() map[string]func(proxier.FrontendStatus) []string {
 func checkFilter(query url.Values) error {
 	for name, values := range query {
 		if filters()[name] == nil {
-			return fmt.Errorf("there is no filter %q; there are kind, namespace, reason, service and state", name)
+			return fmt.Errorf("unknown filter %q; supported filters are kind, namespace, reason, service and state", name)
 		}
 		for _, value := range values {
 			if name == "state" && !slices.Contains(proxier.FrontendStates(), proxier.FrontendState(value)) {
-				return fmt.Errorf("there is no state %q; there are %v", value, proxier.FrontendStates())
+				return fmt.Errorf("unknown state %q; states are %v", value, proxier.FrontendStates())
 			}
 			if name == "service" && strings.Count(value, "/") != 1 {
-				return fmt.Errorf("service %q is not written as NAMESPACE/NAME", value)
+				return fmt.Errorf("service %q does not have the form NAMESPACE/NAME", value)
 			}
 		}
 	}
@@ -203,7 +203,7 @@ func LoopbackOnly(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		from, err := netip.ParseAddrPort(r.RemoteAddr)
 		if err != nil || !from.Addr().Unmap().IsLoopback() {
-			http.Error(w, "this page names Services and addresses; it is shown on the node only, unless --hns-metrics-authorization is set",
+			http.Error(w, "this page reveals Services and addresses; it is served to clients on the node only, unless --hns-metrics-authorization is set",
 				http.StatusForbidden)
 			return
 		}

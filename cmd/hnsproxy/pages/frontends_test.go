@@ -109,9 +109,9 @@ func TestFilters(t *testing.T) {
 		"state=programmed&kind=nodeport":  "30080",
 		"reason=NoEndpoints":              "5432",
 		"reason=MixedTargetPorts":         "30080",
-		"service=db":                      `400 service "db" is not written as NAMESPACE/NAME`,
-		"state=broken":                    `400 there is no state "broken"; there are [programmed pending blocked failing]`,
-		"stat=failing":                    `400 there is no filter "stat"; there are kind, namespace, reason, service and state`,
+		"service=db":                      `400 service "db" does not have the form NAMESPACE/NAME`,
+		"state=broken":                    `400 unknown state "broken"; states are [programmed pending blocked failing]`,
+		"stat=failing":                    `400 unknown filter "stat"; supported filters are kind, namespace, reason, service and state`,
 		"state=%zz":                       `400 invalid URL escape "%zz"`,
 	} {
 		code, _, body := serve(t, newFrontends(), get("/debug/frontends?"+query, ""))

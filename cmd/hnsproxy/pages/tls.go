@@ -52,7 +52,7 @@ func (c *Certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	if now := c.clock.Now(); now.Sub(c.read) >= certificatePeriod {
 		c.read = now
 		if err := c.load(); err != nil {
-			c.logger.Error(err, "The certificate before it stays in use")
+			c.logger.Error(err, "Cannot load the changed certificate; keeping the current one")
 		}
 	}
 	return c.pair, nil

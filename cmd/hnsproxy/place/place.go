@@ -31,7 +31,7 @@ func vipNames() []string { return []string{"Calico_ep", "VIPEndpoint", "source_v
 const suffix = "_ep"
 
 // ErrNoNetwork says that there is no network for pods yet.
-var ErrNoNetwork = errors.New("there is no L2Bridge, L2Tunnel or Overlay network yet")
+var ErrNoNetwork = errors.New("no L2Bridge, L2Tunnel or Overlay network exists yet")
 
 // AmbiguousError says that several things might be meant.
 type AmbiguousError struct {
@@ -43,7 +43,7 @@ type AmbiguousError struct {
 
 // Error names them.
 func (e *AmbiguousError) Error() string {
-	return fmt.Sprintf("there are several %s: %s; --%s says which", e.What, strings.Join(e.Names, ", "), e.Flag)
+	return fmt.Sprintf("found several %s: %s; use --%s to choose one", e.What, strings.Join(e.Names, ", "), e.Flag)
 }
 
 // Finder looks at HNS.
@@ -80,7 +80,7 @@ func (f Finder) Network(ctx context.Context) (hnslb.Network, error) {
 	case 1:
 		return found[0], nil
 	}
-	e := &AmbiguousError{What: "networks that can carry pods", Flag: "network-name"}
+	e := &AmbiguousError{What: "networks usable for pods", Flag: "network-name"}
 	for _, n := range found {
 		e.Names = append(e.Names, n.Name)
 	}
@@ -114,7 +114,7 @@ func SourceVIP(network hnslb.Network, endpoints []hnslb.Endpoint) (netip.Addr, e
 		case 1:
 			return found[0].IPs[0], nil
 		}
-		e := &AmbiguousError{What: "endpoints that may carry the source VIP", Flag: "source-vip"}
+		e := &AmbiguousError{What: "endpoints usable as source VIP", Flag: "source-vip"}
 		for _, f := range found {
 			e.Names = append(e.Names, f.Name+" "+f.IPs[0].String())
 		}

@@ -38,7 +38,7 @@ func TestNetwork(t *testing.T) {
 		{"azure=l2tunnel", "azure"},
 		{"External=L2Bridge Calico=Overlay", "Calico"},
 		{"t=Transparent cbr0=L2Bridge", "cbr0"},
-		{"vxlan0=Overlay cbr0=L2Bridge", "there are several networks that can carry pods: cbr0, vxlan0; --network-name says which"},
+		{"vxlan0=Overlay cbr0=L2Bridge", "found several networks usable for pods: cbr0, vxlan0; use --network-name to choose one"},
 	} {
 		types := map[string]string{}
 		for pair := range strings.FieldsSeq(tt.networks) {
@@ -78,7 +78,7 @@ func TestSourceVIP(t *testing.T) {
 		{"source_vip=10.244.1.2", "10.244.1.2"},
 		{"VXLAN0_ep=10.244.1.2 cbr0_ep=10.244.1.3", "10.244.1.2"},
 		{"cbr0_ep=10.244.1.3", "10.244.1.3"},
-		{"cbr0_ep=10.244.1.3 other_ep=10.244.1.4", "there are several endpoints that may carry the source VIP: cbr0_ep 10.244.1.3, other_ep 10.244.1.4; --source-vip says which"},
+		{"cbr0_ep=10.244.1.3 other_ep=10.244.1.4", "found several endpoints usable as source VIP: cbr0_ep 10.244.1.3, other_ep 10.244.1.4; use --source-vip to choose one"},
 		{"remote:Calico_ep=10.244.2.2", "invalid IP"},
 		{"elsewhere:Calico_ep=10.244.2.2", "invalid IP"},
 	} {

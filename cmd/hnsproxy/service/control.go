@@ -82,7 +82,7 @@ func (c *Controller) Install(i Install) (*Installed, error) {
 		return nil, err
 	default:
 		if _, ours := Arguments(old.Command, c.Self); !ours && !strings.EqualFold(c.Name, i.From) {
-			return nil, fmt.Errorf("service %s runs %s, and not hnsproxy: choose another --name, or give --from-service=%s to put hnsproxy in its place",
+			return nil, fmt.Errorf("service %s runs %s, not hnsproxy: choose another --name, or use --from-service=%s to replace it with hnsproxy",
 				c.Name, Join(old.Command), c.Name)
 		}
 		if out.Change = Changed; equal(old, d) {
@@ -150,10 +150,10 @@ func (c *Controller) define(i Install) (Definition, []string, error) {
 func (c *Controller) hints(d Definition, from string) []string {
 	var out []string
 	if direct := d.Command[0] == c.Self; direct && !given(d.Command[1:], "logtostderr") && !given(d.Command[1:], "config") {
-		out = append(out, `a service has no standard error, so that the log gets lost: add --logtostderr=false --log-file=C:\var\log\hnsproxy.log`)
+		out = append(out, `a service has no standard error, so logs are lost: add --logtostderr=false --log-file=C:\var\log\hnsproxy.log`)
 	}
 	if from != "" && !strings.EqualFold(from, c.Name) {
-		out = append(out, fmt.Sprintf("service %s is as it was; only one of them can run: sc.exe stop %s, and sc.exe config %s start= disabled", from, from, from))
+		out = append(out, fmt.Sprintf("service %s was not changed; only one of the two may run: sc.exe stop %s, and sc.exe config %s start= disabled", from, from, from))
 	}
 	return append(out, "start it: hnsproxy service start"+c.nameFlag())
 }
@@ -172,7 +172,7 @@ func (c *Controller) ours() error {
 		return err
 	}
 	if _, ok := Arguments(d.Command, c.Self); !ok {
-		return fmt.Errorf("service %s runs %s, and not hnsproxy: nothing was done", c.Name, Join(d.Command))
+		return fmt.Errorf("service %s runs %s, not hnsproxy: nothing was changed", c.Name, Join(d.Command))
 	}
 	return nil
 }
@@ -230,7 +230,7 @@ func (c *Controller) Start(ctx context.Context) error {
 	if now, err = c.await(ctx, Running, Stopped); err != nil || now.State == Running {
 		return err
 	}
-	return fmt.Errorf("service %s stopped at once, %s: the event log says why "+
+	return fmt.Errorf("service %s stopped immediately, %s: see the event log for the reason "+
 		"(Get-EventLog Application -Source %s -Newest 5)", c.Name, exitText(now), Source)
 }
 
@@ -248,7 +248,7 @@ func (c *Controller) alone() error {
 			continue
 		}
 		if now, err := c.Manager.Condition(name); err == nil && now.State != Stopped {
-			return fmt.Errorf("service %s is %s, and the two would undo each other's work: sc.exe stop %s, and sc.exe config %s start= disabled",
+			return fmt.Errorf("service %s is %s; the two would conflict with each other: sc.exe stop %s, and sc.exe config %s start= disabled",
 				name, now.State, name, name)
 		}
 	}
@@ -264,7 +264,7 @@ func (c *Controller) await(ctx context.Context, states ...State) (Condition, err
 		return slices.Contains(states, now.State), err
 	})
 	if wait.Interrupted(err) {
-		return now, fmt.Errorf("service %s is still %s after %v (--wait); it goes on", c.Name, now.State, c.Wait)
+		return now, fmt.Errorf("service %s is still %s after %v (--wait); the operation continues", c.Name, now.State, c.Wait)
 	}
 	return now, err
 }

@@ -53,12 +53,12 @@ func TestInstall(t *testing.T) {
 			`before:      C:\k\hnsproxy.exe --windows-service --v=2` + "\n"},
 		{"another start", "hnsproxy", service.Install{From: "kube-proxy", Args: []string{"--v=4"}, Start: service.StartManual}, service.Changed, []string{"change hnsproxy"}, "start:       manual"},
 		{"without kube-proxy", "other", service.Install{Args: []string{"--v=4"}}, service.Created, []string{"create other"}, "hnsproxy service start --name=other"},
-		{"a log that gets lost", "other", service.Install{Args: []string{"--v=4"}}, service.Unchanged, nil, "the log gets lost"},
-		{"in its place", "kube-proxy", service.Install{From: "kube-proxy"}, service.Changed, []string{"change kube-proxy"}, `before:      C:\k\kube-proxy.exe --windows-service --v=2`},
+		{"a log that gets lost", "other", service.Install{Args: []string{"--v=4"}}, service.Unchanged, nil, "logs are lost"},
+		{"to replace it", "kube-proxy", service.Install{From: "kube-proxy"}, service.Changed, []string{"change kube-proxy"}, `before:      C:\k\kube-proxy.exe --windows-service --v=2`},
 		{"in its place, again", "kube-proxy", service.Install{From: "kube-proxy"}, service.Unchanged, nil, ""},
-		{"somebody else's", "dnscache", service.Install{From: "kube-proxy"}, "runs C:\\windows\\svchost.exe, and not hnsproxy", nil, ""},
-		{"of one that is not there", "hnsproxy", service.Install{From: "kubeproxy"}, "there is no such service", nil, ""},
-		{"of one that is no kube-proxy", "hnsproxy", service.Install{From: "dnscache"}, "there is no kube-proxy.exe", nil, ""},
+		{"somebody else's", "dnscache", service.Install{From: "kube-proxy"}, "runs C:\\windows\\svchost.exe, not hnsproxy", nil, ""},
+		{"of one that is not there", "hnsproxy", service.Install{From: "kubeproxy"}, "no such service", nil, ""},
+		{"of one that is no kube-proxy", "hnsproxy", service.Install{From: "dnscache"}, "does not contain kube-proxy.exe", nil, ""},
 		{"arguments that are refused", "new", service.Install{Check: func(args, _ []string) error { return errors.New("refused " + args[0]) }}, "refused --windows-service", nil, ""},
 	} {
 		if step.install.Check == nil {
@@ -95,9 +95,9 @@ func TestStartAndStop(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		wantError(c.Start(ctx), "there is no such service")
-		wantError(c.Stop(ctx), "there is no such service")
-		wantError(controller(m, "kube-proxy").Stop(ctx), "and not hnsproxy")
+		wantError(c.Start(ctx), "no such service")
+		wantError(c.Stop(ctx), "no such service")
+		wantError(controller(m, "kube-proxy").Stop(ctx), ", not hnsproxy")
 		if _, err := c.Install(service.Install{From: "kube-proxy", Check: anything}); err != nil {
 			t.Fatal(err)
 		}
@@ -105,7 +105,7 @@ func TestStartAndStop(t *testing.T) {
 		theirs, ours := m.Services["kube-proxy"], m.Services["hnsproxy"]
 
 		theirs.State = service.Running
-		wantError(c.Start(ctx), "service kube-proxy is running, and the two would undo each other's work")
+		wantError(c.Start(ctx), "service kube-proxy is running; the two would conflict with each other")
 		theirs.State = service.Stopped
 		wantNone(c.Stop(ctx)) // it does not run
 		wantWrites(t, m)
@@ -120,7 +120,7 @@ func TestStartAndStop(t *testing.T) {
 		ours.OnStop.State = service.Stopped
 		wantNone(c.Stop(ctx))
 		ours.OnStart = service.Condition{State: service.Stopped, ExitCode: 1066, ServiceExitCode: 2}
-		wantError(c.Start(ctx), "stopped at once, exit code 2 of hnsproxy")
+		wantError(c.Start(ctx), "stopped immediately, exit code 2 of hnsproxy")
 		ours.OnStart = service.Condition{State: service.StartPending}
 		wantError(c.Start(ctx), "is still start-pending after 10s")
 		m.Denied = errors.New("access denied")
@@ -164,8 +164,8 @@ func TestStatus(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := m.Services["hnsproxy"]
-	for code, part := range map[uint32]string{0: "exit code 0", 1066: "exit code 3 of hnsproxy", 1067: "ended without a word", 1077: "not started since",
-		1053: "did not answer", 1068: "depends on", 5: "error 5 of Windows"} {
+	for code, part := range map[uint32]string{0: "exit code 0", 1066: "exit code 3 of hnsproxy", 1067: "terminated unexpectedly", 1077: "not started since",
+		1053: "did not respond", 1068: "depends on", 5: "Windows error 5"} {
 		s.Condition = service.Condition{State: service.Stopped, ExitCode: code, ServiceExitCode: 3}
 		want("Service hnsproxy is stopped, " + part)
 	}
@@ -173,5 +173,5 @@ func TestStatus(t *testing.T) {
 	want("Service hnsproxy is running, process 7\n")
 	want("recovery:    restart after 5 s, then 5 s, then 30 s, on a crash or an exit code other than 0")
 	s.Recovery = nil
-	want("recovery:    not told by this system")
+	want("recovery:    not reported by this system")
 }

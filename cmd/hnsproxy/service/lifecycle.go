@@ -22,11 +22,11 @@ const (
 func (c Control) String() string {
 	switch c {
 	case Stop:
-		return "the service control manager asks for it"
+		return "requested by the service control manager"
 	case Shutdown, PreShutdown:
-		return "the system shuts down"
+		return "the system is shutting down"
 	}
-	return "an event of its console asks for it"
+	return "requested by a console event"
 }
 
 // Status is what a service tells the service control manager.

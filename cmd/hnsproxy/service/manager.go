@@ -11,9 +11,9 @@ import (
 // Errors of a Manager, as errors.Is finds them.
 var (
 	// ErrNotInstalled says that there is no service of this name.
-	ErrNotInstalled = errors.New("there is no such service")
+	ErrNotInstalled = errors.New("no such service")
 	// ErrNotWindows says that this system has no services.
-	ErrNotWindows = errors.New("only Windows has services of this kind; on a node, run hnsproxy.exe service")
+	ErrNotWindows = errors.New("Windows services are not available on this system; run hnsproxy.exe service on a Windows node")
 )
 
 // When a service is started.

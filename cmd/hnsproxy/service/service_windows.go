@@ -156,9 +156,9 @@ func explain(name string, err error) error {
 	case errors.Is(err, windows.ERROR_SERVICE_DOES_NOT_EXIST):
 		return fmt.Errorf("service %s: %w", name, ErrNotInstalled)
 	case errors.Is(err, windows.ERROR_ACCESS_DENIED):
-		return fmt.Errorf("service %s: %w; run this as an administrator, in an elevated window", name, err)
+		return fmt.Errorf("service %s: %w; run this command as an administrator, in an elevated window", name, err)
 	case errors.Is(err, windows.ERROR_SERVICE_MARKED_FOR_DELETE):
-		return fmt.Errorf("service %s: %w; it goes when everything that holds it open is closed, such as services.msc", name, err)
+		return fmt.Errorf("service %s: %w; it is removed once every program that has it open, such as services.msc, is closed", name, err)
 	case errors.Is(err, windows.ERROR_SERVICE_DISABLED):
 		return fmt.Errorf("service %s: %w; \"sc.exe config %s start= auto\" enables it", name, err, name)
 	}

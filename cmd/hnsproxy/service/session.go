@@ -90,7 +90,7 @@ func (s *Session) Context() context.Context { return s.ctx }
 func (s *Session) Configured(asService bool, logger klog.Logger) {
 	s.logger = logger
 	if asService && s.system == nil {
-		logger.Info("There are no services of this kind on this system; --windows-service has no effect")
+		logger.Info("Windows services are not available on this system; --windows-service has no effect")
 	}
 	if asService && s.system != nil && s.dispatched == nil {
 		s.connect()
@@ -114,10 +114,10 @@ func (s *Session) connect() {
 			return
 		}
 		if errors.Is(err, errNotStarted) {
-			s.logger.Info("Not started by the service control manager; hnsproxy goes on as an ordinary process, which --windows-service is not needed for")
+			s.logger.Info("Not started by the service control manager; running as an ordinary process, for which --windows-service is not needed")
 			return
 		}
-		s.logger.Error(err, "The service control manager cannot be reached; hnsproxy goes on as an ordinary process")
+		s.logger.Error(err, "Cannot connect to the service control manager; running as an ordinary process")
 	}()
 }
 
@@ -134,7 +134,7 @@ func (s *Session) execute(name string, controls <-chan Control, report func(Stat
 	}, report: func(status Status) {
 		if status.State == Running && !told {
 			told = true
-			s.event(EventStarted, fmt.Sprintf("hnsproxy runs as service %s.", name))
+			s.event(EventStarted, fmt.Sprintf("hnsproxy is running as service %s.", name))
 		}
 		report(status)
 	}}
@@ -165,12 +165,12 @@ func (s *Session) End(code int, err error) {
 	asked := s.ctx.Err() != nil
 	switch {
 	case code != 0:
-		s.event(EventFailed, fmt.Sprintf("hnsproxy failed with exit code %d. HNS stays as it is.\n\n%v", code, err))
+		s.event(EventFailed, fmt.Sprintf("hnsproxy failed with exit code %d. HNS rules were left in place.\n\n%v", code, err))
 		s.log(func() { s.logger.Error(err, "hnsproxy failed", "exitCode", code) }) // standard error leads nowhere
 	case asked:
-		s.event(EventStopped, fmt.Sprintf("hnsproxy stopped: %s. HNS stays as it is.", Control(s.why.Load())))
+		s.event(EventStopped, fmt.Sprintf("hnsproxy stopped: %s. HNS rules were left in place.", Control(s.why.Load())))
 	default:
-		s.event(EventStopped, "hnsproxy stopped: its work is done. HNS stays as it is.")
+		s.event(EventStopped, "hnsproxy stopped: it completed its work. HNS rules were left in place.")
 	}
 	if code != 0 && s.crash && !asked {
 		return // the manager sees the process end without a word
@@ -188,7 +188,7 @@ func (s *Session) event(id uint32, text string) {
 		text = text[:maxEvent] + " ..."
 	}
 	if err := s.system.event(id, text); err != nil {
-		s.log(func() { s.logger.Error(err, "The event log cannot be written", "event", id) })
+		s.log(func() { s.logger.Error(err, "Cannot write to the event log", "event", id) })
 	}
 }
 

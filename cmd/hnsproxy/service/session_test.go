@@ -91,7 +91,7 @@ func TestSessionStops(t *testing.T) {
 			f.want(t, []string{"start-pending 1"})
 			s.Configured(false, l)
 			synctest.Wait()
-			f.want(t, []string{"start-pending 1", "running 0"}, "1 hnsproxy runs as service kube-proxy.")
+			f.want(t, []string{"start-pending 1", "running 0"}, "1 hnsproxy is running as service kube-proxy.")
 			f.controls <- Interrogate
 			f.controls <- c
 			f.controls <- Stop // somebody asks again
@@ -116,7 +116,7 @@ func TestSessionSignalled(t *testing.T) {
 		cancel()
 		synctest.Wait()
 		s.End(0, nil)
-		f.want(t, []string{"start-pending 1", "running 0", "stop-pending 1", "stopped, exit code 0"}, "1 ", "2 hnsproxy stopped: an event of its console")
+		f.want(t, []string{"start-pending 1", "running 0", "stop-pending 1", "stopped, exit code 0"}, "1 ", "2 hnsproxy stopped: requested by a console event")
 	})
 }
 
@@ -126,7 +126,7 @@ func TestSessionFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake()
 		begin(t.Context(), nil, f).End(2, errors.New("no \x1b flag"))
-		f.want(t, []string{"start-pending 1", "stopped, exit code 2"}, "3 hnsproxy failed with exit code 2. HNS stays as it is.\r\n\r\n  no \\x1b flag")
+		f.want(t, []string{"start-pending 1", "stopped, exit code 2"}, "3 hnsproxy failed with exit code 2. HNS rules were left in place.\r\n\r\n  no \\x1b flag")
 	})
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake()
@@ -202,8 +202,8 @@ func TestSessionIsNone(t *testing.T) {
 		log        string
 	}{
 		{"a console", newFakeConsole(nil), nil, false, ""},
-		{"the flag in a console", newFakeConsole(errNotStarted), []string{"--windows-service"}, true, "goes on as an ordinary process"},
-		{"the file in a console", newFakeConsole(errNotStarted), nil, true, "goes on as an ordinary process"},
+		{"the flag in a console", newFakeConsole(errNotStarted), []string{"--windows-service"}, true, "as an ordinary process"},
+		{"the file in a console", newFakeConsole(errNotStarted), nil, true, "as an ordinary process"},
 		{"another error", newFakeConsole(errors.New("broken")), []string{"--windows-service"}, true, "broken"},
 	} {
 		synctest.Test(t, func(t *testing.T) {

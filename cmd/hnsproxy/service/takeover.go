@@ -19,7 +19,7 @@ const (
 // Display texts of the service.
 const (
 	displayName = "hnsproxy"
-	description = "Makes Kubernetes Services work on this node: keeps the load balancers of HNS as the cluster wants them."
+	description = "Implements Kubernetes Services on this node by programming HNS load balancers."
 )
 
 // takeover is a service that is to run hnsproxy as another one runs kube-proxy.
@@ -75,7 +75,7 @@ func (t *takeover) fromCommand(from Definition, self string) error {
 		at = programAt(words, ownProgram)
 	}
 	if at < 0 {
-		return fmt.Errorf("service %s runs %s, in which there is no %s: give hnsproxy its flags after --, and no --from-service",
+		return fmt.Errorf("service %s runs %s, which does not contain %s: pass the flags of hnsproxy after --, without --from-service",
 			from.Name, Join(from.Command), kubeProxyExe)
 	}
 	args := words[at+1:]
@@ -93,8 +93,8 @@ func (t *takeover) fromCommand(from Definition, self string) error {
 func (t *takeover) fromNSSM(from Definition, self string) error {
 	n := from.NSSM
 	if base(n.Application) != kubeProxyExe {
-		return fmt.Errorf("service %s runs %s through nssm, which starts kube-proxy.exe by itself: put hnsproxy.exe in its place there, "+
-			"or give hnsproxy its flags after --, and no --from-service", from.Name, Join([]string{n.Application, n.Parameters}))
+		return fmt.Errorf("service %s runs %s through nssm, which starts kube-proxy.exe itself: replace it with hnsproxy.exe there, "+
+			"or pass the flags of hnsproxy after --, without --from-service", from.Name, Join([]string{n.Application, n.Parameters}))
 	}
 	args := Split(n.Parameters)
 	t.note("arguments: %s", Join(args))
@@ -102,13 +102,13 @@ func (t *takeover) fromNSSM(from Definition, self string) error {
 	t.note("without nssm: hnsproxy is a service itself")
 	if log := n.Stderr; log != "" && !given(args, "logtostderr") {
 		args = append(args, "--logtostderr=false", "--log-file="+log)
-		t.note("log: hnsproxy writes %s itself; nssm no longer rotates it", log)
+		t.note("log: hnsproxy writes %s itself; it is no longer rotated by nssm", log)
 	}
 	if n.Stdout != "" && !strings.EqualFold(n.Stdout, n.Stderr) {
-		t.note("not taken: %s for standard output, where hnsproxy writes nothing", n.Stdout)
+		t.note("not copied: %s for standard output, which hnsproxy does not use", n.Stdout)
 	}
 	if n.Directory != "" {
-		t.note("not taken: the directory %s, from which relative paths would count; they now count from System32", n.Directory)
+		t.note("not copied: the working directory %s; relative paths are now resolved in System32", n.Directory)
 	}
 	t.Command = asService(append([]string{self}, args...))
 	return nil

@@ -45,7 +45,7 @@ func TestTakeOver(t *testing.T) {
 		{"nssm", ofNSSM(NSSM{Application: `C:\k\kube-proxy.exe`, Parameters: `--v=3 --kubeconfig="C:\k k\config"`, Directory: `C:\k`,
 			Environment: []string{"KUBE_NETWORK=azure"}, Stdout: `C:\k\out.log`, Stderr: `C:\k\err.log`}),
 			`"C:\Program Files\hnsproxy\hnsproxy.exe" --windows-service --v=3 "--kubeconfig=C:\k k\config" --logtostderr=false --log-file=C:\k\err.log`,
-			[]string{"without nssm", "environment: KUBE_NETWORK=azure", `log: hnsproxy writes C:\k\err.log itself`, `not taken: C:\k\out.log`, `not taken: the directory C:\k`}},
+			[]string{"without nssm", "environment: KUBE_NETWORK=azure", `log: hnsproxy writes C:\k\err.log itself`, `not copied: C:\k\out.log`, `not copied: the working directory C:\k`}},
 	} {
 		got, err := takeOver(tt.from, "hnsproxy", self)
 		if err != nil {
@@ -90,10 +90,10 @@ func TestTakeOverRest(t *testing.T) {
 
 func TestTakeOverRefused(t *testing.T) {
 	for want, from := range map[string]Definition{
-		"in which there is no kube-proxy.exe":                  {Command: Split(`C:\k\kubelet.exe --node=kube-proxy`)},
+		"which does not contain kube-proxy.exe":                  {Command: Split(`C:\k\kubelet.exe --node=kube-proxy`)},
 		"powershell.exe":                                       ofNSSM(NSSM{Application: `C:\WINDOWS\powershell.exe`, Parameters: `-File C:\k\kubeproxystart.ps1`}),
 		"runs as corp\\proxy, whose password cannot be read":   {Command: Split(`C:\k\kube-proxy.exe`), Account: `corp\proxy`},
-		"give hnsproxy its flags after --, and no --from-serv": {Command: nil},
+		"pass the flags of hnsproxy after --, without --from-serv": {Command: nil},
 	} {
 		if got, err := takeOver(from, "hnsproxy", self); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v gives %+v, error %v, want one with %q", from, got, err, want)

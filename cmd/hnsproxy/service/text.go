@@ -66,10 +66,10 @@ func line(b *strings.Builder, name, value string) {
 // String says what is done on a failure.
 func (r *Recovery) String() string {
 	if r == nil {
-		return "not told by this system"
+		return "not reported by this system"
 	}
 	if len(r.Restarts) == 0 {
-		return "none: a service that fails stays stopped"
+		return "none: the service is not restarted after a failure"
 	}
 	delays := make([]string, len(r.Restarts))
 	for i, d := range r.Restarts {
@@ -99,13 +99,13 @@ func exitText(c Condition) string {
 	case serviceSpecific:
 		return fmt.Sprintf("exit code %d of hnsproxy", c.ServiceExitCode)
 	case neverStarted:
-		return "not started since the system started"
+		return "not started since the system booted"
 	case processAborted:
-		return "ended without a word (error 1067 of Windows)"
+		return "terminated unexpectedly (Windows error 1067)"
 	case startTimedOut:
-		return "did not answer the service control manager (error 1053 of Windows)"
+		return "did not respond to the service control manager (Windows error 1053)"
 	case dependencyFailed:
-		return "depends on a service that does not run (error 1068 of Windows)"
+		return "depends on a service that is not running (Windows error 1068)"
 	}
-	return fmt.Sprintf("error %d of Windows", c.ExitCode)
+	return fmt.Sprintf("Windows error %d", c.ExitCode)
 }

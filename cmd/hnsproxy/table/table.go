@@ -89,7 +89,7 @@ func Draw(rows []Row, l Look) string {
 	}
 	out += "\n"
 	if cut := len(rows) - len(shown); cut > 0 {
-		out += fmt.Sprintf("... and %d more; a taller terminal shows them\n", cut)
+		out += fmt.Sprintf("... and %d more; enlarge the terminal\n", cut)
 	}
 	return out
 }
