@@ -11,12 +11,12 @@ help: ## print this list
 	@awk -F':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build bin/hnsproxy, and bin/hnsproxy.exe for Windows
-	$(GO) build -o bin/hnsproxy ./cmd/hnsproxy
-	GOOS=windows $(GO) build -o bin/hnsproxy.exe ./cmd/hnsproxy
+	$(GO) build -ldflags "$$(hack/ldflags.sh)" -o bin/hnsproxy ./cmd/hnsproxy
+	GOOS=windows $(GO) build -ldflags "$$(hack/ldflags.sh)" -o bin/hnsproxy.exe ./cmd/hnsproxy
 
 run: ## run hnsproxy on the HNS emulator with the sample Services; edit examples/cluster/*.yaml meanwhile
 	@mkdir -p bin .state
-	@$(GO) build -o bin/hnsproxy ./cmd/hnsproxy
+	@$(GO) build -ldflags "$$(hack/ldflags.sh)" -o bin/hnsproxy ./cmd/hnsproxy
 	@bin/hnsproxy --hns-driver=emulator --hns-emulator-state=.state/hns.json --hns-objects=examples/cluster --hostname-override=win-node-1 --hns-table
 
 unit: ## the quick inner loop: build, vet, unit, scenario and property tests (under two minutes)

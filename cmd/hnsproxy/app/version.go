@@ -4,6 +4,7 @@
 package app
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"runtime"
@@ -35,12 +36,29 @@ func kubernetesVersion() string {
 	return "v" + version.DefaultKubeBinaryVersion + ".0"
 }
 
+// gitVersion and gitCommit are set by the linker in builds by make, see hack/ldflags.sh. The go
+// command itself stamps no version in git worktrees and with -buildvcs=false.
+var gitVersion, gitCommit string //nolint:gochecknoglobals // the linker sets nothing else
+
 // ownVersion is the version of hnsproxy.
 func ownVersion() string {
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
+	info, _ := debug.ReadBuildInfo()
+	version, _ := stamped(gitVersion, gitCommit, info)
+	return version
+}
+
+// stamped returns version and commit: those set by the linker, or else those in the build
+// information of the go command, which may be nil.
+func stamped(version, commit string, info *debug.BuildInfo) (string, string) {
+	if info == nil {
+		info = &debug.BuildInfo{}
 	}
-	return "(devel)"
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			commit = cmp.Or(commit, s.Value)
+		}
+	}
+	return cmp.Or(version, info.Main.Version, "(devel)"), commit
 }
 
 // printKubernetesVersion is the answer to --version, one line, word for word that of
@@ -97,15 +115,9 @@ func printVersions(w io.Writer, format string) error {
 
 // build is what the metrics tell of the program.
 func build() metrics.Build {
-	b := metrics.Build{Version: ownVersion(), Kubernetes: kubernetesVersion()}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" {
-				b.Revision = s.Value
-			}
-		}
-	}
-	return b
+	info, _ := debug.ReadBuildInfo()
+	version, commit := stamped(gitVersion, gitCommit, info)
+	return metrics.Build{Version: version, Revision: commit, Kubernetes: kubernetesVersion()}
 }
 
 func userAgent() string {
