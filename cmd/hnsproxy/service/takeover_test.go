@@ -90,9 +90,9 @@ func TestTakeOverRest(t *testing.T) {
 
 func TestTakeOverRefused(t *testing.T) {
 	for want, from := range map[string]Definition{
-		"which does not contain kube-proxy.exe":                  {Command: Split(`C:\k\kubelet.exe --node=kube-proxy`)},
-		"powershell.exe":                                       ofNSSM(NSSM{Application: `C:\WINDOWS\powershell.exe`, Parameters: `-File C:\k\kubeproxystart.ps1`}),
-		"runs as corp\\proxy, whose password cannot be read":   {Command: Split(`C:\k\kube-proxy.exe`), Account: `corp\proxy`},
+		"which does not contain kube-proxy.exe":                    {Command: Split(`C:\k\kubelet.exe --node=kube-proxy`)},
+		"powershell.exe":                                           ofNSSM(NSSM{Application: `C:\WINDOWS\powershell.exe`, Parameters: `-File C:\k\kubeproxystart.ps1`}),
+		"runs as corp\\proxy, whose password cannot be read":       {Command: Split(`C:\k\kube-proxy.exe`), Account: `corp\proxy`},
 		"pass the flags of hnsproxy after --, without --from-serv": {Command: nil},
 	} {
 		if got, err := takeOver(from, "hnsproxy", self); err == nil || !strings.Contains(err.Error(), want) {
