@@ -274,7 +274,7 @@ func (l *lab) run(d deployed.Deployment) {
 var complaint = regexp.MustCompile(`(?m)^E\d{4} .*$|^.*forbidden.*$`)
 
 // elsewhere is the one complaint that is right: --bind-address has the address of a node, and this machine has another.
-const elsewhere = "The Node's address is not the management IP"
+const elsewhere = "Node address is not the management IP"
 
 // complaints fails for what hnsproxy.exe has logged as errors, which go to standard error wherever the log is.
 func (l *lab) complaints(d deployed.Deployment) {

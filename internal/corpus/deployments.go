@@ -174,7 +174,7 @@ func scripts() []Deployment {
 func old() []Deployment {
 	const (
 		format19      = "https://github.com/kubernetes/kubernetes/blob/v1.9.0/pkg/proxy/apis/kubeproxyconfig/v1alpha1/types.go"
-		userspaceGone = "the userspace mode is gone since Kubernetes 1.26: kernelspace does what it did"
+		userspaceGone = "the userspace mode was removed in Kubernetes 1.26; kernelspace replaces it"
 	)
 	l2bridge := HNS{Name: "l2bridge", Type: bridge, Subnet: podRange}
 	vxlan := HNS{Name: "vxlan0", Type: overlay, Subnet: podRange, Endpoint: "source_vip", IP: "10.244.1.2"}
