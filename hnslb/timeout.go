@@ -25,7 +25,7 @@ const (
 // WithTimeout returns a Driver that ends each call of d after perCall, or when the caller's
 // context ends, whichever is first. The two lists may take ten times as long.
 //
-// HNS calls cannot be cancelled, and HNS was seen to hang for ever in some of them. So a
+// HNS calls cannot be cancelled, and HNS was seen to hang forever in some of them. So a
 // call runs on a goroutine of its own and is left behind when its time is up:
 //   - The caller gets class Timeout. The call may still take effect, even much later.
 //   - Its late answer is thrown away. An object made that late is found by the next list.

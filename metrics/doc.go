@@ -1,7 +1,7 @@
 // Copyright The hnsproxy Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package metrics says what hnsproxy does in numbers: a Metrics value with verbs, a
+// Package metrics provides the Prometheus metrics of hnsproxy: a Metrics value with verbs, a
 // decorator that measures a driver, and the page that Prometheus reads.
 //
 // Where the meaning is that of kube-proxy, name, labels and buckets are those of

@@ -1,7 +1,7 @@
 // Copyright The hnsproxy Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package proxier keeps HNS as Kubernetes wants it. One loop does it for both IP families
+// Package proxier programs HNS to match the Services and EndpointSlices of a cluster. One loop does it for both IP families
 // (law 11):
 //
 //	services.Store --Services that changed--+

@@ -40,7 +40,7 @@ type Config struct {
 	// CallTimeout is how long a call of HNS may take before its object counts as stuck; 0
 	// for 30 s. An HNS before 11 gets four times as long.
 	CallTimeout time.Duration
-	// AtOnce is how many calls of HNS may be under way at a time; 0 for 2, and for 1 on an HNS
+	// AtOnce is how many calls of HNS may be in progress at a time; 0 for 2, and for 1 on an HNS
 	// before 11.
 	AtOnce int
 	// Fit says why the proxy cannot do its work on this HNS and network, which ends Run before

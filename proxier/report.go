@@ -24,7 +24,7 @@ const syncWrites = 16
 // reporter tells the table, users, metrics, logs and health what became of whom.
 type reporter struct {
 	*Proxier
-	// began is when the sync under way began, the zero time for none; wrote are its writes by
+	// began is when the sync in progress began, the zero time for none; wrote are its writes by
 	// family.
 	began  time.Time
 	wrote  map[hnslb.Family]int
@@ -234,7 +234,7 @@ func (r *reporter) lost(t engine.HNSLost) {
 	r.cfg.Logger.Error(t.Err, what+"; existing rules left in place", "network", r.cfg.Network, "since", t.Since, "remedy", remedy)
 }
 
-// endSync reports the sync under way.
+// endSync reports the sync in progress.
 func (r *reporter) endSync(failed bool) {
 	now := r.cfg.Clock.Now()
 	for f := range r.wrote {

@@ -20,7 +20,7 @@ import (
 	"github.com/hnsproxy/hnsproxy/proxier"
 )
 
-// inFlight counts the writes that are under way.
+// inFlight counts the writes that are in progress.
 type inFlight struct {
 	mu        sync.Mutex
 	now, most int

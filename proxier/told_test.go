@@ -94,7 +94,7 @@ func TestDriftIsTold(t *testing.T) {
 	})
 }
 
-// TestFailingListIsTold: a list that fails for ever is tried again seldom, although HNS and
+// TestFailingListIsTold: a list that fails forever is tried again seldom, although HNS and
 // its network answer all the time, and told once a minute.
 func TestFailingListIsTold(t *testing.T) {
 	const tries, lines = 12, 1
@@ -142,7 +142,7 @@ func TestFailingListIsTold(t *testing.T) {
 }
 
 // TestLyingDeletionsAreTold: endpoints that HNS reports as deleted and keeps are tried again
-// less and less often. No Service uses them, so the Node is told of.
+// with increasing intervals. No Service uses them, so the Node is told of.
 func TestLyingDeletionsAreTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "L2Bridge", profiles.WS2022(), 30*time.Second, 1)

@@ -1,7 +1,7 @@
 // Copyright The hnsproxy Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package emulator is an HNS for every place that has none: Linux, macOS and tests.
+// Package emulator emulates HNS in memory, for Linux, macOS and tests.
 //
 // It holds networks, endpoints and load balancers as HNS does, refuses what HNS refuses
 // with HNS's own codes and words, carries out writes one at a time, loses and keeps what

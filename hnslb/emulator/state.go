@@ -117,7 +117,7 @@ func stateOfBalancer(b *balancer) LoadBalancerState {
 }
 
 // Restore replaces the state of the host by st, or changes nothing and says what is wrong
-// with it. Dark times begin anew.
+// with it. Dark times begin again.
 func (e *Emulator) Restore(st State) error {
 	s, err := storeOf(st, newStore(e.clock, nil))
 	if err != nil {

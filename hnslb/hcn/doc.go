@@ -1,7 +1,7 @@
 // Copyright The hnsproxy Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package hcn drives the real HNS of a Windows node, through Microsoft's hcsshim.
+// Package hcn implements hnslb.Driver for the HNS of a Windows node, through Microsoft's hcsshim.
 //
 // compose_windows.go turns our values into hcsshim's, parse_windows.go turns them back, and
 // errors_windows.go turns every failure into a *hnslb.Error. No other file knows both

@@ -231,7 +231,7 @@ func TestTimings(t *testing.T) {
 	})
 }
 
-// TestBudget: an HNS that is so slow that many objects would take for ever is timed with few.
+// TestBudget: an HNS that is so slow that many objects would take forever is timed with few.
 func TestBudget(t *testing.T) {
 	profile := profiles.WS2025()
 	synctest.Test(t, func(t *testing.T) {

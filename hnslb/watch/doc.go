@@ -1,7 +1,7 @@
 // Copyright The hnsproxy Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package watch notices within two seconds that HNS itself changed: that its service went
+// Package watch detects within two seconds that HNS itself changed: that its service went
 // away, came back or was restarted, and that networks were created or deleted.
 //
 // It joins two sources. HNS tells of changes where the driver is a hnslb.Watcher. And there is

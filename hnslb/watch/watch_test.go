@@ -171,7 +171,7 @@ func (r *rig) noticed(what string, want hnslb.Change) {
 	}
 }
 
-// TestNoticed: with every driver and whatever HNS keeps back, an outage and a network made anew are noticed within two
+// TestNoticed: with every driver and whatever HNS keeps back, an outage and a network re-created are noticed within two
 // seconds, and so are those that come afterwards.
 func TestNoticed(t *testing.T) {
 	for name, quirks := range map[string]profiles.Quirks{

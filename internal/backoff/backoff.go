@@ -1,7 +1,7 @@
 // Copyright The hnsproxy Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package backoff keeps the waits of objects that fail, each on its own (law 9).
+// Package backoff computes when to retry objects that failed, for each object on its own (law 9).
 package backoff
 
 import (

@@ -45,7 +45,7 @@ type Call struct {
 	task  task
 	unit  *unit
 	began time.Time
-	// look is the latest list that was under way while the call was, knownBefore what was known of
+	// look is the latest list that was in progress while the call was, knownBefore what was known of
 	// its object since that began, before the call.
 	look        *Look
 	knownBefore *bool
@@ -53,24 +53,24 @@ type Call struct {
 	hanging, told, orphan bool
 }
 
-// unit is a task under way: first the endpoints that its load balancer needs, then the load
-// balancer itself, planned anew after each call.
+// unit is a task in progress: first the endpoints that its load balancer needs, then the load
+// balancer itself, planned again after each call.
 type unit struct {
 	task    task
 	class   plan.Class
 	since   time.Time
 	creates []plan.CreateEndpoint
-	// open counts the endpoints under way, whoever asked for them.
+	// open counts the endpoints in progress, whoever asked for them.
 	open int
 	// steps counts its calls, but for the endpoints of a load balancer.
 	steps int
-	// dark: its load balancer was deleted to be made anew.
+	// dark: its load balancer was deleted to be re-created.
 	dark bool
 	// rounds counts how often its endpoints were made.
 	rounds int
 }
 
-// calls are all calls and units under way.
+// calls are all calls and units in flight.
 type calls struct {
 	next uint64
 	open map[uint64]*Call
@@ -82,16 +82,16 @@ type calls struct {
 	waiting map[netip.Addr][]*unit
 	// alone is a unit whose calls must be adjacent (law 8).
 	alone *unit
-	// deletes counts deletions of endpoints under way.
+	// deletes counts deletions of endpoints in progress.
 	deletes int
-	// width is how many calls may be under way, old that HNS is an old one.
+	// width is how many calls may be in progress, old that HNS is an old one.
 	width int
 	old   bool
 	// pace is how long calls take of late; stuck counts those that hang since one returned.
 	pace  time.Duration
 	stuck int
 	// rest is for how long HNS is owed to others for calls that ended, by Config.Share: the last
-	// one at ended. It begins when no call is under way, and notBefore is its end.
+	// one at ended. It begins when no call is in progress, and notBefore is its end.
 	rest             time.Duration
 	ended, notBefore time.Time
 }
@@ -111,7 +111,7 @@ func (c *calls) running() int {
 	return n
 }
 
-// critical tells whether a critical unit is under way.
+// critical tells whether a critical unit is in progress.
 func (c *calls) critical() bool {
 	for _, u := range c.units {
 		if u.class == plan.Critical {
@@ -125,7 +125,7 @@ func (c *calls) hanging() int { return len(c.open) - c.running() }
 
 func (c *calls) working() int { return len(c.units) }
 
-// oldest returns since when the oldest unit is under way, but for those whose call hangs.
+// oldest returns since when the oldest unit is in progress, but for those whose call hangs.
 func (c *calls) oldest() time.Time {
 	var first time.Time
 	for _, u := range c.units {
@@ -428,7 +428,7 @@ func (e *Engine) lose(c *Call) {
 	e.requeue(c.task)
 }
 
-// close takes a call out of those under way.
+// close takes a call out of those in progress.
 func (e *Engine) close(c *Call) {
 	delete(e.calls.open, c.ID)
 	if e.calls.busy[c.task] == c {

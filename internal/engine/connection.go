@@ -50,7 +50,7 @@ type connection struct {
 	known bool
 	// root is the node's own endpoint, if health checks are forwarded to it.
 	root desired.Root
-	// wanted asks for the network, not before next. asking: the question is under way.
+	// wanted asks for the network, not before next. asking: the question is in progress.
 	wanted, asking bool
 	next, asked    time.Time
 	// read is when the answer was asked for that is known.
@@ -241,7 +241,7 @@ func (e *Engine) noteSettled(before hnslb.Network) {
 }
 
 // complete tells whether writes may rest on the network. L2Bridge goes on without a management
-// IP after a while: only node ports need it, and they are made anew when it comes.
+// IP after a while: only node ports need it, and they are re-created when it comes.
 func (e *Engine) complete() bool {
 	c := &e.hns
 	return c.lacks == "" || !c.network.IsOverlay() && !e.now.Before(c.lacking.Add(networkPatience))

@@ -1,7 +1,7 @@
 // Copyright The hnsproxy Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package engine decides what to do with HNS. It is a pure state machine, in the style of
+// Package engine decides which HNS calls to make, and when. It is a pure state machine, in the style of
 // etcd's raft: inputs go in, what to do next and what became of whom comes out. It has no
 // context, clock, driver, logger, metrics or goroutine (law 14), so that each of its
 // decisions can be tested without any of them. Package proxier runs it.
@@ -13,7 +13,7 @@
 //	time              -> Ready -------------------+        +--> Wake: when to come back
 //
 // A task is one frontend, or the endpoints of one address. It is planned (package plan) when
-// it comes up, its first call is begun, and when that returned it is planned anew, until there
+// it comes up, its first call is begun, and when that returned it is planned again, until there
 // is nothing to do. So a plan is never older than what it rests on.
 //
 // What is not known is known per object (law 6). A call whose outcome is unknown makes its
@@ -23,7 +23,7 @@
 //
 //	engine.go      inputs, Ready
 //	queue.go       which task is next
-//	calls.go       calls and units under way
+//	calls.go       calls and units in flight
 //	result.go      what came of a call, how far a frontend is
 //	doubt.go       calls of which nobody knows what became of them
 //	look.go        lists: when
@@ -35,7 +35,7 @@
 //	share.go       pauses that leave HNS to others
 //	modify.go      whether load balancers are changed in place
 //	latency.go     how long endpoint changes take
-//	reserve.go     cluster IPs of critical Services that are made anew
+//	reserve.go     cluster IPs of critical Services that are re-created
 //	stop.go        what must still be done when the proxy is stopped
 //	transition.go  what became of whom
 //

@@ -28,7 +28,7 @@ type Config struct {
 	// CallTimeout is how long a call may take before its object counts as stuck. The call is
 	// not taken back: HNS calls cannot be. An HNS before 11 gets four times as long.
 	CallTimeout time.Duration
-	// AtOnce is how many calls may be under way at a time; 0 for what fits the HNS.
+	// AtOnce is how many calls may be in progress at a time; 0 for what fits the HNS.
 	AtOnce int
 	// Share is the part of its time that HNS may be kept busy with writes, from 0 to 1; 0
 	// counts as 1.
@@ -434,7 +434,7 @@ func (e *Engine) Lag() (since time.Time, why string) {
 // Pending returns how many objects wait to be worked on.
 func (e *Engine) Pending() int { return e.queue.len() + e.calls.working() }
 
-// Idle tells whether nothing is under way and nothing waits but for its time.
+// Idle tells whether nothing is in progress and nothing waits but for its time.
 func (e *Engine) Idle() bool {
 	if e.hns.asking || len(e.calls.open) > e.calls.hanging() {
 		return false

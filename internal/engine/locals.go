@@ -27,7 +27,7 @@ type locals struct {
 	pods map[netip.Addr]types.UID
 	// fresh are addresses that HNS was not listed for since a pod came to them; a pod that
 	// follows another on one address has another endpoint. inList are those that
-	// the list under way is for.
+	// the list in progress is for.
 	fresh, inList map[netip.Addr]bool
 	// deferred are tasks that wait for that list.
 	deferred map[task]bool

@@ -49,7 +49,7 @@ type looks struct {
 	refused, later time.Time
 	// audit is when everything is listed next without anybody asking.
 	audit time.Time
-	// asked is under way, merging the one that is taken in.
+	// asked is in progress, merging the one that is taken in.
 	asked   *Look
 	merging *Look
 	began   time.Time
@@ -119,7 +119,7 @@ func (l *looks) forget(now time.Time) {
 	}
 }
 
-// busy tells whether a list is under way or asked for by something other than time.
+// busy tells whether a list is in progress or asked for by something other than time.
 func (l *looks) busy() bool {
 	return l.asked != nil || l.merge != nil || l.want || l.wantEndpoints || len(l.check) > 0
 }
@@ -132,7 +132,7 @@ func (e *Engine) trusted() bool {
 	return e.env != nil && !e.hns.away() && e.complete() && e.looks.listed
 }
 
-// canLook tells whether a list may be begun: none is under way, and the Services for which it
+// canLook tells whether a list may be begun: none is in progress, and the Services for which it
 // is of use are known.
 func (e *Engine) canLook() bool {
 	return e.looks.asked == nil && e.looks.merge == nil && e.env != nil && !e.hns.away() && e.complete() && !e.recomputing
@@ -326,7 +326,7 @@ func (e *Engine) noticeHangingLook() {
 	e.listFailed(look, &hnslb.Error{Verb: hnslb.VerbEndpoints, Object: "all", Class: hnslb.Timeout, Err: errNoAnswer})
 }
 
-// lookGivenUp returns when the list under way is given up, the zero time for never.
+// lookGivenUp returns when the list in progress is given up, the zero time for never.
 func (e *Engine) lookGivenUp() time.Time {
 	l := &e.looks
 	if l.asked == nil || e.callTimeout() <= 0 {

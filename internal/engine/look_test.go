@@ -181,7 +181,7 @@ func (b *bench) audit() *Look {
 	return r.Look
 }
 
-// TestRefusedAsAListBegan: the same holds for a call that was under way when the list began.
+// TestRefusedAsAListBegan: the same holds for a call that was in progress when the list began.
 func TestRefusedAsAListBegan(t *testing.T) {
 	b := atRest(t)
 	b.SetServices([]services.Input{service("a", "10.96.0.1", "10.244.2.1")})

@@ -10,7 +10,7 @@ import (
 )
 
 // modify follows whether HNS changes load balancers in place. An HNS that says that it can and
-// does not is asked again, less and less often: one wrong answer must not cost a dark VIP for
+// does not is asked again, with increasing intervals: one wrong answer must not cost a dark VIP for
 // each change from then on.
 type modify struct {
 	able bool
@@ -18,7 +18,7 @@ type modify struct {
 	until time.Time
 	wait  time.Duration
 	// short are frontends for which HNS changed the endpoints and not the internal port or
-	// the source VIP. They are made anew; that says nothing of changes of endpoints alone.
+	// the source VIP. They are re-created; that says nothing of changes of endpoints alone.
 	short map[hnslb.FrontendKey]bool
 	told  bool
 }

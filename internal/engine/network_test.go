@@ -157,7 +157,7 @@ func TestSourceVIPOfThePlugin(t *testing.T) {
 }
 
 // TestRoutesOfNobody: an address that no frontend lists, or that is a cluster IP, is waited for
-// in silence, and nothing is computed anew when the wait is over.
+// in silence, and nothing is computed again when the wait is over.
 func TestRoutesOfNobody(t *testing.T) {
 	b := overlayBench(t)
 	unready := service("a", "10.96.0.1", "10.244.2.1", "10.244.7.7", "10.96.0.2")

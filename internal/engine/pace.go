@@ -14,7 +14,7 @@ const (
 	leastSlow  = 40 * time.Millisecond
 )
 
-// setWidth says how many calls may be under way on an HNS.
+// setWidth says how many calls may be in progress on an HNS.
 func (c *calls) setWidth(v hnslb.Version, given int) {
 	c.old = v.Major < 11
 	switch {
@@ -77,7 +77,7 @@ func (c *calls) occupied(now time.Time) bool {
 	return c.taken(now) > 0 || c.busy[c.alone.task] != nil
 }
 
-// due returns when a call that is under way has taken too long.
+// due returns when a call that is in progress has taken too long.
 func (c *calls) due(now time.Time, timeout time.Duration) time.Time {
 	next := time.Time{}
 	for _, call := range c.open {
@@ -93,7 +93,7 @@ func (c *calls) due(now time.Time, timeout time.Duration) time.Time {
 	return earliest(next, c.notBefore)
 }
 
-// orphan says that no call that is under way will return.
+// orphan says that no call that is in progress will return.
 func (c *calls) orphan() {
 	for _, call := range c.open {
 		call.orphan = true

@@ -220,7 +220,7 @@ func TestChangeIsTriedAtOnce(t *testing.T) {
 }
 
 // TestModifyLies: HNS says that it changed a load balancer and did not. The load balancer is
-// made anew at once, and the others too, until it is given another try.
+// re-created at once, and the others too, until it is given another try.
 func TestModifyLies(t *testing.T) {
 	const update, del, create = "UpdateLoadBalancer 10.96.0.1:80/TCP", "DeleteLoadBalancer 10.96.0.1:80/TCP", "CreateLoadBalancer 10.96.0.1:80/TCP"
 	b := atRest(t, service("a", "10.96.0.1", "10.244.2.1"), service("b", "10.96.0.2", "10.244.2.1", "10.244.2.2"))

@@ -226,7 +226,7 @@ func (e *Engine) routesDue() time.Time {
 }
 
 // giveUpRoutes goes on without the routes to some addresses. The Services that list them are
-// computed anew, since an address without a route counts as one outside the cluster; no others
+// computed again, since an address without a route counts as one outside the cluster; no others
 // are (law 1), for any tenant can name nodes that do not exist.
 func (e *Engine) giveUpRoutes(ips []netip.Addr) {
 	for _, ip := range ips {

@@ -14,7 +14,7 @@ import (
 // deletion of a load balancer and the creation after it the VIP serves nobody (law 8).
 func (e *Engine) Stop() { e.stopping = true }
 
-// Finishing tells whether calls are under way, or must follow. A deletion that is late counts,
+// Finishing tells whether calls are in progress, or must follow. A deletion that is late counts,
 // too: on a slow HNS it comes back yet, and its VIP would serve nobody. Whoever stops the engine
 // sets a limit to the wait.
 func (e *Engine) Finishing() bool {

@@ -1,7 +1,7 @@
 // Copyright The hnsproxy Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package observed is the view of HNS: what it holds, as far as we know. It is a data
+// Package observed keeps the observed state of HNS: what it holds, as far as known. It is a data
 // structure without a driver (law 2): package engine hands in what lists returned, and tells
 // it of each change that succeeded. It is the engine that keeps track of calls with an unknown
 // outcome (law 6); the view only marks a load balancer that may or may not have been changed.

@@ -26,8 +26,8 @@ func shapeOf(lb hnslb.LoadBalancer) Shape {
 // shapes remembers how HNS shows what it was asked for, where the two differ.
 //
 // No Windows build is known to change a flag, and none is proven not to. Without this
-// memory such a build would look like drift for ever, and every load balancer would be
-// made anew at each comparison; with it, one is, and the rest follow.
+// memory such a build would look like drift forever, and every load balancer would be
+// re-created at each comparison; with it, one is, and the rest follow.
 type shapes map[Shape]Shape
 
 func (s shapes) learn(asked, held Shape) {
@@ -64,7 +64,7 @@ const mayHide = hnslb.LocalRoutedVIP | hnslb.VIPExternal
 
 // hides returns the flags that a load balancer lacks and may have all the same: it was
 // adopted, so that nobody knows how HNS shows what it was asked for, and no load balancer
-// shows them. That is no reason to make it anew; when it has to be written for another
+// shows them. That is no reason to re-create it; when it has to be written for another
 // reason it is, and what HNS shows then is known.
 func (v *View) hides(lb *LoadBalancer, asked Shape) hnslb.MappingFlags {
 	if lb.created {

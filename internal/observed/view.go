@@ -86,7 +86,7 @@ func (v *View) Network() hnslb.Network { return v.network }
 // SetNetwork says which network the view is of, and tells whether everything has to be listed
 // again: another ID means that the endpoints of the old network are gone, another MAC that
 // others are ours. With another management IP, which can change at any time (k8s issue
-// 75561), node ports have to be made anew: their rules in VFP keep the old one, or none if
+// 75561), node ports have to be re-created: their rules in VFP keep the old one, or none if
 // there was none yet. It is compared with the last valid one, whatever the MAC does.
 func (v *View) SetNetwork(n hnslb.Network) (unknown bool) {
 	if n.ManagementIP.IsValid() && n.ManagementIP != v.managementIP {
@@ -130,7 +130,7 @@ func (v *View) forgetDeleted() {
 
 // PutCreatedEndpoint remembers an endpoint that HNS just made, as HNS returned it; asked is
 // what we sent, from which the view learns how this HNS shows a provider address. Without
-// that an HNS that shows another one would have it made anew for ever.
+// that an HNS that shows another one would have it re-created forever.
 func (v *View) PutCreatedEndpoint(asked, held hnslb.Endpoint) {
 	if v.endpoints[held.ID] != nil {
 		return // a list was faster

@@ -75,7 +75,7 @@ func TestTwins(t *testing.T) {
 }
 
 // TestLearnedShape: an HNS that shows a load balancer with other flags than it was asked
-// for is understood after the first, so that the rest do not look like drift for ever.
+// for is understood after the first, so that the rest do not look like drift forever.
 func TestLearnedShape(t *testing.T) {
 	v := viewOf([]hnslb.Endpoint{remote(pod)}, balancer("old", hnslb.VIPExternal|hnslb.LocalRoutedVIP, "e"))
 	want := balancer("", hnslb.VIPExternal)
@@ -136,7 +136,7 @@ func TestOwnEndpoint(t *testing.T) {
 	}
 }
 
-// TestHealth: a degraded load balancer is not a different one. What is written anew counts as
+// TestHealth: a degraded load balancer is not a different one. What is written again counts as
 // healthy, and a list that was begun before says nothing of it.
 func TestHealth(t *testing.T) {
 	eps := []hnslb.Endpoint{remote(pod)}

@@ -1,8 +1,8 @@
 // Copyright The hnsproxy Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package plan says what to change, and in which order, so that HNS becomes what is
-// desired. It is pure (law 2): it reads the desired state and the view of HNS, and
+// Package plan computes the steps, in order, that take HNS from the observed to the
+// desired state. It is pure (law 2): it reads the desired state and the view of HNS, and
 // returns steps in our keys (law 4). Package engine carries out the first step, or several
 // creations of endpoints side by side, and plans anew when it knows the result.
 //

@@ -53,7 +53,7 @@ type Input struct {
 	State *desired.State
 	View  *observed.View
 	Env   *desired.Env
-	// Remake tells that the load balancer was deleted a moment ago to be made anew: its creation
+	// Remake tells that the load balancer was deleted a moment ago to be re-created: its creation
 	// waits for nothing.
 	Remake bool
 	// Settling tells that routes of the network are just coming: what HNS does not have yet waits

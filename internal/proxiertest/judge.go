@@ -180,7 +180,7 @@ func (k *LawKeeper) judgeSourceVIP(lb hnslb.LoadBalancer, key hnslb.FrontendKey)
 }
 
 // changeable tells whether a change in place would have done. A change that fell short before,
-// or flags of which nobody knows whether HNS has them, are reasons to make it anew.
+// or flags of which nobody knows whether HNS has them, are reasons to re-create it.
 func (k *LawKeeper) changeable(old, lb hnslb.LoadBalancer) bool {
 	key, _ := lb.Key()
 	return k.known.modify && !k.known.short[key] && lb.Mappings[0].Flags&k.opts.MappingFlags == 0 &&

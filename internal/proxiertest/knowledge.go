@@ -40,7 +40,7 @@ type knowledge struct {
 	// seen is when an object was first seen: a list that is on its way to the proxy may be
 	// followed by another one before it counts.
 	seen map[hnslb.ID]time.Time
-	// creating counts the calls under way for an address. vague are endpoints that were listed
+	// creating counts the calls in flight for an address. vague are endpoints that were listed
 	// meanwhile, for the list says nothing of such an address, or before their network was known.
 	creating map[netip.Addr]int
 	vague    map[hnslb.ID]bool
@@ -58,7 +58,7 @@ type knowledge struct {
 	// lostLocals say when a local endpoint at an address was known last.
 	lostLocals map[netip.Addr]time.Time
 	// short are frontends whose change in place left the internal port or the source VIP as it
-	// was: they have to be made anew.
+	// was: they have to be re-created.
 	short map[hnslb.FrontendKey]bool
 }
 

@@ -35,7 +35,7 @@ func changes() []entry {
 				w.publish(sliceKey(a), nil)
 			}
 		}},
-		// A Service made anew on the same VIP: the new one may be seen before the old one goes.
+		// A Service re-created on the same VIP: the new one may be seen before the old one goes.
 		{name: "remake-service", weight: 5, draw: func(d dice) args {
 			return set("n", d.IntN(4), "first", d.oneOf("old", "new"), "keep", d.oneOf("", "slices"))
 		}, start: remakeService},
@@ -51,7 +51,7 @@ func changes() []entry {
 		{name: "no-pod", weight: 6, unannounced: true, draw: drawPod, start: func(w *world, a action) {
 			delete(w.host.things, podName(a.args["at"]))
 		}},
-		// Two pods swap their addresses; their endpoints are made anew.
+		// Two pods swap their addresses; their endpoints are re-created.
 		{name: "swap-pods", weight: 4, unannounced: true, draw: func(d dice) args { return set("first", d.oneOf("slices", "pods")) }, start: swapPods},
 		{name: "audit", weight: 1, start: func(w *world, _ action) {
 			if w.proxy != nil {
@@ -122,7 +122,7 @@ func drawSlice(d dice) args {
 	return out
 }
 
-// remakeService deletes a Service and makes it anew under another name.
+// remakeService deletes a Service and re-creates it under another name.
 func remakeService(w *world, a action) {
 	for _, names := range [][2]string{{"a", "b"}, {"b", "a"}} {
 		was := action{args: args{"n": a.args["n"], "name": names[0]}}

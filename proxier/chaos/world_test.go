@@ -120,7 +120,7 @@ func (w *world) must(err error) {
 	}
 }
 
-// next returns the number of something that is made anew.
+// next returns the number of something that is re-created.
 func (w *world) next() int {
 	w.issued++
 	return w.issued

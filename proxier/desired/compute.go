@@ -30,7 +30,7 @@ func Compute(in services.Input, env *Env) []*Frontend {
 	return c.out
 }
 
-// computation is one Compute under way.
+// computation is one Compute in progress.
 type computation struct {
 	in   services.Input
 	svc  *services.Service
@@ -84,7 +84,7 @@ func (c *computation) add(p services.Port, f hnslb.Family, x face, cs []candidat
 	c.out = append(c.out, c.frontend(key, p, x, cs))
 }
 
-// faces lists the faces of one Service port in one family.
+// faces lists the frontend types of one Service port in one family.
 func (c *computation) faces(p services.Port, f hnslb.Family) []face {
 	var out []face
 	for _, vip := range ofFamily(c.svc.ClusterIPs, f) {
@@ -94,7 +94,7 @@ func (c *computation) faces(p services.Port, f hnslb.Family) []face {
 	return append(out, c.externalFaces(p, f)...)
 }
 
-// externalFaces lists the faces for clients from the outside.
+// externalFaces lists the frontend types for clients outside the cluster.
 func (c *computation) externalFaces(p services.Port, f hnslb.Family) []face {
 	var out []face
 	svc, dsr := c.svc, c.env.features.DSR

@@ -1,7 +1,7 @@
 // Copyright The hnsproxy Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package desired says what HNS should hold. It is pure: values in, values out, without
+// Package desired computes the desired state of HNS from Services and EndpointSlices. It is pure: values in, values out, without
 // client, driver, clock, context or logger (law 2).
 //
 //	services.Input --Compute--> []Frontend --State.Set--> which frontends and endpoints changed

@@ -214,7 +214,7 @@ func (s *State) Conflict(f *Frontend) (Note, bool) {
 }
 
 // Reserve returns frontends that keep the cluster IPs of a critical Service from being taken
-// as external or ingress IPs of another one while it is deleted and made anew, as an upgrade
+// as external or ingress IPs of another one while it is deleted and re-created, as an upgrade
 // of cluster DNS does. Nothing is programmed for them.
 func Reserve(frontends []*Frontend) []*Frontend {
 	var out []*Frontend

@@ -19,7 +19,7 @@ import (
 
 // TestIncrementalEqualsFromScratch: a state that saw every change holds what a state
 // holds that only saw the last one of each Service, and its index is what it would be if
-// it were computed anew (law 5).
+// it were computed again (law 5).
 func TestIncrementalEqualsFromScratch(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		state, last := NewState(), map[services.Name][]*Frontend{}

@@ -14,7 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// Kind is the face of a Service that a frontend stands for. Kinds differ in data only
+// Kind is the type of a frontend. Kinds differ in data only
 // (law 3).
 type Kind uint8
 

@@ -55,7 +55,7 @@ func (o *openPort) alive() bool {
 	}
 }
 
-// close frees the port. Answers under way are cut off, which says the same as they would.
+// close frees the port. Answers in progress are cut off, which says the same as they would.
 func (o *openPort) close() {
 	_ = o.server.Close() // the port is free whatever it says
 	<-o.done

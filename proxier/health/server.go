@@ -130,7 +130,7 @@ func (s Server) serveOnce(ctx context.Context) error {
 
 // newHTTPServer makes the server of one port. All ports of the program are made here, and
 // all are open to whoever reaches the node, so that no client may hold a connection, or a
-// part of the memory, for as long as it likes. Requests under way outlive ctx.
+// part of the memory, for as long as it likes. Requests in progress outlive ctx.
 func newHTTPServer(ctx context.Context, h http.Handler, limit *connLimit) *http.Server {
 	return &http.Server{
 		Handler:           http.MaxBytesHandler(h, maxBody),
@@ -146,7 +146,7 @@ func newHTTPServer(ctx context.Context, h http.Handler, limit *connLimit) *http.
 	}
 }
 
-// shutdown lets running requests end, but not for ever.
+// shutdown lets running requests end, but not forever.
 func shutdown(server *http.Server) {
 	ctx, cancel := context.WithTimeout(context.Background(), drainPeriod)
 	defer cancel()

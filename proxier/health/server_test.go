@@ -131,7 +131,7 @@ func TestServeNothing(t *testing.T) {
 	}
 }
 
-// TestServeDrains: a request under way gets its answer although the server has to stop.
+// TestServeDrains: a request in progress gets its answer although the server has to stop.
 func TestServeDrains(t *testing.T) {
 	holder := listen(t)
 	addr := holder.Addr().String()

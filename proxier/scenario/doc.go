@@ -1,7 +1,7 @@
 // Copyright The hnsproxy Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package scenario tells what a node does, one behaviour per text file: Kubernetes objects
+// Package scenario runs scenario tests, one behavior of a node per text file: Kubernetes objects
 // and commands in, the state of HNS and the ways of packets out. README.md says how to
 // write one; testdata holds them. The package is for tests only: it reads scenarios, carries
 // out what happens to HNS, and prints what checks compare. Its own tests run the files on

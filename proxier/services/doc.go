@@ -1,7 +1,7 @@
 // Copyright The hnsproxy Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package services holds what Kubernetes says: the Services, EndpointSlices and the Node
+// Package services stores the state of Kubernetes: the Services, EndpointSlices and the Node
 // that matter here, as small values with parsed addresses, and the set of Services that
 // changed since they were last taken.
 //

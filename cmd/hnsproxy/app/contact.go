@@ -39,7 +39,7 @@ type contact struct {
 	clock          clock.WithTicker
 
 	mu sync.Mutex
-	// asked are the requests under way, and since when.
+	// asked are the requests in progress, and since when.
 	asked map[*string]time.Time
 	// failing is what is wrong with each resource, and since when the first one failed.
 	failing map[string]trouble

@@ -171,7 +171,7 @@ func (a *announcer) Update(ctx context.Context, event *eventsv1.Event) (*eventsv
 // Patch is part of events.EventSink.
 func (a *announcer) Patch(ctx context.Context, event *eventsv1.Event, data []byte) (*eventsv1.Event, error) {
 	a.begun.Add(1)
-	// client-go may know it by the name that it gave, while Create is under way.
+	// client-go may know it by the name that it gave, while Create is in progress.
 	event.Name = uniqueName(event, a.node)
 	made, err := a.sink.Patch(ctx, event, data)
 	a.count(err)

@@ -14,7 +14,7 @@ import (
 )
 
 // TestNodeMadeAnew: while the Node is deleted load balancers are told not to send here, and HNS
-// stays as it is; made anew with another address it changes that address and no more, and both
+// stays as it is; re-created with another address it changes that address and no more, and both
 // are told in the log.
 func TestNodeMadeAnew(t *testing.T) {
 	t.Parallel()

@@ -33,7 +33,7 @@ type reader struct {
 	grace    time.Duration
 	seen     map[string]version
 	// streams are what can be read one time only: standard input, and pipes that were
-	// given in place of a file. They give what they gave for ever.
+	// given in place of a file. They give what they gave forever.
 	streams map[string]stream
 }
 

@@ -1,7 +1,7 @@
 // Copyright The hnsproxy Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package options makes one validated set of options of the command line and the
+// Package options builds one validated set of options from the command line and the
 // configuration file. It reads the file and starts nothing.
 //
 // The command line is that of kube-proxy on Windows, with flags of hnsproxy's own that begin

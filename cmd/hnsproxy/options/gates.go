@@ -20,7 +20,7 @@ import (
 const AllowExternalIPs featuregate.Feature = "AllowServiceExternalIPs"
 
 // alwaysOn are gates that kube-proxy locked to true or took out, and that start scripts
-// go on passing. They are accepted for ever and change nothing.
+// go on passing. They are accepted forever and change nothing.
 func alwaysOn() []string {
 	return []string{
 		"EndpointSlice", "EndpointSliceProxying", "IPv6DualStack", "MultiCIDRServiceAllocator", "PreferSameTrafficDistribution",

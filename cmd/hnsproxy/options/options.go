@@ -115,7 +115,7 @@ type Options struct {
 	HNSCallTimeout time.Duration
 	// HNSShare is the part of HNS's time that writes may take, from leastShare to 1.
 	HNSShare float64
-	// CallsAtOnce is how many calls of HNS may be under way, 0 for what fits the HNS.
+	// CallsAtOnce is how many calls of HNS may be in progress, 0 for what fits the HNS.
 	CallsAtOnce int
 	// UDPInPlace and LocalShortCut: see desired.Options.
 	UDPInPlace, LocalShortCut bool

@@ -163,7 +163,7 @@ func (a *Access) authorize(ctx context.Context, u *user, verb, path string) (boo
 }
 
 // ask returns the answer that is kept, or asks for it, once for all that want it now. What is
-// under way goes on when the one who asked first hangs up.
+// in progress goes on when the one who asked first hangs up.
 func (a *Access) ask(ctx context.Context, kept *cache.LRUExpireCache, key string, question func(context.Context) (any, error)) (any, error) {
 	if answer, ok := kept.Get(key); ok {
 		return answer, nil

@@ -6,6 +6,6 @@
 //
 // Upstream takes the mux, /healthz, /flagz, /statusz and /debug from k8s.io/apiserver. That
 // module would bring gRPC, CEL and OpenTelemetry into the program, 209 packages and 19 MB,
-// for pages of a few lines each. They are written anew here, and an end-to-end test holds
+// for pages of a few lines each. They are written again here, and an end-to-end test holds
 // them against kube-proxy.exe byte for byte.
 package pages

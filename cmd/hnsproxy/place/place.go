@@ -1,7 +1,7 @@
 // Copyright The hnsproxy Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package place finds out where on the node hnsproxy belongs when nobody says so: the HNS
+// Package place detects what is not configured about the place of hnsproxy on a node: the HNS
 // network that carries the pods, and the source VIP that a network plugin keeps on it.
 package place
 

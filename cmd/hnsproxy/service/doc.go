@@ -1,7 +1,7 @@
 // Copyright The hnsproxy Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package service makes hnsproxy a Windows service, and manages that service.
+// Package service runs hnsproxy as a Windows service, and installs and manages that service.
 //
 // A Session is the side of the process that runs: it tells the service control manager how the
 // program is doing, and ends the program when the manager wants it to. Installer and its

@@ -115,7 +115,7 @@ func (l *lifecycle) enter(state State) {
 	l.report(l.status)
 }
 
-// alive says that a pending state is going on: a call of HNS that is under way may take long,
+// alive says that a pending state is going on: a call of HNS that is in progress may take long,
 // and the manager gives up on a service that says nothing.
 func (l *lifecycle) alive() {
 	if l.status.CheckPoint > 0 {

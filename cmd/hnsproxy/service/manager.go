@@ -51,7 +51,7 @@ type Recovery struct {
 	// Restarts are the delays before the first restarts, in seconds; the last one holds for
 	// all that follow. None is no restart.
 	Restarts []int `json:"restartSeconds,omitempty"`
-	// ResetAfter is after how many seconds without failure the counting begins anew.
+	// ResetAfter is after how many seconds without failure the counting begins again.
 	ResetAfter int `json:"resetSeconds,omitempty"`
 	// OnExitCode also counts as failure that the service ends in good order with an exit
 	// code other than 0. Without it only a crash is one.
