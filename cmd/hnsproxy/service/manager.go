@@ -13,7 +13,7 @@ var (
 	// ErrNotInstalled says that there is no service of this name.
 	ErrNotInstalled = errors.New("no such service")
 	// ErrNotWindows says that this system has no services.
-	ErrNotWindows = errors.New("Windows services are not available on this system; run hnsproxy.exe service on a Windows node")
+	ErrNotWindows = errors.New("this system has no Windows services; run hnsproxy.exe service on a Windows node")
 )
 
 // When a service is started.
