@@ -42,7 +42,7 @@ func WithTimeout(d Driver, perCall time.Duration) Driver {
 	return Intercept(d, t.around)
 }
 
-// bounds are what WithTimeout knows of the calls under way.
+// bounds are what WithTimeout knows of the calls in flight.
 type bounds struct {
 	perCall time.Duration
 	// running counts calls that d has not answered, awaited those whose caller still

@@ -60,7 +60,7 @@ func (w *world) logged() *logBook {
 // counted, and told in one line. Lists take their time, as they do on a machine.
 func TestDriftIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const drift = "HNS was changed by something other than hnsproxy"
+		const drift = "HNS objects were changed outside hnsproxy"
 		w := newWorld(t, "L2Bridge", profiles.WS2022(), 30*time.Second, 1)
 		book := w.logged()
 		for i := range 4 {

@@ -55,7 +55,7 @@ func asked(t *testing.T, profile profiles.Profile, networkType string) map[strin
 }
 
 // TestDocumented: documented.json says what the emulator does, on any network for pods. With
-// -update it is written anew.
+// -update it is written again.
 func TestDocumented(t *testing.T) {
 	t.Parallel()
 	all := map[string]map[string]string{everyProfile: {}}

@@ -111,7 +111,7 @@ func TestHostileFileErrors(t *testing.T) {
 		}
 		printabletest.WantClean(t, format, out.String(), "forged")
 		for _, part := range []string{"document 1: Service shop/", "metadata.name", "lower case alphanumeric", "metadata.namespace",
-			"spec.ports[0].name", "until then the last good version of the object stays in force"} {
+			"spec.ports[0].name", "until then the last valid version of the object stays in effect"} {
 			if !strings.Contains(out.String(), part) {
 				t.Errorf("the %s log says nothing of %q:\n%s", format, part, out.String())
 			}
@@ -131,7 +131,7 @@ func TestHostilePlan(t *testing.T) {
 		printabletest.WantClean(t, "plan -o "+format, out, "forged")
 		printabletest.WantClean(t, "stderr of plan", complaints, "forged")
 		for line := range strings.Lines(complaints) {
-			if !strings.HasPrefix(line, file+", document ") && !strings.HasPrefix(line, "there is no Node") {
+			if !strings.HasPrefix(line, file+", document ") && !strings.HasPrefix(line, "Node \"n\" not found") {
 				t.Errorf("line %q, want one for each problem and one for the Node", line)
 			}
 		}
@@ -173,7 +173,7 @@ func TestHostileHNS(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
-	printabletest.WantClean(t, "log", log.String(), `Will try again`)
+	printabletest.WantClean(t, "log", log.String(), `Retrying`)
 	printabletest.WantClean(t, "table", out.String(), "HNSInvalidValue")
 	printabletest.WantClean(t, "table", out.String(), printabletest.Escaped)
 }

@@ -22,15 +22,15 @@ import (
 	"k8s.io/utils/clock"
 )
 
-const planHelp = `hnsproxy plan says what would be programmed for the Services, EndpointSlices and Nodes in
-files, and programs nothing: each frontend, and the steps in their order.
+const planHelp = `hnsproxy plan shows what would be programmed for the Services, EndpointSlices and Nodes in
+files, without programming it: every frontend, and the steps in order.
 
-Without --hns-emulator-state and --hns-driver=hcn HNS is taken to hold nothing but the network and an
-endpoint for each pod of this node, as the network plugin makes them. With either the plan
-starts from what HNS holds, and backends on this node that it lacks wait.
+By default, HNS is assumed to hold only the network and an endpoint for each pod on this node,
+as created by the network plugin. With --hns-emulator-state or --hns-driver=hcn, the plan
+starts from what HNS holds, and backends on this node that HNS does not have are pending.
 
-The exit code is 1 when an object has values that cannot be used; the plan for the rest is
-printed all the same.`
+The exit code is 1 if an object has invalid values; the plan for the other objects is still
+printed.`
 
 const planExamples = `  hnsproxy plan --hns-objects=cluster.yaml --hostname-override=win-node-1
   hnsproxy plan --hns-objects=cluster.yaml --hostname-override=win-node-1 --hns-emulator-network-type=Overlay --source-vip=10.244.1.2
@@ -38,14 +38,14 @@ const planExamples = `  hnsproxy plan --hns-objects=cluster.yaml --hostname-over
   kubectl get services,endpointslices,nodes -A -o yaml | hnsproxy plan --hns-objects=- --hostname-override=win-node-1`
 
 // errBadObjects ends a plan that left something out.
-var errBadObjects = errors.New("some objects cannot be used, see above")
+var errBadObjects = errors.New("some objects are invalid, see above")
 
 func newPlanCommand(emulate Emulate) *cobra.Command {
 	c, format := options.NewCommandLine(), "text"
 	c.SetHNS(options.Emulator)
 	cmd := &cobra.Command{
 		Use:     "plan --hns-objects FILE... [flags]",
-		Short:   "say what would be programmed, and program nothing",
+		Short:   "show what would be programmed, without programming it",
 		Long:    planHelp,
 		Example: planExamples,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -78,7 +78,7 @@ func runPlan(cmd *cobra.Command, c *options.CommandLine, emulate Emulate, format
 	}
 	o := r.Options
 	if len(o.Objects) == 0 {
-		return options.Invalid("hns-objects", "", "there is nothing to plan for", "name files with Services and EndpointSlices")
+		return options.Invalid("hns-objects", "", "no objects given", "specify files with Services and EndpointSlices")
 	}
 	ctx := klog.NewContext(cmd.Context(), ownLogger(cmd.ErrOrStderr()))
 	p, err := makePlan(ctx, o, emulate, cmd.InOrStdin())

@@ -60,7 +60,7 @@ func newEmulator(o options.EmulatorOptions, c clock.Clock) (*emulator.Emulator, 
 		return e, nil
 	}
 	if err := e.LoadFile(o.State); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("restore the emulated HNS (delete the file to start anew): %w", err)
+		return nil, fmt.Errorf("restore the emulated HNS (delete the file to start from scratch): %w", err)
 	}
 	return e, nil
 }

@@ -36,7 +36,7 @@ func EmulatedProfile(name string) (profiles.Profile, error) {
 	report, errFile := probe.LoadReport(name)
 	switch {
 	case errors.Is(errFile, fs.ErrNotExist):
-		return profiles.Profile{}, fmt.Errorf("%w, or a file that hnsproxy probe wrote", err)
+		return profiles.Profile{}, fmt.Errorf("%w, or a file written by hnsproxy probe", err)
 	case errFile != nil:
 		return profiles.Profile{}, errFile
 	}

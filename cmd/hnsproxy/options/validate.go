@@ -90,14 +90,14 @@ func (v *validation) sources() {
 	o := v.o
 	api := o.Kubeconfig != "" || o.Master != ""
 	if len(o.Objects) > 0 && api {
-		v.add("hns-objects", strings.Join(o.Objects, ","), "objects come either from files or from an API server",
-			"leave out --kubeconfig and --master, or --hns-objects")
+		v.add("hns-objects", strings.Join(o.Objects, ","), "objects are read either from files or from an API server",
+			"remove --kubeconfig and --master, or --hns-objects")
 	}
 	if n := len(o.Objects); n > 1 && slices.Contains(o.Objects, "-") {
-		v.add("hns-objects", "-", "standard input cannot be joined with files", "leave out the files, or put the input into one")
+		v.add("hns-objects", "-", "standard input cannot be combined with files", "remove the files, or save the input to one")
 	}
 	if slices.Contains(o.Objects, "") {
-		v.add("hns-objects", "", "is no file", "name a file or a directory")
+		v.add("hns-objects", "", "is not a file", "specify a file or a directory")
 	}
 	if o.Burst < 0 {
 		v.add("kube-api-burst", o.Burst, "must not be negative", "kube-proxy's default is 10")
@@ -106,18 +106,18 @@ func (v *validation) sources() {
 
 // program refuses what kube-proxy has on other systems only, and unknown severities.
 func (v *validation) program(c *CommandLine) {
-	const remedy = "leave it out; hnsproxy leaves HNS as it is when it ends"
+	const remedy = "remove it; hnsproxy leaves HNS rules in place when it exits"
 	if c.cleanup {
-		v.add("cleanup", true, "there is nothing to clean up on Windows", remedy)
+		v.add("cleanup", true, "cleanup is not supported on Windows", remedy)
 	}
 	if c.initOnly {
-		v.add("init-only", true, "there is nothing to initialize on Windows", "leave it out")
+		v.add("init-only", true, "initialization is not needed on Windows", "remove it")
 	}
 	if !slices.Contains([]string{"INFO", "WARNING", "ERROR", "FATAL", "0", "1", "2", "3"}, strings.ToUpper(c.logFiles.Threshold)) {
-		v.add("stderrthreshold", c.logFiles.Threshold, "is no severity", "use INFO, WARNING, ERROR or FATAL")
+		v.add("stderrthreshold", c.logFiles.Threshold, "is not a severity", "use INFO, WARNING, ERROR or FATAL")
 	}
 	if hidden := c.config.ShowHiddenMetricsForVersion; hidden != "" && !minorVersion.MatchString(hidden) {
-		v.add("show-hidden-metrics-for-version", hidden, "is no version", "write it like 1.36, or leave it out: there are no hidden metrics")
+		v.add("show-hidden-metrics-for-version", hidden, "is not a version", "use the form 1.36, or remove it: there are no hidden metrics")
 	}
 }
 
@@ -143,39 +143,39 @@ func (v *validation) logging(c *logsapi.LoggingConfiguration, gate featuregate.F
 // mode refuses the modes of other systems, and the userspace mode that kube-proxy had on
 // Windows until 1.25.
 func (v *validation) mode() {
-	const remedy = "use --proxy-mode=kernelspace, or leave it out"
+	const remedy = "use --proxy-mode=kernelspace, or remove it"
 	switch mode := v.o.ProxyMode; mode {
 	case "", kernelspace:
 	case "userspace":
-		v.add("proxy-mode", mode, "the userspace mode is gone since Kubernetes 1.26: kernelspace does what it did, UDP included", remedy)
+		v.add("proxy-mode", mode, "the userspace mode was removed in Kubernetes 1.26; kernelspace replaces it, including for UDP", remedy)
 	case "iptables", "ipvs", "nftables":
-		v.add("proxy-mode", mode, "this is a mode of Linux, Windows has kernelspace only", remedy)
+		v.add("proxy-mode", mode, "Linux only; Windows supports kernelspace only", remedy)
 	default:
-		v.add("proxy-mode", mode, "there is no such mode, Windows has kernelspace only", remedy)
+		v.add("proxy-mode", mode, "unknown mode; Windows supports kernelspace only", remedy)
 	}
 }
 
 func (v *validation) node() {
 	o := v.o
 	if o.Hostname == "" {
-		v.add("hostname-override", o.Hostname, "the node's name is empty", "give the name of this node's Node object")
+		v.add("hostname-override", o.Hostname, "the node name is empty", "set it to the name of this node's Node object")
 	}
 	if _, err := services.ParseAddr(o.BindAddress); err != nil {
-		v.add("bind-address", o.BindAddress, err.Error(), "give the node's address, such as 10.0.0.4, or leave it out")
+		v.add("bind-address", o.BindAddress, err.Error(), "use the address of the node, such as 10.0.0.4, or remove it")
 	}
 	switch source := desired.BridgeSource(o.BridgeSource); source {
 	case "", desired.BridgeAuto, desired.BridgeNone, desired.BridgeGiven:
 	default:
-		v.add("hns-bridge-source-vip", source, "there is no such choice", "use auto, none or source-vip")
+		v.add("hns-bridge-source-vip", source, "unknown value", "use auto, none or source-vip")
 	}
 	if o.SourceVIP != "" {
 		ip, err := services.ParseAddr(o.SourceVIP)
 		if err == nil && ip.IsUnspecified() {
-			err = errors.New("is no IP address of an endpoint")
+			err = errors.New("is not a valid endpoint IP address")
 		}
 		if err != nil {
 			v.add("source-vip", o.SourceVIP, err.Error(),
-				"give the address that the network plugin reserves on this node, or leave it out")
+				"use the address that the network plugin reserves on this node, or remove it")
 		}
 	}
 }
@@ -184,17 +184,17 @@ func (v *validation) nodePorts() {
 	o := v.o
 	if _, err := desired.ParseNodePortAddresses(o.NodePortAddresses); err != nil {
 		v.add("nodeport-addresses", strings.Join(o.NodePortAddresses, ","), strings.ReplaceAll(err.Error(), "\n", "; "),
-			"write ranges like 10.0.0.0/8,fd00::/16, and the words primary, localhost or all")
+			"use ranges such as 10.0.0.0/8,fd00::/16, and the keywords primary, localhost or all")
 	}
 	if _, err := desired.ParseAddressRanges(o.DenyEndpoints); err != nil {
-		v.add("hns-deny-endpoints", strings.Join(o.DenyEndpoints, ","), err.Error(), "write ranges like 168.63.129.16/32,192.0.2.0/24")
+		v.add("hns-deny-endpoints", strings.Join(o.DenyEndpoints, ","), err.Error(), "use ranges such as 168.63.129.16/32,192.0.2.0/24")
 	}
 	if o.UnenforcedSourceRanges != Program && o.UnenforcedSourceRanges != Skip {
 		v.add("hns-unenforced-source-ranges", o.UnenforcedSourceRanges, "is neither "+Program+" nor "+Skip, "the default is "+Program)
 	}
 	if o.ForwardHealthCheckVIP && o.RootEndpoint == "" {
-		v.add("root-hnsendpoint-name", "", "is needed with --forward-healthcheck-vip",
-			"give the name of the HNS endpoint of this node; Get-HnsEndpoint lists them")
+		v.add("root-hnsendpoint-name", "", "is required with --forward-healthcheck-vip",
+			"set it to the name of the HNS endpoint of this node; Get-HnsEndpoint lists endpoints")
 	}
 }
 
@@ -218,14 +218,14 @@ func (v *validation) periods() {
 		}
 	}
 	if o.CallsAtOnce < 0 {
-		v.add("hns-calls-at-once", o.CallsAtOnce, "must not be negative", "0 is what fits the HNS")
+		v.add("hns-calls-at-once", o.CallsAtOnce, "must not be negative", "0 selects the number that suits the HNS version")
 	}
 	if o.MinSyncPeriod < 0 {
 		v.add("iptables-min-sync-period", o.MinSyncPeriod, "must not be negative", "the default is 1s")
 	}
 	if o.MinSyncPeriod > o.SyncPeriod && o.SyncPeriod >= shortestPeriod {
 		v.add("iptables-min-sync-period", o.MinSyncPeriod,
-			fmt.Sprintf("must not be longer than --iptables-sync-period (%v)", o.SyncPeriod), "shorten it or lengthen the other")
+			fmt.Sprintf("must not be longer than --iptables-sync-period (%v)", o.SyncPeriod), "decrease it, or increase --iptables-sync-period")
 	}
 }
 
@@ -233,7 +233,7 @@ func (v *validation) share() {
 	share := v.o.HNSShare
 	if !(share >= leastShare && share <= 1) { // not a number is neither
 		v.add("hns-share", share, fmt.Sprintf("must be a fraction from %v to 1", leastShare),
-			"the default is 1; 0.5 leaves half of HNS's time to others")
+			"the default is 1; 0.5 leaves half of the HNS time to others")
 	}
 }
 
@@ -243,15 +243,15 @@ func (v *validation) servers() {
 	o := v.o
 	switch {
 	case o.MetricsCert != "" && o.MetricsKey == "":
-		v.add("hns-metrics-tls-cert-file", o.MetricsCert, "is of no use without its key", "add --hns-metrics-tls-private-key-file")
+		v.add("hns-metrics-tls-cert-file", o.MetricsCert, "requires a private key", "add --hns-metrics-tls-private-key-file")
 	case o.MetricsCert == "" && o.MetricsKey != "":
-		v.add("hns-metrics-tls-private-key-file", o.MetricsKey, "is of no use without its certificate", "add --hns-metrics-tls-cert-file")
+		v.add("hns-metrics-tls-private-key-file", o.MetricsKey, "requires a certificate", "add --hns-metrics-tls-cert-file")
 	case o.MetricsAuthorization && o.MetricsCert == "":
-		v.add("hns-metrics-authorization", true, "would let tokens travel without encryption",
+		v.add("hns-metrics-authorization", true, "would send tokens unencrypted",
 			"add --hns-metrics-tls-cert-file and --hns-metrics-tls-private-key-file")
 	}
 	if o.MetricsAuthorization && len(o.Objects) > 0 {
-		v.add("hns-metrics-authorization", true, "needs an API server, and objects come from files", "leave it out, or --hns-objects")
+		v.add("hns-metrics-authorization", true, "requires an API server, but objects are read from files", "remove it, or --hns-objects")
 	}
 }
 
@@ -260,7 +260,7 @@ func (v *validation) address(flag, value string) {
 		return
 	}
 	if _, err := netip.ParseAddrPort(value); err != nil {
-		v.add(flag, value, "is no IP address and port", "write it like 0.0.0.0:10256 or [::]:10256")
+		v.add(flag, value, "is not an IP address and port", "use the form 0.0.0.0:10256 or [::]:10256")
 	}
 }
 
@@ -269,27 +269,27 @@ func (v *validation) hns() {
 	switch o.HNS {
 	case HCN:
 		if runtime.GOOS != "windows" {
-			v.add("hns-driver", o.HNS, "HNS is a part of Windows, and this is "+runtime.GOOS, "use --hns-driver=emulator")
+			v.add("hns-driver", o.HNS, "HNS is only available on Windows, and this is "+runtime.GOOS, "use --hns-driver=emulator")
 		}
 		if o.Emulated.State != "" {
-			v.add("hns-emulator-state", o.Emulated.State, "is of use with the emulator only", "add --hns-driver=emulator, or leave it out")
+			v.add("hns-emulator-state", o.Emulated.State, "requires the emulator", "add --hns-driver=emulator, or remove it")
 		}
 	case Emulator:
 		v.emulator()
 	default:
-		v.add("hns-driver", o.HNS, "there is no such HNS", "use hcn or emulator")
+		v.add("hns-driver", o.HNS, "unknown driver", "use hcn or emulator")
 	}
 }
 
 func (v *validation) emulator() {
 	e := v.o.Emulated
 	if _, err := EmulatedProfile(e.Profile); err != nil {
-		v.add("hns-emulator-profile", e.Profile, err.Error(), "choose one of them")
+		v.add("hns-emulator-profile", e.Profile, err.Error(), "use one of them")
 	}
 	if !slices.ContainsFunc(NetworkTypes(), func(t string) bool { return strings.EqualFold(t, e.NetworkType) }) {
-		v.add("hns-emulator-network-type", e.NetworkType, "there is no such network type", "use one of "+strings.Join(NetworkTypes(), ", "))
+		v.add("hns-emulator-network-type", e.NetworkType, "unknown network type", "use one of "+strings.Join(NetworkTypes(), ", "))
 	}
 	if !slices.Contains(Latencies(), e.Latency) {
-		v.add("hns-emulator-latency", e.Latency, "there is no such latency", "use profile, none or ws2022")
+		v.add("hns-emulator-latency", e.Latency, "unknown latency", "use profile, none or ws2022")
 	}
 }

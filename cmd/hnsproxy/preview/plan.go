@@ -49,7 +49,7 @@ type HNS struct {
 
 // Empty is an HNS that holds nothing but a network and the pods of this node.
 func Empty(n hnslb.Network, f hnslb.Features) HNS {
-	return HNS{Network: n, Features: f, AssumeLocal: true, Text: "an HNS that holds nothing but the pods of this node"}
+	return HNS{Network: n, Features: f, AssumeLocal: true, Text: "an HNS that holds only the pods of this node"}
 }
 
 // Read reads what HNS holds; text says which HNS it is.
@@ -60,7 +60,7 @@ func Read(ctx context.Context, d hnslb.Driver, network, text string) (HNS, error
 		return out, fmt.Errorf("read HNS: %w", err)
 	}
 	if out.Network, err = d.Network(ctx, network); err != nil {
-		return out, fmt.Errorf("read HNS (--network-name names the network): %w", err)
+		return out, fmt.Errorf("read HNS (set --network-name to choose the network): %w", err)
 	}
 	if out.Endpoints, err = d.Endpoints(ctx); err != nil {
 		return out, fmt.Errorf("read HNS: %w", err)
@@ -134,7 +134,7 @@ func (p *Plan) findNode(all []*corev1.Node) {
 		p.node, p.object = n.WithGiven(p.node.IPs), obj
 		return
 	}
-	text := fmt.Sprintf("there is no Node %q, so all endpoints count as remote", p.node.Name)
+	text := fmt.Sprintf("Node %q not found; treating all endpoints as remote", p.node.Name)
 	if len(names) > 0 {
 		text += "; --hostname-override takes one of: " + strings.Join(names, ", ")
 	}

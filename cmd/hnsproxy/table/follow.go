@@ -63,7 +63,7 @@ func (f *Follower) Run(ctx context.Context, c clock.WithTicker) error {
 // look shows the table if it differs from the one that stands there.
 func (f *Follower) look(last bool) error {
 	rows, calls := f.Rows(), f.Calls()
-	// Reads go on for ever, so they alone are no news.
+	// Reads go on forever, so they alone are no news.
 	all := statusRows(rows)
 	now := Draw(all, Look{}) + reasons(all) + fmt.Sprint(writesOf(calls)) + strings.Join(f.Notices(), "\n")
 	settled := now == f.seen || last
