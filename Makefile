@@ -1,6 +1,6 @@
 # hnsproxy: every target is one line or one script. `make` prints this list.
 .DEFAULT_GOAL := help
-.PHONY: help build run unit test e2e windows winunit lint fuzz stress chaos golden bench upstream compare clean
+.PHONY: help build run unit test e2e windows winunit lint fuzz stress chaos golden bench upstream compare manifests clean
 
 GO       ?= go
 FUZZTIME ?= 15s
@@ -45,6 +45,7 @@ lint: ## the linter with the limits of .golangci.yml, and that of the workflows
 	$(LINT) run ./...
 	cd e2e && $(GO) tool -modfile=../hack/tools/go.mod golangci-lint run -c ../.golangci.yml ./...
 	cd e2e/upstream && $(GO) tool -modfile=../../hack/tools/go.mod golangci-lint run -c ../../.golangci.yml ./...
+	cd e2e/deploy && $(GO) tool -modfile=../../hack/tools/go.mod golangci-lint run -c ../../.golangci.yml ./...
 
 fuzz: ## each fuzz target for FUZZTIME (15s)
 	hack/fuzz.sh $(FUZZTIME)
@@ -58,6 +59,9 @@ chaos: ## SEEDS (10000) random histories full of faults, some minutes; a failing
 golden: ## rewrite the expected parts of scenarios and golden files; read the diff
 	$(GO) test ./proxier/scenario -update
 	git diff --stat
+
+manifests: ## render deploy/*.yaml from the Helm chart in deploy/chart
+	cd e2e/deploy && $(GO) test -run TestManifests -update .
 
 bench: ## the benchmarks; compare two runs with benchstat
 	$(GO) test -run '^$$' -bench . -benchmem -count 3 ./benchmarks
