@@ -38,7 +38,7 @@ windows: ## build, vet and compile all tests for Windows
 
 winunit: ## the unit tests as Windows programs, under Wine
 	hack/winlab.sh
-	GOOS=windows $(GO) test -timeout 10m -exec "$(CURDIR)/hack/wine-exec.sh" $$($(GO) list ./... | grep -v /benchmarks)
+	GOOS=windows $(GO) test -timeout 10m -exec "$(CURDIR)/hack/wine-exec.sh" $$( list ./... | grep -v /benchmarks)
 
 lint: ## the linter with the limits of .golangci.yml, and that of the workflows
 	$(GO) tool -modfile=hack/tools/go.mod actionlint -shellcheck= -pyflakes=
@@ -61,7 +61,7 @@ golden: ## rewrite the expected parts of scenarios and golden files; read the di
 	git diff --stat
 
 manifests: ## render deploy/*.yaml from the Helm chart in deploy/chart
-	cd e2e/deploy && $(GO) test -run TestManifests -update .
+	cd e2e/deploy && $(GO) test -count=1 -run TestManifests -update .
 
 bench: ## the benchmarks; compare two runs with benchstat
 	$(GO) test -run '^$$' -bench . -benchmem -count 3 ./benchmarks
