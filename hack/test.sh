@@ -11,6 +11,7 @@ step() {
 }
 
 in_e2e() { (cd e2e && "$@"); }
+in_release() { (cd hack/release && "$@"); }
 in_deploy() { (cd e2e/deploy && "$@"); }
 
 # The control plane builds for minutes on a cold machine: fail early if it cannot.
@@ -34,3 +35,5 @@ step make winunit
 step in_e2e go test -count=1 -timeout 20m ./...
 # The Helm chart, rendered, installed and removed. Go does not see that files outside of a module changed, hence -count=1.
 step in_deploy go test -count=1 -timeout 5m ./...
+# Image and archives, read back, and made twice.
+step in_release go test -count=1 -timeout 10m ./...
