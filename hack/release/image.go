@@ -30,7 +30,7 @@ type file struct {
 // writeImage writes an OCI archive with one image per architecture. They suit any Windows version, as images of HostProcess
 // containers do: below is a layer with the hives that Windows wants to see, and above it the program.
 func writeImage(out string, b *built, name string) error {
-	var index v1.ImageIndex = mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
+	index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
 	for _, p := range b.programs {
 		image, err := makeImage(b, p)
 		if err != nil {

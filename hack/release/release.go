@@ -57,7 +57,7 @@ func contents(root string, b *built, p program) ([]file, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range strings.Fields(string(listed)) {
+	for name := range strings.FieldsSeq(string(listed)) {
 		content, err := os.ReadFile(filepath.Join(root, name))
 		if err != nil {
 			return nil, err
