@@ -1,6 +1,6 @@
 # hnsproxy: every target is one line or one script. `make` prints this list.
 .DEFAULT_GOAL := help
-.PHONY: help build run unit test e2e windows winunit lint fuzz stress chaos golden bench upstream compare clean
+.PHONY: help build run unit test e2e windows winunit lint fuzz stress chaos golden bench upstream compare manifests image release clean
 
 GO       ?= go
 FUZZTIME ?= 15s
@@ -38,13 +38,15 @@ windows: ## build, vet and compile all tests for Windows
 
 winunit: ## the unit tests as Windows programs, under Wine
 	hack/winlab.sh
-	GOOS=windows $(GO) test -timeout 10m -exec "$(CURDIR)/hack/wine-exec.sh" $$($(GO) list ./... | grep -v /benchmarks)
+	GOOS=windows $(GO) test -timeout 10m -exec "$(CURDIR)/hack/wine-exec.sh" $$( list ./... | grep -v /benchmarks)
 
 lint: ## the linter with the limits of .golangci.yml, and that of the workflows
 	$(GO) tool -modfile=hack/tools/go.mod actionlint -shellcheck= -pyflakes=
 	$(LINT) run ./...
 	cd e2e && $(GO) tool -modfile=../hack/tools/go.mod golangci-lint run -c ../.golangci.yml ./...
 	cd e2e/upstream && $(GO) tool -modfile=../../hack/tools/go.mod golangci-lint run -c ../../.golangci.yml ./...
+	cd e2e/deploy && $(GO) tool -modfile=../../hack/tools/go.mod golangci-lint run -c ../../.golangci.yml ./...
+	cd hack/release && $(GO) tool -modfile=../../hack/tools/go.mod golangci-lint run -c ../../.golangci.yml ./...
 
 fuzz: ## each fuzz target for FUZZTIME (15s)
 	hack/fuzz.sh $(FUZZTIME)
@@ -59,6 +61,9 @@ golden: ## rewrite the expected parts of scenarios and golden files; read the di
 	$(GO) test ./proxier/scenario -update
 	git diff --stat
 
+manifests: ## render deploy/*.yaml from the Helm chart in deploy/chart
+	cd e2e/deploy && $(GO) test -count=1 -run TestManifests -update .
+
 bench: ## the benchmarks; compare two runs with benchstat
 	$(GO) test -run '^$$' -bench . -benchmem -count 3 ./benchmarks
 
@@ -70,6 +75,12 @@ compare: ## hnsproxy.exe beside kube-proxy.exe under Wine: the same churn, one t
 	hack/control-plane.sh kube-proxy.exe
 	hack/winlab.sh
 	cd e2e && $(GO) run ./compare --date $$(date +%F) --out ../benchmarks/results
+
+image: ## build bin/hnsproxy-image.tar, an OCI archive for HostProcess containers, without Docker
+	cd hack/release && $(GO) run . image --out ../../bin/hnsproxy-image.tar
+
+release: ## build bin/release: zip files for amd64 and arm64, the image, bills of materials, licences, checksums; reproducible
+	cd hack/release && $(GO) run . release --out ../../bin/release
 
 clean: ## remove what make built, and the state of make run
 	rm -rf bin .state

@@ -20,6 +20,8 @@ step() {
 }
 
 in_e2e() { (cd e2e && "$@"); }
+in_release() { (cd hack/release && "$@"); }
+in_deploy() { (cd e2e/deploy && "$@"); }
 
 race() { go test -count=1 -race -timeout 20m $(go list ./... | grep -v /benchmarks); }
 
@@ -39,3 +41,5 @@ step "200,000 random Services: endpoints, flags, and metrics compared with the c
 step "each parser of input from outside, for 15 seconds" make fuzz
 step "the unit tests as Windows programs under Wine: paths, files, sockets, and services of Windows" make winunit
 step "hnsproxy in process and hnsproxy.exe under Wine, against a real API server" in_e2e go test -count=1 -timeout 20m ./...
+step "the Helm chart: rendered, installed on a real API server, and removed" in_deploy go test -count=1 -timeout 5m ./...
+step "image and archives: read back, and built twice to the same bytes" in_release go test -count=1 -timeout 10m ./...

@@ -23,6 +23,7 @@ rules:
     users:
       - system:serviceaccount:kube-system:endpointslice-controller
       - system:serviceaccount:kube-system:generic-garbage-collector
+      - system:serviceaccount:kube-system:daemon-set-controller
   - level: Metadata
     userGroups: ["system:serviceaccounts"]
   - level: None

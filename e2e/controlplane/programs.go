@@ -122,6 +122,7 @@ func (c *ControlPlane) apiServerArgs() []string {
 		"--tls-private-key-file=" + c.secrets.certKeyFile,
 		"--token-auth-file=" + c.secrets.tokenFile,
 		"--authorization-mode=RBAC",
+		"--allow-privileged", // as kubeadm has it: without it, no HostProcess Pods
 		"--service-account-issuer=https://kubernetes.default.svc",
 		"--service-account-key-file=" + c.secrets.serviceAccountKeyFile,
 		"--service-account-signing-key-file=" + c.secrets.serviceAccountKeyFile,
@@ -138,8 +139,9 @@ func (c *ControlPlane) apiServerArgs() []string {
 func managerArgs(kubeconfig string) []string {
 	return []string{
 		"--kubeconfig=" + kubeconfig,
-		// The garbage collector is part of the behaviour under test: it deletes the slices of a deleted Service.
-		"--controllers=endpointslice-controller,garbage-collector-controller",
+		// The garbage collector is part of the behaviour under test: it deletes the slices of a deleted Service. That of DaemonSets
+		// decides which nodes hnsproxy runs on.
+		"--controllers=endpointslice-controller,garbage-collector-controller,daemonset-controller",
 		"--use-service-account-credentials=true",
 		"--leader-elect=false",
 		"--bind-address=127.0.0.1",

@@ -1,0 +1,6 @@
+// Copyright The hnsproxy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package deploy tests how hnsproxy gets onto nodes: the Helm chart in deploy/chart, with Helm itself, the manifests that are
+// rendered from it, and both on a real API server. It is a module of its own so that Helm stays out of all others.
+package deploy
