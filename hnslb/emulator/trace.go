@@ -132,14 +132,14 @@ func (t *tracer) findSource() string {
 func (t *tracer) direct() Verdict {
 	to := t.packet.To
 	asIs := Verdict{Backend: to, SourceIP: t.src, DestinationKept: true, Reason: "no load balancer", Section: secVFP}
-	first := t.store.byIP.first[to.Addr()]
+	there := t.store.byIP.find(to.Addr(), func(ep *endpoint) bool { return !standsForVIP(ep) })
 	switch {
 	case t.hostListens():
 		return asIs
-	case first == nil, standsForVIP(first):
+	case there == nil:
 		return lost(secVFP, "no load balancer on "+t.key.String())
 	}
-	if reason := t.blackHole(first.net, to.Addr()); reason != "" {
+	if reason := t.blackHole(there.net, to.Addr()); reason != "" {
 		return lost(secLifecycle, reason)
 	}
 	return asIs
