@@ -18,8 +18,10 @@ import (
 
 // Snapshot is what one HNS holds. A state file of the emulator reads as one, too.
 type Snapshot struct {
-	// Time it was taken, Build of Windows, Version of HNS.
+	// Time it was taken, Build of Windows, Version of HNS. Profile is the release that an
+	// emulator's state file names instead.
 	Time          time.Time     `json:",omitzero"`
+	Profile       string        `json:",omitempty"`
 	Build         string        `json:",omitempty"`
 	Version       hnslb.Version `json:",omitzero"`
 	Networks      []hnslb.Network

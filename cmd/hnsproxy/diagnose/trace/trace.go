@@ -38,20 +38,28 @@ type Node struct {
 // New makes a node of what its HNS holds.
 func New(s snapshot.Snapshot, h Host) *Node {
 	st := State(s, h)
-	m, left := emulator.NewModel(profile(s.Version), st)
+	p := profile(s)
+	m, left := emulator.NewModel(p, st)
 	n := &Node{model: m, snapshot: s}
+	if s.Version == (hnslb.Version{}) {
+		n.Notes = append(n.Notes, "the version of HNS is not in the file; it is taken for "+p.Version.String())
+	}
 	for _, err := range left {
 		n.Notes = append(n.Notes, "left out is "+err.Error())
 	}
 	return n
 }
 
-// profile is the known release next to a version of HNS.
-func profile(v hnslb.Version) emulator.Profile {
-	p := emulator.ProfileOf(v)
-	if v != (hnslb.Version{}) {
-		p.Version = v
+// profile is the known release next to the version of HNS.
+func profile(s snapshot.Snapshot) emulator.Profile {
+	if named, err := emulator.ProfileByName(s.Profile); err == nil {
+		return named
 	}
+	p := emulator.ProfileOf(s.Version)
+	if s.Version == (hnslb.Version{}) {
+		return emulator.WS2022()
+	}
+	p.Version = s.Version
 	return p
 }
 

@@ -214,6 +214,7 @@ func TestSections(t *testing.T) {
 func TestContradictions(t *testing.T) {
 	t.Parallel()
 	s := snapshot.Snapshot{
+		Version:  hnslb.Version{Major: 13, Minor: 2},
 		Networks: []hnslb.Network{{ID: "n", Name: "Calico", Type: "L2Bridge", ManagementIP: ip("10.0.0.5"), HostMAC: mac}},
 		Endpoints: []hnslb.Endpoint{{ID: "a", Network: "n", IPs: addresses("10.244.1.5"), MAC: mac},
 			{ID: "b", Network: "gone", IPs: addresses("10.244.1.6"), MAC: mac}},
