@@ -118,6 +118,9 @@ func runRoot(cmd *cobra.Command, c *options.CommandLine, s Supervisor, d Deps) e
 	if r.WriteConfigTo != "" {
 		return writeConfig(r)
 	}
+	if r.Cleanup {
+		return diagnose.CleanUp(cmd.Context(), diagnosis(), r.Options, cmd.OutOrStdout())
+	}
 	gates, err := r.Options.Gates()
 	if err != nil {
 		return err

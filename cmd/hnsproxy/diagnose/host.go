@@ -65,7 +65,7 @@ type Host struct {
 
 // Commands returns the commands.
 func Commands(h Host) []*cobra.Command {
-	return []*cobra.Command{newStatus(h), newTrace(h)}
+	return []*cobra.Command{newStatus(h), newTrace(h), newCleanup(h)}
 }
 
 // finish puts flags and help on a command.
@@ -99,4 +99,14 @@ func plural(n int, one string) string {
 		return fmt.Sprintf("%d %ses", n, one)
 	}
 	return fmt.Sprintf("%d %ss", n, one)
+}
+
+// noArguments refuses arguments that are not empty, which scripts produce.
+func noArguments(cmd *cobra.Command, args []string) error {
+	for _, arg := range args {
+		if arg != "" {
+			return options.Usage(fmt.Sprintf("%s takes no argument %q", cmd.CommandPath(), arg), "flags begin with --")
+		}
+	}
+	return nil
 }

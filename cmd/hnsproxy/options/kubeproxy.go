@@ -90,7 +90,7 @@ func (c *CommandLine) addProgramFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&c.writeTo, "write-config-to", c.writeTo, "Write the configuration that the other flags make to this `FILE` and exit.")
 	fs.BoolVar(&c.config.WindowsRunAsService, "windows-service", c.config.WindowsRunAsService, "Run under the Windows service control manager. hnsproxy sees by itself when that "+
 		"started it; the flag is for a program in between, such as kube-log-runner. See hnsproxy service --help.")
-	fs.BoolVar(&c.cleanup, "cleanup", c.cleanup, "Has no meaning on Windows, and ends the program with an error.")
+	fs.BoolVar(&c.cleanup, "cleanup", c.cleanup, "Remove from HNS what hnsproxy made, without a question, and end; \"hnsproxy cleanup\" shows it and asks.")
 	fs.BoolVar(&c.initOnly, "init-only", c.initOnly, "Has no meaning on Windows, and ends the program with an error.")
 	fs.StringVar(&c.config.ShowHiddenMetricsForVersion, "show-hidden-metrics-for-version", c.config.ShowHiddenMetricsForVersion,
 		"`MAJOR.MINOR` whose hidden metrics to show. There are none.")

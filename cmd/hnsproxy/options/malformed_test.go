@@ -142,8 +142,6 @@ there is no flag -x in -x; see hnsproxy --help
 --proxy-mode=iptables: this is a mode of Linux, Windows has kernelspace only; use --proxy-mode=kernelspace, or leave it out
 --proxy-mode=ebpf
 --proxy-mode=ebpf: there is no such mode, Windows has kernelspace only; use --proxy-mode=kernelspace, or leave it out
---cleanup
---cleanup=true: there is nothing to clean up on Windows; leave it out; hnsproxy leaves HNS as it is when it ends
 --init-only
 --init-only=true: there is nothing to initialize on Windows; leave it out
 --show-hidden-metrics-for-version=v1

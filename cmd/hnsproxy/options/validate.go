@@ -106,10 +106,6 @@ func (v *validation) sources() {
 
 // program refuses what kube-proxy has on other systems only, and unknown severities.
 func (v *validation) program(c *CommandLine) {
-	const remedy = "leave it out; hnsproxy leaves HNS as it is when it ends"
-	if c.cleanup {
-		v.add("cleanup", true, "there is nothing to clean up on Windows", remedy)
-	}
 	if c.initOnly {
 		v.add("init-only", true, "there is nothing to initialize on Windows", "leave it out")
 	}
