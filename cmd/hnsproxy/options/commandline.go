@@ -100,7 +100,7 @@ func (c *CommandLine) SetHNS(name string) { c.own.HNS = name }
 
 // AddAll adds all flags that hnsproxy has without a subcommand.
 func (c *CommandLine) AddAll(sets *FlagSets) {
-	c.addClientFlags(sets.FlagSet("API server"))
+	c.AddClientFlags(sets.FlagSet("API server"))
 	c.AddNodeFlags(sets.FlagSet("node and network"))
 	c.addSyncFlags(sets.FlagSet("proxy"))
 	c.addServerFlags(sets.FlagSet("server"))

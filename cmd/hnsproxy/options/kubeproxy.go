@@ -9,8 +9,8 @@ import (
 	logsapi "k8s.io/component-base/logs/api/v1"
 )
 
-// addClientFlags adds the flags that say where the API server is and how to ask it.
-func (c *CommandLine) addClientFlags(fs *pflag.FlagSet) {
+// AddClientFlags adds the flags that say where the API server is and how to ask it.
+func (c *CommandLine) AddClientFlags(fs *pflag.FlagSet) {
 	client := &c.config.ClientConnection
 	fs.StringVar(&client.Kubeconfig, "kubeconfig", client.Kubeconfig, "Path to the kubeconfig `FILE` that says where the API server is; "+
 		"the environment variable KUBECONFIG by default. Without both, the pod's service account says who asks, and --master where the API server is.")
