@@ -65,7 +65,7 @@ type Host struct {
 
 // Commands returns the commands.
 func Commands(h Host) []*cobra.Command {
-	return []*cobra.Command{newStatus(h), newTrace(h), newCleanup(h), newDoctor(h)}
+	return []*cobra.Command{newStatus(h), newTrace(h), newCleanup(h), newDoctor(h), newDump(h)}
 }
 
 // finish puts flags and help on a command.
