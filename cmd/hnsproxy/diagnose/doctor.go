@@ -11,6 +11,7 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/diagnose/doctor"
 	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/options"
+	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/internal/printable"
 	"github.com/spf13/cobra"
 )
@@ -91,7 +92,7 @@ func (o *doctorOptions) run(cmd *cobra.Command) error {
 		return f.HNSError
 	}
 	doc := examination{Node: f.Node, Windows: f.HNS.Build, Findings: doctor.Examine(f), Unknown: f.Unknown}
-	if f.HNSError == nil {
+	if f.HNSError == nil && f.HNS.Version != (hnslb.Version{}) {
 		doc.HNS = f.HNS.Version.String()
 	}
 	out := cmd.OutOrStdout()

@@ -67,6 +67,9 @@ func (e *examiner) service() {
 // version looks at the release of HNS and the build of Windows.
 func (e *examiner) version() {
 	v := e.HNS.Version
+	if v == (hnslb.Version{}) {
+		return // a file that does not say
+	}
 	if !v.AtLeast(hnslb.Version{Major: 9, Minor: 2}) {
 		e.add(Error, "hns-version", "install the updates of Windows Server 2019 from August 2020 or later", "HNS %s is too old, 9.2 is the first that works", v)
 	}

@@ -130,6 +130,11 @@ func TestFaults(t *testing.T) {
 			t.Errorf("%s: found %q, want %q", f.name, got, f.want)
 		}
 	}
+	nameless := healthy()
+	nameless.HNS.Version = hnslb.Version{}
+	if got := Examine(nameless); len(got) > 0 {
+		t.Errorf("without a version: found %+v", got)
+	}
 	// A node without anything but HNS: what is not known is no fault.
 	if got := Examine(&Facts{HNS: healthy().HNS, NodePorts: healthy().NodePorts}); len(got) > 0 {
 		t.Errorf("found %+v", got)
