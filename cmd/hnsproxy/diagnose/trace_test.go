@@ -42,13 +42,12 @@ func emulated(t *testing.T) (*emulator.Emulator, HNS) {
 }
 
 // remote makes a remote endpoint as hnsproxy does.
-func remote(t *testing.T, e *emulator.Emulator, a string) hnslb.ID {
+func remote(t *testing.T, e *emulator.Emulator, a string) {
 	t.Helper()
-	made, err := e.CreateEndpoint(t.Context(), hnslb.Endpoint{Network: e.State().Networks[0].ID, IPs: []netip.Addr{ip(a)}, MAC: hnslb.RemoteMAC(ip(a)), Remote: true})
+	_, err := e.CreateEndpoint(t.Context(), hnslb.Endpoint{Network: e.State().Networks[0].ID, IPs: []netip.Addr{ip(a)}, MAC: hnslb.RemoteMAC(ip(a)), Remote: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return made.ID
 }
 
 // balance makes a load balancer on all endpoints with these addresses.

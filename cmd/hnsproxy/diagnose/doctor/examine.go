@@ -164,16 +164,17 @@ func (e *examiner) objects() {
 		}
 	}
 	const repair = "hnsproxy repairs its own within a minute; if it stays, it is another program's: Get-HnsPolicyList shows it"
-	e.named(Warning, "half-made", repair, "%s without ports, which a failed creation left: %s", "load balancer", half)
-	e.named(Error, "dangling", repair, "%s on endpoints that are gone, so that part of the traffic is lost: %s", "load balancer", dangling)
-	e.named(Error, "degraded", "delete it, and hnsproxy makes it anew; if many are, Restart-Service hns", "%s that HNS calls degraded: %s", "load balancer", degraded)
-	e.named(Error, "twins", repair, "%s held by several load balancers: %s", "frontend", twins)
+	e.named(Finding{"half-made", Warning, "%s without ports, which a failed creation left: %s", repair}, "load balancer", half)
+	e.named(Finding{"dangling", Error, "%s on endpoints that are gone, so that part of the traffic is lost: %s", repair}, "load balancer", dangling)
+	e.named(Finding{"degraded", Error, "%s that HNS calls degraded: %s", "delete it, and hnsproxy makes it anew; if many are, Restart-Service hns"}, "load balancer", degraded)
+	e.named(Finding{"twins", Error, "%s held by several load balancers: %s", repair}, "frontend", twins)
 	e.endpoints()
 	e.blocks(withoutDSR)
 }
 
-// named adds a finding about objects, if there are any.
-func (e *examiner) named(s Severity, name, remedy, text, what string, names []string) {
+// named adds a finding about objects, if there are any. Its text has places for how many there
+// are, and for their names.
+func (e *examiner) named(f Finding, what string, names []string) {
 	if len(names) == 0 {
 		return
 	}
@@ -185,7 +186,7 @@ func (e *examiner) named(s Severity, name, remedy, text, what string, names []st
 	if len(names) > namesShown {
 		list += " ..."
 	}
-	e.add(s, name, remedy, text, count, list)
+	e.add(f.Severity, f.Name, f.Remedy, f.Text, count, list)
 }
 
 // endpoints looks for addresses with a local and a remote endpoint, and for remote endpoints
@@ -205,8 +206,7 @@ func (e *examiner) endpoints() {
 			kinds[key] |= bit
 		}
 	}
-	e.named(Error, "duplicate-address", "delete the remote one: Remove-HnsEndpoint; hnsproxy does so for its own",
-		"%s with a local and a remote endpoint, whose traffic is lost: %s", "address", both)
+	e.named(Finding{"duplicate-address", Error, "%s with a local and a remote endpoint, whose traffic is lost: %s", "delete the remote one: Remove-HnsEndpoint; hnsproxy does so for its own"}, "address", both)
 	named := map[hnslb.ID]bool{}
 	for _, lb := range e.HNS.LoadBalancers {
 		for _, id := range lb.Endpoints {
@@ -221,7 +221,7 @@ func (e *examiner) endpoints() {
 			leaked = append(leaked, ep.IPs[0].String())
 		}
 	}
-	e.named(Warning, "leaked-endpoints", "they are removed while hnsproxy runs; without it, hnsproxy cleanup does", "%s that no load balancer names: %s", "remote endpoint", leaked)
+	e.named(Finding{"leaked-endpoints", Warning, "%s that no load balancer names: %s", "they are removed while hnsproxy runs; without it, hnsproxy cleanup does"}, "remote endpoint", leaked)
 }
 
 // isVIP tells the endpoint of a cluster IP on an overlay, which nothing has to name.
