@@ -8,6 +8,7 @@ import (
 	"net/netip"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 	"k8s.io/utils/clock"
 )
 
@@ -15,12 +16,12 @@ import (
 // says. It never changes, and may be used by several goroutines.
 type Model struct {
 	store   *store
-	profile Profile
+	profile profiles.Profile
 }
 
 // NewModel returns the model of a host. Unlike Restore it takes what a real HNS may hold: what
 // contradicts the rest is left out, and returned as errors.
-func NewModel(profile Profile, st State) (*Model, []error) {
+func NewModel(profile profiles.Profile, st State) (*Model, []error) {
 	m := &Model{newStore(clock.RealClock{}, nil), profile}
 	var left []error
 	leave := func(err error, what string, args ...any) {

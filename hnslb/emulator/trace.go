@@ -43,7 +43,7 @@ const (
 	secOverlay   = "Overlay"
 )
 
-func newTracer(s *store, profile Profile, p Packet) *tracer {
+func newTracer(s *store, profile profiles.Profile, p Packet) *tracer {
 	t := &tracer{store: s, profile: profile, packet: p, family: hnslb.FamilyOf(p.To.Addr())}
 	t.findFrontend()
 	return t

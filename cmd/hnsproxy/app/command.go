@@ -119,7 +119,7 @@ func runRoot(cmd *cobra.Command, c *options.CommandLine, s Supervisor, d Deps) e
 		return writeConfig(r)
 	}
 	if r.Cleanup {
-		return diagnose.CleanUp(cmd.Context(), diagnosis(), r.Options, cmd.OutOrStdout())
+		return diagnose.CleanUp(cmd.Context(), diagnosis(d.Emulate), r.Options, cmd.OutOrStdout())
 	}
 	gates, err := r.Options.Gates()
 	if err != nil {

@@ -5,12 +5,14 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
 
 	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/diagnose"
 	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/options"
+	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/table"
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/spf13/cobra"
 	"k8s.io/klog/v2"
@@ -18,17 +20,19 @@ import (
 )
 
 // diagnosis is what the commands of package diagnose take from here.
-func diagnosis() diagnose.Host {
+func diagnosis(emulate Emulate) diagnose.Host {
 	return diagnose.Host{
 		Environment: thisHost(),
 		Help:        func(cmd *cobra.Command, sets *options.FlagSets) { setHelp(cmd, sets) },
 		Write:       writeDocument,
 		Confirm:     confirm,
 		Terminal: func(w io.Writer) (int, bool) {
-			width, _, ok := terminalSize(w)
+			width, _, ok := table.TerminalSize(w)
 			return width, ok
 		},
-		HNS:     openHNS,
+		HNS: func(ctx context.Context, o *Options) (diagnose.HNS, error) {
+			return openHNS(ctx, o, emulate)
+		},
 		API:     restConfig,
 		Version: func() string { return userAgent() },
 		Now:     time.Now,
@@ -36,7 +40,7 @@ func diagnosis() diagnose.Host {
 }
 
 // openHNS opens the HNS of this machine, or the one in the file of --hns-emulator-state.
-func openHNS(ctx context.Context, o *Options) (diagnose.HNS, error) {
+func openHNS(ctx context.Context, o *Options, emulate Emulate) (diagnose.HNS, error) {
 	if o.HNS == HCN {
 		d, err := newHCN(klog.FromContext(ctx))
 		if err != nil {
@@ -44,29 +48,30 @@ func openHNS(ctx context.Context, o *Options) (diagnose.HNS, error) {
 		}
 		return diagnose.HNS{Driver: hnslb.WithTimeout(d, o.HNSCallTimeout), Names: hcnNetworkNames, Build: windowsBuild()}, nil
 	}
-	e, err := newEmulator(o.Emulated, clock.RealClock{})
+	e, err := emulate.make(o, klog.FromContext(ctx), clock.RealClock{})
 	if err != nil {
 		return diagnose.HNS{}, err
 	}
 	if o.Emulated.State == "" {
-		if _, err := e.AddNetwork(demoNetwork(o.Network, o.Emulated.NetworkType, nil)); err != nil {
+		if err := e.Prepare(nil); err != nil {
 			return diagnose.HNS{}, fmt.Errorf("make a network: %w", err)
 		}
 	}
-	return diagnose.HNS{
-		Driver: e,
-		Names: func(context.Context) ([]string, error) {
-			var names []string
-			for _, n := range e.State().Networks {
-				names = append(names, n.Name)
-			}
-			return names, nil
-		},
-		Save: func() error {
-			if o.Emulated.State == "" {
-				return nil
-			}
-			return e.SaveFile(o.Emulated.State)
-		},
-	}, nil
+	return diagnose.HNS{Driver: e.Driver(), Names: networksOf(e.Driver()), Save: e.Save}, nil
+}
+
+// networksOf lists the names of networks by asking for one that there is not.
+func networksOf(d hnslb.Driver) func(context.Context) ([]string, error) {
+	return func(ctx context.Context) ([]string, error) {
+		_, err := d.Network(ctx, "")
+		missing, ok := errors.AsType[*hnslb.NetworkNotFound](err)
+		if !ok {
+			return nil, err
+		}
+		names := make([]string, 0, len(missing.Exist))
+		for _, n := range missing.Exist {
+			names = append(names, n.Name)
+		}
+		return names, nil
+	}
 }

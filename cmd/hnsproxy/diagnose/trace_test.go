@@ -16,12 +16,13 @@ import (
 	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/diagnose/trace"
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // emulated is an HNS with a network, two pods and a remote endpoint.
 func emulated(t *testing.T) (*emulator.Emulator, HNS) {
 	t.Helper()
-	e := emulator.New(emulator.Config{Profile: emulator.WS2022()})
+	e := emulator.New(emulator.Config{Profile: profiles.WS2022()})
 	if _, err := e.AddNetwork(emulator.NetworkSpec{Name: "Calico", ManagementIP: ip("10.0.0.5"), HostMAC: "00-15-5D-00-00-05",
 		Subnets: []netip.Prefix{netip.MustParsePrefix("10.244.1.0/24")}}); err != nil {
 		t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/diagnose/snapshot"
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // Host is what HNS does not tell of a node, and packets depend on.
@@ -51,13 +52,13 @@ func New(s snapshot.Snapshot, h Host) *Node {
 }
 
 // profile is the known release next to the version of HNS.
-func profile(s snapshot.Snapshot) emulator.Profile {
-	if named, err := emulator.ProfileByName(s.Profile); err == nil {
+func profile(s snapshot.Snapshot) profiles.Profile {
+	if named, err := profiles.ByName(s.Profile); err == nil {
 		return named
 	}
-	p := emulator.ProfileOf(s.Version)
+	p := profiles.Of(s.Version)
 	if s.Version == (hnslb.Version{}) {
-		return emulator.WS2022()
+		return profiles.WS2022()
 	}
 	p.Version = s.Version
 	return p

@@ -14,6 +14,7 @@ import (
 	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/diagnose/snapshot"
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 	"pgregory.net/rapid"
 )
 
@@ -66,7 +67,7 @@ func vips() []netip.Addr {
 // aNode is any node whose HNS was filled by calls of the driver, and then changed behind its back.
 func aNode(t *rapid.T, loopback bool) *emulator.Emulator {
 	overlay := rapid.Bool().Draw(t, "overlay")
-	profile := rapid.SampledFrom(emulator.Profiles()).Draw(t, "profile")
+	profile := rapid.SampledFrom(profiles.All()).Draw(t, "profile")
 	profile.Timings = nil
 	e := emulator.New(emulator.Config{Profile: profile})
 	spec := emulator.NetworkSpec{
