@@ -10,7 +10,6 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/diagnose/trace"
 	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/options"
-	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
 	"github.com/hnsproxy/hnsproxy/internal/printable"
 	"github.com/spf13/cobra"
 )
@@ -104,7 +103,7 @@ func (o *traceOptions) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return options.Usage(err.Error(), "write host, or an address such as 10.244.1.9")
 	}
-	r := node.Follow(emulator.Packet{From: from, FromPort: o.fromPort, To: to, Protocol: protocol})
+	r := node.Follow(trace.Packet{From: from, FromPort: o.fromPort, To: to, Protocol: protocol})
 	out := cmd.OutOrStdout()
 	if err := o.host.Write(out, o.format, r, func() string { return drawTrace(r, o.host.colours(out)) }); err != nil {
 		return fmt.Errorf("print the answer: %w", err)

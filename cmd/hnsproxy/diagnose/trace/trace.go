@@ -19,6 +19,9 @@ import (
 	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
+// Packet is the first packet of a new flow.
+type Packet = emulator.Packet
+
 // Host is what HNS does not tell of a node, and packets depend on.
 type Host struct {
 	// LoopbackDSR is a setting of the network plugin: a pod reaches itself through a load
@@ -199,7 +202,7 @@ func (r Result) Lost() bool {
 
 // Follow says what becomes of a packet. fromPort marks the outcome of that source port; 0 marks
 // none.
-func (n *Node) Follow(p emulator.Packet) Result {
+func (n *Node) Follow(p Packet) Result {
 	r := Result{From: p.From.String(), To: p.To, Protocol: p.Protocol.String(), Notes: slices.Clone(n.Notes)}
 	if lb, ok := n.model.LoadBalancer(p); ok {
 		r.LoadBalancer = describe(lb)
