@@ -32,7 +32,7 @@ func (e *Emulator) Flow(p Packet) *Flow { return &Flow{e: e, packet: p} }
 func (f *Flow) Send() Verdict {
 	f.e.mu.Lock()
 	defer f.e.mu.Unlock()
-	t := f.e.newTracer(f.packet)
+	t := newTracer(f.e.store, f.e.profile, f.packet)
 	outcomes, d := t.outcomes()
 	if t.b == nil || len(outcomes) != len(t.b.Endpoints) {
 		f.balancer = ""

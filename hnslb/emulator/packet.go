@@ -68,6 +68,8 @@ type Verdict struct {
 	DestinationKept bool
 	// Reason says why the packet is lost, or what is unusual about its arrival.
 	Reason string
+	// Section of docs/hns.md that tells of the rule which decided.
+	Section string
 }
 
 // Reached tells whether the packet arrives.
@@ -89,14 +91,13 @@ func (v Verdict) String() string {
 	return s
 }
 
-func lost(reason string) Verdict { return Verdict{Reason: reason} }
+func lost(section, reason string) Verdict { return Verdict{Reason: reason, Section: section} }
 
 // Trace answers where a packet goes. It works while HNS is stopped too: VFP carries on.
 func (e *Emulator) Trace(p Packet) Verdict {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	outcomes, d := e.newTracer(p).outcomes()
-	return outcomes[hashOf(p, d)%uint64(len(outcomes))]
+	return newTracer(e.store, e.profile, p).chosen()
 }
 
 // TraceAll returns everything that can become of new flows to this destination, since a
@@ -104,7 +105,18 @@ func (e *Emulator) Trace(p Packet) Verdict {
 func (e *Emulator) TraceAll(p Packet) []Verdict {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	outcomes, _ := e.newTracer(p).outcomes()
+	return newTracer(e.store, e.profile, p).all()
+}
+
+// chosen is what becomes of the packet.
+func (t *tracer) chosen() Verdict {
+	outcomes, d := t.outcomes()
+	return outcomes[hashOf(t.packet, d)%uint64(len(outcomes))]
+}
+
+// all is everything that can become of it, see TraceAll.
+func (t *tracer) all() []Verdict {
+	outcomes, _ := t.outcomes()
 	slices.SortFunc(outcomes, func(a, b Verdict) int {
 		if a.Reached() != b.Reached() {
 			return cmp.Compare(btoi(b.Reached()), btoi(a.Reached()))

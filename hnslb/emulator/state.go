@@ -134,15 +134,9 @@ func (e *Emulator) Restore(st State) error {
 // storeOf fills an empty store from a state.
 func storeOf(st State, s *store) (*store, error) {
 	for _, n := range st.Networks {
-		if n.ID = hnslb.NewID(string(n.ID)); n.ID == "" || s.has(n.ID) || s.networkByName(n.Name) != nil {
-			return nil, fmt.Errorf("network %q: name or ID %q is missing or used twice", n.Name, n.ID)
-		}
-		n.Subnets, n.Remotes, n.Adapters = slices.Clone(n.Subnets), slices.Clone(n.Remotes), slices.Clone(n.Adapters)
-		own := &network{Network: n.Network, hostIPv6: n.ManagementIPv6, loopbackDSR: n.LoopbackDSR}
-		if err := ruleNetwork(own); err != nil {
+		if err := s.restoreNetwork(n); err != nil {
 			return nil, fmt.Errorf("network %q: %w", n.Name, err)
 		}
-		s.networks = append(s.networks, own)
 	}
 	for _, ep := range st.Endpoints {
 		if err := s.restoreEndpoint(ep); err != nil {
@@ -164,6 +158,19 @@ func storeOf(st State, s *store) (*store, error) {
 		s.ports.leaked[k] = true
 	}
 	return s, nil
+}
+
+func (s *store) restoreNetwork(n NetworkState) error {
+	if n.ID = hnslb.NewID(string(n.ID)); n.ID == "" || s.has(n.ID) || s.networkByName(n.Name) != nil {
+		return fmt.Errorf("name or ID %q is missing or used twice", n.ID)
+	}
+	n.Subnets, n.Remotes, n.Adapters = slices.Clone(n.Subnets), slices.Clone(n.Remotes), slices.Clone(n.Adapters)
+	own := &network{Network: n.Network, hostIPv6: n.ManagementIPv6, loopbackDSR: n.LoopbackDSR}
+	if err := ruleNetwork(own); err != nil {
+		return err
+	}
+	s.networks = append(s.networks, own)
+	return nil
 }
 
 func (s *store) restoreEndpoint(ep EndpointState) error {

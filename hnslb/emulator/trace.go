@@ -31,8 +31,20 @@ type tracer struct {
 	net     *network
 }
 
-func (e *Emulator) newTracer(p Packet) *tracer {
-	t := &tracer{store: e.store, profile: e.profile, packet: p, family: hnslb.FamilyOf(p.To.Addr())}
+// The sections of docs/hns.md that tell of the rules.
+const (
+	secEndpoints = "Endpoints"
+	secVersions  = "Versions and features"
+	secFlags     = "Flags"
+	secExpress   = "What a load balancer can express"
+	secSourceVIP = "Source VIP"
+	secVFP       = "Rules in VFP"
+	secLifecycle = "Lifecycle and persistence"
+	secOverlay   = "Overlay"
+)
+
+func newTracer(s *store, profile profiles.Profile, p Packet) *tracer {
+	t := &tracer{store: s, profile: profile, packet: p, family: hnslb.FamilyOf(p.To.Addr())}
 	t.findFrontend()
 	return t
 }
@@ -64,16 +76,20 @@ func (t *tracer) findFrontend() {
 // balancer's order, and how VFP chooses among them. There is always at least one.
 func (t *tracer) outcomes() ([]Verdict, hnslb.Distribution) {
 	if reason := t.findSource(); reason != "" {
-		return []Verdict{lost(reason)}, hnslb.FiveTuple
+		return []Verdict{lost(secEndpoints, reason)}, hnslb.FiveTuple
 	}
 	if t.b == nil {
 		return []Verdict{t.direct()}, hnslb.FiveTuple
 	}
-	for _, check := range []func() string{
-		t.checkRules, t.checkFamily, t.checkHost, t.checkNodePort, t.checkVIPEndpoint,
+	for _, c := range []struct {
+		section string
+		check   func() string
+	}{
+		{secVFP, t.checkRules}, {secVersions, t.checkFamily}, {secFlags, t.checkHost}, {secExpress, t.checkNodePort},
+		{secOverlay, t.checkVIPEndpoint},
 	} {
-		if reason := check(); reason != "" {
-			return []Verdict{lost(reason)}, hnslb.FiveTuple
+		if reason := c.check(); reason != "" {
+			return []Verdict{lost(c.section, reason)}, hnslb.FiveTuple
 		}
 	}
 	out := make([]Verdict, 0, len(t.b.Endpoints))
@@ -81,7 +97,7 @@ func (t *tracer) outcomes() ([]Verdict, hnslb.Distribution) {
 		out = append(out, t.backend(t.store.endpoints[id]))
 	}
 	if len(out) == 0 {
-		out = append(out, lost("the load balancer names no endpoint"))
+		out = append(out, lost(secExpress, "the load balancer names no endpoint"))
 	}
 	return out, t.mapping.Distribution
 }
@@ -115,16 +131,16 @@ func (t *tracer) findSource() string {
 // listener on the host.
 func (t *tracer) direct() Verdict {
 	to := t.packet.To
-	asIs := Verdict{Backend: to, SourceIP: t.src, DestinationKept: true, Reason: "no load balancer"}
-	first := t.store.byIP.first[to.Addr()]
+	asIs := Verdict{Backend: to, SourceIP: t.src, DestinationKept: true, Reason: "no load balancer", Section: secVFP}
+	there := t.store.byIP.find(to.Addr(), func(ep *endpoint) bool { return !standsForVIP(ep) })
 	switch {
 	case t.hostListens():
 		return asIs
-	case first == nil, standsForVIP(first):
-		return lost("no load balancer on " + t.key.String())
+	case there == nil:
+		return lost(secVFP, "no load balancer on "+t.key.String())
 	}
-	if reason := t.blackHole(first.net, to.Addr()); reason != "" {
-		return lost(reason)
+	if reason := t.blackHole(there.net, to.Addr()); reason != "" {
+		return lost(secLifecycle, reason)
 	}
 	return asIs
 }
@@ -217,24 +233,31 @@ func (t *tracer) checkVIPEndpoint() string {
 func (t *tracer) backend(ep *endpoint) Verdict {
 	if ep == nil {
 		// The rule goes on naming it: stale rules are k8s issue 112836.
-		return lost("the chosen endpoint was deleted")
+		return lost(secLifecycle, "the chosen endpoint was deleted")
 	}
 	ip := ep.addr(t.family)
 	if !ip.IsValid() {
-		return lost(fmt.Sprintf("backend %s has no %s address", ep.ips[0], t.family))
+		return lost(secEndpoints, fmt.Sprintf("backend %s has no %s address", ep.ips[0], t.family))
 	}
-	for _, reason := range []string{
-		t.blackHole(ep.net, ip), t.remoteLoss(ep, ip), t.hairpinLoss(ip),
+	far := secVFP
+	if ep.net.IsOverlay() {
+		far = secOverlay
+	}
+	for _, l := range []struct{ section, reason string }{
+		{secLifecycle, t.blackHole(ep.net, ip)}, {far, t.remoteLoss(ep, ip)}, {secFlags, t.hairpinLoss(ip)},
 	} {
-		if reason != "" {
-			return lost(reason)
+		if l.reason != "" {
+			return lost(l.section, l.reason)
 		}
 	}
 	source, reason := t.sourceAddress()
 	if reason != "" {
-		return lost(reason)
+		return lost(secSourceVIP, reason)
 	}
-	v := Verdict{Backend: netip.AddrPortFrom(ip, t.mapping.InternalPort), SourceIP: source}
+	v := Verdict{Backend: netip.AddrPortFrom(ip, t.mapping.InternalPort), SourceIP: source, Section: secFlags}
+	if !t.dsr() {
+		v.Section = secSourceVIP
+	}
 	// PreserveDIP works from Windows 1903, HNS 10, on [B: docs/hns.md, Versions and features].
 	if t.mapping.Flags&hnslb.PreserveDIP != 0 && t.profile.Version.Major >= 10 {
 		v.DestinationKept = true

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/diagnose"
 	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/options"
 	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/service"
 	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/table"
@@ -82,6 +83,7 @@ func NewCommand(s Supervisor, emulate Emulate) *cobra.Command {
 	sets.AddTo(cmd.Flags())
 	setHelp(cmd, sets)
 	cmd.AddCommand(newPlanCommand(emulate), newProbeCommand(emulate), newServiceCommand(service.Connect), newVersionCommand())
+	cmd.AddCommand(diagnose.Commands(diagnosis(emulate))...)
 	cmd.SetGlobalNormalizationFunc(options.FlagName)
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return options.FlagError(cmd.Flags(), err) })
 	return cmd
@@ -116,6 +118,9 @@ func runRoot(cmd *cobra.Command, c *options.CommandLine, s Supervisor, d Deps) e
 	}
 	if r.WriteConfigTo != "" {
 		return writeConfig(r)
+	}
+	if r.Cleanup {
+		return diagnose.CleanUp(cmd.Context(), diagnosis(d.Emulate), r.Options, cmd.OutOrStdout())
 	}
 	gates, err := r.Options.Gates()
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/diagnose"
 	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/options"
 	"k8s.io/component-base/logs"
 	"k8s.io/klog/v2"
@@ -32,6 +33,8 @@ const (
 	// ExitConfigChanged follows a change of the configuration file: to start again takes it
 	// over.
 	ExitConfigChanged = 3
+	// ExitFound follows a diagnosis that was made and found something.
+	ExitFound = 4
 )
 
 // errConfigChanged ends the program, so that its supervisor restarts it.
@@ -47,6 +50,9 @@ func ExitCode(err error) int {
 	}
 	if errors.Is(err, errConfigChanged) {
 		return ExitConfigChanged
+	}
+	if errors.Is(err, diagnose.ErrFound) {
+		return ExitFound
 	}
 	return ExitFailed
 }

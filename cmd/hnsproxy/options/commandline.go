@@ -80,7 +80,9 @@ type Resolved struct {
 	LogFiles LogFiles
 	// WriteConfigTo is the file to write Config to, before the program ends.
 	WriteConfigTo string
-	Warnings      []Warning
+	// Cleanup asks to remove what hnsproxy made, and to end.
+	Cleanup  bool
+	Warnings []Warning
 }
 
 // NewCommandLine returns a command line without flags, and so with all defaults.
@@ -98,7 +100,7 @@ func (c *CommandLine) SetHNS(name string) { c.own.HNS = name }
 
 // AddAll adds all flags that hnsproxy has without a subcommand.
 func (c *CommandLine) AddAll(sets *FlagSets) {
-	c.addClientFlags(sets.FlagSet("API server"))
+	c.AddClientFlags(sets.FlagSet("API server"))
 	c.AddNodeFlags(sets.FlagSet("node and network"))
 	c.addSyncFlags(sets.FlagSet("proxy"))
 	c.addServerFlags(sets.FlagSet("server"))
@@ -127,7 +129,7 @@ func (c *CommandLine) Version() (asked, raw bool) { return c.version != "false",
 // Resolve reads the configuration file, if there is one, and validates everything. What
 // cannot be used is an *InvalidError.
 func (c *CommandLine) Resolve(h Host) (*Resolved, error) {
-	r := &Resolved{LogFiles: c.logFiles, WriteConfigTo: c.writeTo}
+	r := &Resolved{LogFiles: c.logFiles, WriteConfigTo: c.writeTo, Cleanup: c.cleanup}
 	if err := c.readConfig(r); err != nil {
 		return nil, err
 	}

@@ -9,8 +9,8 @@ import (
 	logsapi "k8s.io/component-base/logs/api/v1"
 )
 
-// addClientFlags adds the flags that say where the API server is and how to ask it.
-func (c *CommandLine) addClientFlags(fs *pflag.FlagSet) {
+// AddClientFlags adds the flags that say where the API server is and how to ask it.
+func (c *CommandLine) AddClientFlags(fs *pflag.FlagSet) {
 	client := &c.config.ClientConnection
 	fs.StringVar(&client.Kubeconfig, "kubeconfig", client.Kubeconfig, "Path to the kubeconfig `FILE` for connecting to the API server. Defaults to "+
 		"the environment variable KUBECONFIG. If neither is set, the pod's service account provides the credentials, and --master the address of the API server.")
@@ -90,7 +90,7 @@ func (c *CommandLine) addProgramFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&c.writeTo, "write-config-to", c.writeTo, "Write the configuration that results from the other flags to `FILE` and exit.")
 	fs.BoolVar(&c.config.WindowsRunAsService, "windows-service", c.config.WindowsRunAsService, "Run under the Windows service control manager. hnsproxy detects when it was "+
 		"started by it; the flag is needed with a launcher in between, such as kube-log-runner. See hnsproxy service --help.")
-	fs.BoolVar(&c.cleanup, "cleanup", c.cleanup, "Not supported on Windows; exits with an error.")
+	fs.BoolVar(&c.cleanup, "cleanup", c.cleanup, "Remove the HNS objects of hnsproxy without asking, and exit; \"hnsproxy cleanup\" shows them and asks.")
 	fs.BoolVar(&c.initOnly, "init-only", c.initOnly, "Not supported on Windows; exits with an error.")
 	fs.StringVar(&c.config.ShowHiddenMetricsForVersion, "show-hidden-metrics-for-version", c.config.ShowHiddenMetricsForVersion,
 		"`MAJOR.MINOR` for which to show hidden metrics. There are none.")

@@ -142,8 +142,6 @@ unknown flag -x in -x; see hnsproxy --help
 --proxy-mode=iptables: Linux only; Windows supports kernelspace only; use --proxy-mode=kernelspace, or remove it
 --proxy-mode=ebpf
 --proxy-mode=ebpf: unknown mode; Windows supports kernelspace only; use --proxy-mode=kernelspace, or remove it
---cleanup
---cleanup=true: cleanup is not supported on Windows; remove it; hnsproxy leaves HNS rules in place when it exits
 --init-only
 --init-only=true: initialization is not needed on Windows; remove it
 --show-hidden-metrics-for-version=v1

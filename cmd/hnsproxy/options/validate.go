@@ -106,10 +106,6 @@ func (v *validation) sources() {
 
 // program refuses what kube-proxy has on other systems only, and unknown severities.
 func (v *validation) program(c *CommandLine) {
-	const remedy = "remove it; hnsproxy leaves HNS rules in place when it exits"
-	if c.cleanup {
-		v.add("cleanup", true, "cleanup is not supported on Windows", remedy)
-	}
 	if c.initOnly {
 		v.add("init-only", true, "initialization is not needed on Windows", "remove it")
 	}

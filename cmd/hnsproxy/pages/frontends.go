@@ -37,16 +37,17 @@ type Frontends struct {
 	Now  func() time.Time
 }
 
-// frontendsDocument is the answer.
-type frontendsDocument struct {
+// FrontendsDocument is the answer of Frontends.
+type FrontendsDocument struct {
 	Node string    `json:"node"`
 	Time time.Time `json:"time"`
 	// Objects tells whether the HNS IDs are known. They are not before the proxy runs.
 	Objects   bool               `json:"hnsObjectsKnown"`
-	Frontends []frontendDocument `json:"frontends"`
+	Frontends []FrontendDocument `json:"frontends"`
 }
 
-type frontendDocument struct {
+// FrontendDocument is one frontend in FrontendsDocument.
+type FrontendDocument struct {
 	Service  string `json:"service"`
 	Port     string `json:"port,omitempty"`
 	Kind     string `json:"kind"`
@@ -62,18 +63,20 @@ type frontendDocument struct {
 	Reason       desired.Reason        `json:"reason,omitempty"`
 	Message      string                `json:"message,omitempty"`
 	// Limits say what Windows cannot do for it.
-	Limits       []noteDocument    `json:"limits,omitempty"`
+	Limits       []NoteDocument    `json:"limits,omitempty"`
 	LoadBalancer string            `json:"hnsLoadBalancer,omitempty"`
 	Foreign      bool              `json:"heldByForeignLoadBalancer,omitempty"`
-	Backends     []backendDocument `json:"backends"`
+	Backends     []BackendDocument `json:"backends"`
 }
 
-type noteDocument struct {
+// NoteDocument says what Windows cannot do for a frontend.
+type NoteDocument struct {
 	Reason  desired.Reason `json:"reason"`
 	Message string         `json:"message"`
 }
 
-type backendDocument struct {
+// BackendDocument is one backend of a frontend.
+type BackendDocument struct {
 	IP       netip.Addr `json:"ip"`
 	Local    bool       `json:"local,omitempty"`
 	Endpoint string     `json:"hnsEndpoint,omitempty"`
@@ -160,7 +163,7 @@ func matches(query url.Values, row proxier.FrontendStatus) bool {
 	return true
 }
 
-func (f *Frontends) document(ctx context.Context, rows []proxier.FrontendStatus) frontendsDocument {
+func (f *Frontends) document(ctx context.Context, rows []proxier.FrontendStatus) FrontendsDocument {
 	ctx, cancel := context.WithTimeout(ctx, objectsPeriod)
 	defer cancel()
 	frontends := make([]*desired.Frontend, 0, len(rows))
@@ -171,29 +174,29 @@ func (f *Frontends) document(ctx context.Context, rows []proxier.FrontendStatus)
 	if !known {
 		objects = make([]proxier.Objects, len(rows))
 	}
-	out := frontendsDocument{Node: f.Node, Time: f.Now(), Objects: known, Frontends: make([]frontendDocument, 0, len(rows))}
+	out := FrontendsDocument{Node: f.Node, Time: f.Now(), Objects: known, Frontends: make([]FrontendDocument, 0, len(rows))}
 	for i, row := range rows {
 		out.Frontends = append(out.Frontends, describe(row, objects[i]))
 	}
 	return out
 }
 
-func describe(row proxier.FrontendStatus, o proxier.Objects) frontendDocument {
+func describe(row proxier.FrontendStatus, o proxier.Objects) FrontendDocument {
 	f := row.Frontend
-	out := frontendDocument{
+	out := FrontendDocument{
 		Service: f.Service.String(), Port: f.Port, Kind: f.Kind.String(), Family: f.Key.Family.String(), Protocol: f.Key.Protocol.String(),
 		ExternalPort: f.Key.Port, InternalPort: f.InternalPort, Flags: plan.FlagNames(f.LoadBalancer()),
 		State: row.State, Since: row.Since, Reason: row.Reason, Message: row.Message,
-		LoadBalancer: string(o.LoadBalancer), Foreign: o.Foreign, Backends: []backendDocument{},
+		LoadBalancer: string(o.LoadBalancer), Foreign: o.Foreign, Backends: []BackendDocument{},
 	}
 	if !f.Key.NodePort() {
 		out.VIP = f.Key.VIP.String()
 	}
 	for _, n := range f.Limits {
-		out.Limits = append(out.Limits, noteDocument(n))
+		out.Limits = append(out.Limits, NoteDocument(n))
 	}
 	for _, b := range f.Backends {
-		out.Backends = append(out.Backends, backendDocument{b.IP, b.Local, string(o.Endpoints[b.IP])})
+		out.Backends = append(out.Backends, BackendDocument{b.IP, b.Local, string(o.Endpoints[b.IP])})
 	}
 	return out
 }

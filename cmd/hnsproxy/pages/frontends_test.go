@@ -117,7 +117,7 @@ func TestFilters(t *testing.T) {
 		code, _, body := serve(t, newFrontends(), get("/debug/frontends?"+query, ""))
 		got := "400 " + strings.TrimSpace(body)
 		if code == http.StatusOK {
-			var out frontendsDocument
+			var out FrontendsDocument
 			if err := json.Unmarshal([]byte(body), &out); err != nil {
 				t.Fatal(err)
 			}
