@@ -92,7 +92,7 @@ func TestCleanup(t *testing.T) {
 		t.Errorf("all: %v\n%s", err, e.Dump())
 	}
 	for _, bad := range [][]string{{"cleanup", "everything"}, {"cleanup", "-o", "toml", "--hns-driver=emulator"}} {
-		if _, _, err := execute(t, testHost(hns), bad...); err == nil || !strings.Contains(err.Error(), "cannot be used") {
+		if _, _, err := execute(t, testHost(hns), bad...); err == nil || !strings.Contains(err.Error(), "invalid command line") {
 			t.Errorf("%q: %v", bad, err)
 		}
 	}

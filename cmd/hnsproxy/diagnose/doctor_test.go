@@ -41,7 +41,7 @@ func TestDoctor(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 	for _, bad := range [][]string{{"--service-node-port-range=9-1"}, {"-o", "x"}, {"stray"}} {
-		if _, _, err := execute(t, testHost(hns), append(args, bad...)...); err == nil || !strings.Contains(err.Error(), "cannot be used") {
+		if _, _, err := execute(t, testHost(hns), append(args, bad...)...); err == nil || !strings.Contains(err.Error(), "invalid command line") {
 			t.Errorf("%q: %v", bad, err)
 		}
 	}

@@ -90,7 +90,7 @@ func TestStatus(t *testing.T) {
 	}
 	for _, args := range [][]string{{"web"}, {"--state=gone"}, {"-o", "toml"}, {"--interval=1ms"}, {"--server=localhost:1"}} {
 		if _, _, err := execute(t, testHost(HNS{}), append([]string{"status"}, args...)...); err == nil || errors.Is(err, ErrFound) ||
-			!strings.Contains(err.Error(), "cannot be used") {
+			!strings.Contains(err.Error(), "invalid command line") {
 			t.Errorf("%v: %v", args, err)
 		}
 	}

@@ -117,7 +117,7 @@ func TestTrace(t *testing.T) {
 	}
 	for _, args := range [][]string{{}, {"host"}, {"host", "web"}, {"web", "10.96.0.10:80", "--file=" + file}, {"host", "10.96.0.10:80", "-o", "x"},
 		{"host", "10.96.0.10:80", "--listener=x"}} {
-		if _, _, err := execute(t, testHost(hns), append([]string{"trace"}, args...)...); err == nil || !strings.Contains(err.Error(), "cannot be used") {
+		if _, _, err := execute(t, testHost(hns), append([]string{"trace"}, args...)...); err == nil || !strings.Contains(err.Error(), "invalid command line") {
 			t.Errorf("trace %q: %v", args, err)
 		}
 	}
