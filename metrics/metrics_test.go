@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -109,15 +110,17 @@ func TestValues(t *testing.T) {
 	compareGolden(t, "testdata/values.txt", series(t, reg))
 }
 
-// series prints each series with its value; of a histogram its count and sum.
+// series prints each series with its value; of a histogram its count and sum. What depends on the
+// machine that builds the test is replaced.
 func series(t *testing.T, g prometheus.Gatherer) string {
 	t.Helper()
+	built := strings.NewReplacer(runtime.GOOS+"/"+runtime.GOARCH, "PLATFORM", runtime.Version(), "GO-VERSION")
 	var out strings.Builder
 	for _, f := range gather(t, g) {
 		for _, s := range f.GetMetric() {
 			var labels []string
 			for _, l := range s.GetLabel() {
-				labels = append(labels, l.GetName()+"="+l.GetValue())
+				labels = append(labels, l.GetName()+"="+built.Replace(l.GetValue()))
 			}
 			fmt.Fprintf(&out, "%s{%s} %s\n", f.GetName(), strings.Join(labels, ","), value(s))
 		}

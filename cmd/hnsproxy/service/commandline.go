@@ -9,8 +9,9 @@ import (
 	"strings"
 )
 
-// Split divides a command line into words as Windows does for a program written in C or Go: a
-// pair of quotes holds blanks together, and backslashes are special before a quote only.
+// Split divides a command line into words as CommandLineToArgvW of Windows does, and Go's
+// runtime for kube-proxy.exe: a pair of quotes holds blanks together, and backslashes are special
+// before a quote only.
 func Split(line string) []string {
 	var words []string
 	for line = strings.TrimLeft(line, " \t"); line != ""; line = strings.TrimLeft(line, " \t") {
@@ -36,7 +37,9 @@ func nextWord(line string) (word, rest string) {
 			case slashes%2 == 1:
 				b.WriteByte('"')
 			case quoted && i+1 < len(line) && line[i+1] == '"':
-				b.WriteByte('"') // two of them within quotes are one
+				// Two of them within quotes are one, and end the quotes.
+				b.WriteByte('"')
+				quoted = false
 				i++
 			default:
 				quoted = !quoted

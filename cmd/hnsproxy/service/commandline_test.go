@@ -19,7 +19,8 @@ func TestSplit(t *testing.T) {
 		`a "" --x="b c"`:       {"a", "", "--x=b c"},
 		`a\\b "c\\" d`:         {`a\\b`, `c\`, "d"},
 		`a\"b c`:               {`a"b`, "c"},
-		`"a""b" c`:             {`a"b`, "c"},
+		`"a""b" c`:             {`a"b c`},
+		"\"\"\"\t":             {`"`},
 		`"not closed\`:         {`not closed\`},
 		`--feature-gates="WinDSR=true" --cluster-cidr=""`: {"--feature-gates=WinDSR=true", "--cluster-cidr="},
 	} {
