@@ -109,6 +109,7 @@ func candidates(in services.Input, p services.Port, f hnslb.Family, node service
 			if sp.Name != p.Name || sp.Protocol != p.Protocol {
 				continue
 			}
+			out = slices.Grow(out, len(s.Endpoints))
 			for _, e := range s.Endpoints {
 				local := e.Node != "" && e.Node == node.Name || slices.Contains(node.IPs, e.IP)
 				out = append(out, candidate{Endpoint: e, port: sp.Port, local: local})

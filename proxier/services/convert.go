@@ -239,7 +239,7 @@ func convertSlice(s *discoveryv1.EndpointSlice, node string) (*Slice, field.Erro
 		}
 	}
 	for i := range s.Endpoints {
-		if e, ok := convertEndpoint(field.NewPath("endpoints").Index(i), out.Family, &s.Endpoints[i], &errs); ok {
+		if e, ok := convertEndpoint(i, out.Family, &s.Endpoints[i], &errs); ok {
 			if ref := s.Endpoints[i].TargetRef; ref != nil && e.Node == node {
 				e.Pod = ref.UID
 			}
@@ -266,18 +266,19 @@ func convertSlicePort(path *field.Path, p *discoveryv1.EndpointPort, errs *field
 }
 
 // convertEndpoint takes the first address: the API says that all addresses of an endpoint
-// are alike and that consumers use the first.
-func convertEndpoint(path *field.Path, family hnslb.Family, e *discoveryv1.Endpoint, errs *field.ErrorList) (Endpoint, bool) {
+// are alike and that consumers use the first. The path of endpoint i is built for errors only:
+// in large slices it would cost more than the rest.
+func convertEndpoint(i int, family hnslb.Family, e *discoveryv1.Endpoint, errs *field.ErrorList) (Endpoint, bool) {
 	if len(e.Addresses) == 0 {
-		*errs = append(*errs, field.Required(path.Child("addresses"), "must have exactly one address"))
+		*errs = append(*errs, field.Required(field.NewPath("endpoints").Index(i).Child("addresses"), "must have exactly one address"))
 		return Endpoint{}, false
 	}
-	first := path.Child("addresses").Index(0)
 	ip, err := parseIP(e.Addresses[0])
 	if err == nil && hnslb.FamilyOf(ip) != family {
 		err = errors.New("must be an " + family.String() + " address, as addressType says")
 	}
 	if err != nil {
+		first := field.NewPath("endpoints").Index(i).Child("addresses").Index(0)
 		*errs = append(*errs, field.Invalid(first, e.Addresses[0], err.Error()))
 		return Endpoint{}, false
 	}
