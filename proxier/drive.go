@@ -54,7 +54,7 @@ func (d *driver) begin(r engine.Ready) {
 	if r.Network {
 		d.do(d.readNetwork)
 	}
-	if look := r.Look; look != nil {
+	if look := r.List; look != nil {
 		d.do(func() func(*engine.Engine) { return d.list(look) })
 	}
 }
@@ -99,7 +99,7 @@ func (d *driver) readNetwork() func(*engine.Engine) {
 	return func(e *engine.Engine) { e.NetworkRead(f, n, err) }
 }
 
-func (d *driver) list(look *engine.Look) func(*engine.Engine) {
+func (d *driver) list(look *engine.ListRequest) func(*engine.Engine) {
 	var list observed.List
 	var err error
 	if !look.EndpointsOnly {

@@ -162,7 +162,7 @@ func (p *Proxier) Run(ctx context.Context) error {
 	defer telling.Wait()
 	telling.Go(func() { p.events.Run(ctx) })
 	p.engine = engine.New(engine.Config{Node: p.cfg.Node, Options: p.cfg.Options, AuditPeriod: p.cfg.AuditPeriod,
-		CallTimeout: p.cfg.CallTimeout, AtOnce: p.cfg.AtOnce, Share: p.cfg.Share, Seed: p.cfg.Seed, Start: p.cfg.Clock.Now()})
+		CallTimeout: p.cfg.CallTimeout, MaxConcurrentCalls: p.cfg.AtOnce, Share: p.cfg.Share, Seed: p.cfg.Seed, Start: p.cfg.Clock.Now()})
 	p.report = newReporter(p)
 	driving, release := p.outlive(ctx)
 	defer release()
@@ -202,7 +202,7 @@ func (p *Proxier) mark(r engine.Ready) {
 // take hands the Services that changed to the engine, unless it did so a moment ago.
 func (p *Proxier) take() {
 	now := p.cfg.Clock.Now()
-	if !p.engine.Accepts() || now.Before(p.nextTake()) {
+	if !p.engine.AcceptsServices() || now.Before(p.nextTake()) {
 		return
 	}
 	inputs := p.store.Take()
@@ -226,9 +226,9 @@ func (p *Proxier) nextTake() time.Time {
 func (p *Proxier) wait(ctx context.Context, wake time.Time) {
 	now := p.cfg.Clock.Now()
 	var changed <-chan struct{}
-	if p.engine.Accepts() && !now.Before(p.nextTake()) {
+	if p.engine.AcceptsServices() && !now.Before(p.nextTake()) {
 		changed = p.store.Changed()
-	} else if p.engine.Accepts() && (wake.IsZero() || p.nextTake().Before(wake)) {
+	} else if p.engine.AcceptsServices() && (wake.IsZero() || p.nextTake().Before(wake)) {
 		wake = p.nextTake()
 	}
 	var timer <-chan time.Time
@@ -237,7 +237,7 @@ func (p *Proxier) wait(ctx context.Context, wake time.Time) {
 		defer t.Stop()
 		timer = t.C()
 	}
-	p.setIdle(p.engine.Idle() && (changed != nil || !p.engine.Accepts()))
+	p.setIdle(p.engine.Idle() && (changed != nil || !p.engine.AcceptsServices()))
 	select {
 	case <-ctx.Done():
 	case <-timer:

@@ -73,7 +73,7 @@ func (r *reporter) publishOne(t engine.Transition) {
 		if log := r.cfg.Logger.V(2); log.Enabled() {
 			log.Info("Frontend gone", "frontend", t.Key.String(), "service", t.Service.String(), "backends", backendsText(told, nil))
 		}
-	case engine.InForce:
+	case engine.ChangeProgrammed:
 		r.cfg.Metrics.NetworkProgrammed(t.Family, t.After)
 	case engine.Queued:
 		r.cfg.Metrics.SyncQueued(t.Family, now)
@@ -136,9 +136,9 @@ func (r *reporter) publishHNS(t engine.Transition) {
 		r.lost(t)
 	case engine.ListFailed:
 		log.Error(t.Err, "Listing HNS objects failed; retrying")
-	case engine.LimitLearnt:
-		log.Info("HNS supports fewer endpoints per load balancer than later versions", "endpoints", t.Endpoints)
-	case engine.ModifyFellShort:
+	case engine.EndpointLimitLearned:
+		log.Info("HNS supports fewer endpoints per load balancer than later versions", "endpoints", t.MaxEndpoints)
+	case engine.ModifyIncomplete:
 		log.Info("HNS can update the endpoints of a load balancer in place, but not its internal port or source VIP; "+
 			"load balancers that need a change of those are deleted and re-created", "frontend", t.Key.String())
 	case engine.ModifyFailed:
@@ -175,7 +175,7 @@ func (r *reporter) publishNetwork(t engine.Transition) {
 		}
 	case engine.NetworkIncomplete:
 		log.Error(nil, "HNS network not ready; existing rules left in place", "network", t.Network.Name,
-			"why", t.Lack, "since", t.Since, "remedy", "waiting for the network plugin and Windows; check the network adapters of the host")
+			"why", t.Missing, "since", t.Since, "remedy", "waiting for the network plugin and Windows; check the network adapters of the host")
 	case engine.NetworkComplete:
 		log.Info("HNS network ready", "network", t.Network.Name, "address", shown(t.Host.IP), "mac", t.Host.MAC)
 	case engine.HostFound:
@@ -251,7 +251,7 @@ func (r *reporter) endSync(failed bool) {
 
 // rest says that all work was tried, if it was, and once that the first state is complete.
 func (r *reporter) rest() {
-	if !r.engine.AtRest() {
+	if !r.engine.Converged() {
 		return
 	}
 	now := r.cfg.Clock.Now()

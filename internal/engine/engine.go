@@ -28,8 +28,8 @@ type Config struct {
 	// CallTimeout is how long a call may take before its object counts as stuck. The call is
 	// not taken back: HNS calls cannot be. An HNS before 11 gets four times as long.
 	CallTimeout time.Duration
-	// AtOnce is how many calls may be in progress at a time; 0 for what fits the HNS.
-	AtOnce int
+	// MaxConcurrentCalls is how many calls may be in progress at a time; 0 for what fits the HNS.
+	MaxConcurrentCalls int
 	// Share is the part of its time that HNS may be kept busy with writes, from 0 to 1; 0
 	// counts as 1.
 	Share float64
@@ -46,12 +46,12 @@ type Engine struct {
 	cfg Config
 	now time.Time
 
-	node  services.Node
-	env   *desired.Env
-	state *desired.State
-	view  *observed.View
-	hns   connection
-	looks looks
+	node    services.Node
+	env     *desired.Env
+	state   *desired.State
+	view    *observed.View
+	hns     connection
+	listing listing
 
 	queue   *queue
 	backoff *backoff.Backoff[task]
@@ -62,24 +62,24 @@ type Engine struct {
 	// deleting are objects whose deletion may have taken effect or not, and their IDs. It is
 	// repeated, without a list.
 	deleting map[task]hnslb.ID
-	// again are objects that were asked for while they could not be worked on.
-	again   map[task]bool
-	modify  modify
-	latency latencies
-	locals  locals
-	routes  routes
+	// requeueAfter are objects that were asked for while they could not be worked on.
+	requeueAfter map[task]bool
+	modify       modify
+	latency      latencyTracker
+	locals       locals
+	routes       routes
 	// noSourceVIP are frontends that wait for the endpoint of the source VIP.
 	noSourceVIP map[task]bool
 	reserved    map[services.Name]reservation
 
 	stopping bool
-	// dark are frontends whose load balancer was deleted, until they have one again.
-	dark map[task]bool
-	// progress is when a call succeeded last; settled tells that all work was done once.
-	progress    time.Time
-	settled     bool
-	transitions []Transition
-	recompute   bool
+	// down are frontends whose load balancer was deleted, until they have one again.
+	down map[task]bool
+	// lastProgress is when a call succeeded last; settled tells that all work was done once.
+	lastProgress time.Time
+	synced       bool
+	transitions  []Transition
+	recompute    bool
 	// resubmit are the Services of which the same is true, where it concerns some only.
 	resubmit map[services.Name]bool
 	// recomputing: the frontends are of an environment that is no more.
@@ -95,25 +95,25 @@ func New(cfg Config) *Engine {
 	}
 	e := &Engine{
 		cfg: cfg, now: cfg.Start, node: cfg.Node,
-		state:    desired.NewState(),
-		view:     observed.New(cfg.Options.SourceVIP),
-		queue:    newQueue(),
-		backoff:  backoff.New[task](cfg.Seed),
-		calls:    newCalls(),
-		unknown:  map[task][]netip.Addr{},
-		deleting: map[task]hnslb.ID{},
-		dark:     map[task]bool{},
-		again:    map[task]bool{},
-		resubmit: map[services.Name]bool{},
-		latency:  latencies{},
-		locals:   newLocals(),
-		routes:   newRoutes(),
+		state:        desired.NewState(),
+		view:         observed.New(cfg.Options.SourceVIP),
+		queue:        newQueue(),
+		backoff:      backoff.New[task](cfg.Seed),
+		calls:        newCalls(),
+		unknown:      map[task][]netip.Addr{},
+		deleting:     map[task]hnslb.ID{},
+		down:         map[task]bool{},
+		requeueAfter: map[task]bool{},
+		resubmit:     map[services.Name]bool{},
+		latency:      latencyTracker{},
+		locals:       newLocals(),
+		routes:       newRoutes(),
 
 		noSourceVIP: map[task]bool{},
 		reserved:    map[services.Name]reservation{},
 	}
 	e.hns = newConnection(cfg)
-	e.looks = newLooks(cfg)
+	e.listing = newListing(cfg)
 	return e
 }
 
@@ -123,7 +123,7 @@ type Ready struct {
 	Calls []Call
 	// Network asks for the features of HNS and its network, Look for a list.
 	Network bool
-	Look    *Look
+	List    *ListRequest
 	// Recompute asks for all Services again, Resubmit for some: what they depend on has changed.
 	Recompute bool
 	Resubmit  []services.Name
@@ -143,15 +143,15 @@ func (e *Engine) Advance(now time.Time) { e.now = now }
 func (e *Engine) Ready(now time.Time) Ready {
 	e.Advance(now)
 	var r Ready
-	r.More = e.mergeSome()
+	r.More = e.mergeBatch()
 	e.releaseReserved()
 	e.noticeHanging()
 	e.expireRoutes()
 	e.retryDue()
-	r.Look = e.nextLook()
-	r.Network = e.hns.ask(now)
+	r.List = e.nextList()
+	r.Network = e.hns.startRead(now)
 	r.Calls = e.issue()
-	e.settled = e.settled || e.AtRest()
+	e.synced = e.synced || e.Converged()
 	r.Recompute, e.recompute = e.recompute, false
 	if len(e.resubmit) > 0 {
 		r.Resubmit = slices.SortedFunc(maps.Keys(e.resubmit), services.CompareNames)
@@ -164,11 +164,11 @@ func (e *Engine) Ready(now time.Time) Ready {
 
 // wake returns when something is due.
 func (e *Engine) wake() time.Time {
-	return earliest(e.hns.due(), e.nextLookDue(), e.backoff.Next(), e.nextRelease(), e.calls.due(e.now, e.callTimeout()), e.lookGivenUp(), e.hns.givenUp(e.callTimeout()), e.routesDue())
+	return earliestTime(e.hns.readDue(), e.nextListDue(), e.backoff.Next(), e.nextRelease(), e.calls.due(e.now, e.callTimeout()), e.listDeadline(), e.hns.readDeadline(e.callTimeout()), e.routesDue())
 }
 
-// earliest returns the earliest of the times that are not zero, the zero time for none.
-func earliest(times ...time.Time) time.Time {
+// earliestTime returns the earliest of the times that are not zero, the zero time for none.
+func earliestTime(times ...time.Time) time.Time {
 	var first time.Time
 	for _, t := range times {
 		if !t.IsZero() && (first.IsZero() || t.Before(first)) {
@@ -178,8 +178,8 @@ func earliest(times ...time.Time) time.Time {
 	return first
 }
 
-// Accepts tells whether Services can be computed: the network of the node was seen once.
-func (e *Engine) Accepts() bool { return e.env != nil }
+// AcceptsServices tells whether Services can be computed: the network of the node was seen once.
+func (e *Engine) AcceptsServices() bool { return e.env != nil }
 
 // SetServices takes Services that changed, with all their EndpointSlices. After
 // Ready.Recompute it must be called with all of them before anything is written, after
@@ -204,14 +204,14 @@ func (e *Engine) setService(in plan.Input, input services.Input) []netip.Addr {
 	for _, f := range before {
 		if !slices.ContainsFunc(after, func(o *desired.Frontend) bool { return o.Key == f.Key }) {
 			delete(e.noSourceVIP, frontendTask(f.Key))
-			e.modify.kept(f.Key)
-			e.tell(FrontendGone{f.Service, f.Key})
+			e.modify.clearIncomplete(f.Key)
+			e.emit(FrontendGone{f.Service, f.Key})
 		}
 	}
 	for _, f := range after {
 		e.locals.note(f)
 		if slices.ContainsFunc(before, func(o *desired.Frontend) bool { return o.Key == f.Key && !o.Reserved }) {
-			e.tell(FrontendChanged{f})
+			e.emit(FrontendChanged{f})
 		} else {
 			e.report(f)
 		}
@@ -247,7 +247,7 @@ func (e *Engine) enqueueFrontend(in plan.Input, key hnslb.FrontendKey) {
 }
 
 func (e *Engine) enqueueEndpoint(ip netip.Addr) {
-	if len(e.view.At(ip)) > 0 {
+	if len(e.view.OwnAt(ip)) > 0 {
 		e.enqueue(endpointTask(ip), plan.ClassOfEndpoint(e.input(), ip))
 	}
 }
@@ -267,7 +267,7 @@ func (e *Engine) enqueue(t task, c plan.Class) {
 	}
 	e.queue.add(t, c, e.now)
 	e.hasIPv6 = e.hasIPv6 || t.family() == hnslb.IPv6
-	e.tell(Queued{t.family()})
+	e.emit(Queued{t.family()})
 }
 
 // enqueueAll queues everything that is desired and everything of ours that HNS holds: what
@@ -311,7 +311,7 @@ func (e *Engine) retryDue() {
 	slices.SortFunc(due, task.compare)
 	for _, t := range due {
 		e.requeueNow(t)
-		if !t.isFrontend() && t.ip != e.env.SourceVIP() && len(e.state.Users(t.ip)) == 0 && len(e.view.At(t.ip)) == 0 {
+		if !t.isFrontend() && t.ip != e.env.SourceVIP() && len(e.state.Users(t.ip)) == 0 && len(e.view.OwnAt(t.ip)) == 0 {
 			e.backoff.Succeeded(t)
 		}
 	}
@@ -319,9 +319,9 @@ func (e *Engine) retryDue() {
 
 // input is what plans are made from now.
 func (e *Engine) input() plan.Input {
-	in := plan.Input{State: e.state, View: e.view, Env: e.env, Modify: e.modify.on(e.now), Settling: !e.hns.settled, FellShort: e.modify.fellShort}
+	in := plan.Input{State: e.state, View: e.view, Env: e.env, Modify: e.modify.enabled(e.now), RoutesPending: !e.hns.routesSettled, ModifyIncomplete: e.modify.isIncomplete}
 	if e.backoff.Len()+len(e.unknown) > 0 || e.calls.deletes > 0 || e.calls.hanging() > 0 {
-		in.Held, in.Unknown = e.held, e.isUnknown
+		in.Unusable, in.Unknown = e.unusable, e.isUnknown
 	}
 	return in
 }
@@ -331,8 +331,8 @@ func (e *Engine) isUnknown(ip netip.Addr) bool {
 	return unknown
 }
 
-// held tells whether nothing may rest on the endpoint of an address for now.
-func (e *Engine) held(ip netip.Addr) bool {
+// unusable tells whether nothing may rest on the endpoint of an address for now.
+func (e *Engine) unusable(ip netip.Addr) bool {
 	t := endpointTask(ip)
 	if _, unknown := e.unknown[t]; unknown || e.backoff.Waits(t, e.now) {
 		return true
@@ -355,29 +355,29 @@ func (e *Engine) plan(t task) plan.Unit {
 
 // planUnit plans the task of a unit as far as the unit has come.
 func (e *Engine) planUnit(u *unit) plan.Unit {
-	if !u.dark {
+	if !u.down {
 		return e.plan(u.task)
 	}
 	in := e.input()
-	in.Remake = true
+	in.Recreate = true
 	return plan.Frontend(in, u.task.key)
 }
 
-func (e *Engine) tell(t Transition) { e.transitions = append(e.transitions, t) }
+func (e *Engine) emit(t Transition) { e.transitions = append(e.transitions, t) }
 
 // SetNode says what the Node object is now.
 func (e *Engine) SetNode(n services.Node) {
 	if e.node.SameTopology(n) {
 		return
 	}
-	e.tell(NodeChanged{e.node, n})
+	e.emit(NodeChanged{e.node, n})
 	e.node = n
-	if e.hns.known && e.settleHost() {
-		e.looks.forget(e.now)
+	if e.hns.known && e.updateHost() {
+		e.listing.invalidate(e.now)
 	}
 	e.refreshEnv()
 	if e.hns.known {
-		e.noteLack(e.hns.network)
+		e.updateMissing(e.hns.network)
 	}
 }
 
@@ -387,13 +387,13 @@ func (e *Engine) refreshEnv() {
 		return
 	}
 	env := desired.NewEnv(e.node, e.hns.network, e.hns.features, e.cfg.Options).WithRoot(e.hns.root).WithHost(e.hns.host)
-	e.settleRoutes(env)
+	e.dropResolvedRoutes(env)
 	env = env.WithAwaited(e.routes.set())
 	if e.env != nil && e.env.Same(env) {
 		return
 	}
 	e.env, e.recompute, e.recomputing = env, true, true
-	for _, u := range e.calls.making {
+	for _, u := range e.calls.creating {
 		u.creates = nil // planned anew
 	}
 	e.enqueueAll()
@@ -411,19 +411,19 @@ func (e *Engine) Families() []hnslb.Family {
 // waits for its own retry, or for somebody else, is not behind.
 func (e *Engine) Lag() (since time.Time, why string) {
 	switch {
-	case !e.hns.lost.IsZero():
-		return e.hns.lost, e.hns.why
-	case !e.complete():
-		return e.hns.lacking, "HNS network " + e.hns.network.Name + ": " + e.hns.lacks
-	case !e.looks.listed:
-		return e.looks.wantedSince, "HNS objects not listed yet"
-	case !e.looks.told.IsZero():
-		return e.looks.wantedSince, "listing HNS objects failed"
+	case !e.hns.unavailableSince.IsZero():
+		return e.hns.unavailableSince, e.hns.unavailableReason
+	case !e.networkComplete():
+		return e.hns.incompleteSince, "HNS network " + e.hns.network.Name + ": " + e.hns.missing
+	case !e.listing.listed:
+		return e.listing.wantedSince, "HNS objects not listed yet"
+	case !e.listing.lastReported.IsZero():
+		return e.listing.wantedSince, "listing HNS objects failed"
 	}
-	since = earliest(e.queue.oldest(), e.calls.oldest())
-	if !e.settled && !since.IsZero() && since.Before(e.progress) {
+	since = earliestTime(e.queue.oldest(), e.calls.oldestSince())
+	if !e.synced && !since.IsZero() && since.Before(e.lastProgress) {
 		// A first sync may take minutes. It is not behind while it gets on.
-		since = e.progress
+		since = e.lastProgress
 	}
 	if since.IsZero() {
 		return since, ""
@@ -432,19 +432,19 @@ func (e *Engine) Lag() (since time.Time, why string) {
 }
 
 // Pending returns how many objects wait to be worked on.
-func (e *Engine) Pending() int { return e.queue.len() + e.calls.working() }
+func (e *Engine) Pending() int { return e.queue.len() + e.calls.unitCount() }
 
 // Idle tells whether nothing is in progress and nothing waits but for its time.
 func (e *Engine) Idle() bool {
-	if e.hns.asking || len(e.calls.open) > e.calls.hanging() {
+	if e.hns.inProgress || len(e.calls.inFlight) > e.calls.hanging() {
 		return false
 	}
-	return e.env == nil || e.hns.away() || !e.complete() || e.AtRest()
+	return e.env == nil || e.hns.unavailable() || !e.networkComplete() || e.Converged()
 }
 
-// AtRest tells whether all that can be done is done.
-func (e *Engine) AtRest() bool {
-	return e.trusted() && e.Pending() == 0 && !e.looks.busy() && len(e.locals.deferred)+len(e.locals.fresh) == 0
+// Converged tells whether all that can be done is done.
+func (e *Engine) Converged() bool {
+	return e.canWrite() && e.Pending() == 0 && !e.listing.busy() && len(e.locals.deferred)+len(e.locals.fresh) == 0
 }
 
 // OwnEndpoints returns how many remote endpoints of ours HNS holds.

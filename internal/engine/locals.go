@@ -16,8 +16,8 @@ import (
 const (
 	// How often endpoints are listed while a local backend has no HNS endpoint: soon at first,
 	// since the network plugin is usually at it, then less often.
-	firstLook = 250 * time.Millisecond
-	lastLook  = 10 * time.Second
+	minLocalListInterval = 250 * time.Millisecond
+	maxLocalListInterval = 10 * time.Second
 )
 
 // locals follows the pods of this node, whose HNS endpoints the network plugin makes and
@@ -68,43 +68,43 @@ func (l *locals) forget(ip netip.Addr) {
 	delete(l.fresh, ip)
 }
 
-// defers tells whether a frontend waits for a list: a local pod is new to it, or has gone.
-func (l *locals) defers(f *desired.Frontend) bool {
+// mustDefer tells whether a frontend waits for a list: a local pod is new to it, or has gone.
+func (l *locals) mustDefer(f *desired.Frontend) bool {
 	if f == nil || len(l.fresh)+len(l.inList) == 0 {
 		return false
 	}
 	return slices.ContainsFunc(f.Backends, func(b desired.Backend) bool { return l.fresh[b.IP] || l.inList[b.IP] })
 }
 
-// wantsLook tells whether endpoints are to be listed now.
-func (l *locals) wantsLook(now time.Time) bool {
+// wantsList tells whether endpoints are to be listed now.
+func (l *locals) wantsList(now time.Time) bool {
 	return len(l.fresh) > 0 || !l.next.IsZero() && !now.Before(l.next)
 }
 
-// reading notes that a list was begun, read that it was taken in, notRead that it failed.
-func (l *locals) reading() {
+// listStarted notes that a list was begun, read that it was taken in, listFailed that it failed.
+func (l *locals) listStarted() {
 	maps.Copy(l.inList, l.fresh)
 	clear(l.fresh)
 }
 
-func (l *locals) read(now time.Time) []netip.Addr {
+func (l *locals) listMerged(now time.Time) []netip.Addr {
 	ips := slices.Collect(maps.Keys(l.inList))
 	slices.SortFunc(ips, netip.Addr.Compare)
 	clear(l.inList)
 	if !l.next.IsZero() {
-		l.interval = min(2*l.interval, lastLook)
+		l.interval = min(2*l.interval, maxLocalListInterval)
 		l.next = now.Add(l.interval)
 	}
 	return ips
 }
 
-func (l *locals) notRead() {
+func (l *locals) listFailed() {
 	maps.Copy(l.fresh, l.inList)
 	clear(l.inList)
 }
 
-// waiting notes for which addresses a task waits; none ends its waiting.
-func (l *locals) waiting(t task, ips []netip.Addr, now time.Time) {
+// setWaiting notes for which addresses a task waits; none ends its waiting.
+func (l *locals) setWaiting(t task, ips []netip.Addr, now time.Time) {
 	if len(ips) == 0 {
 		if delete(l.tasks, t); len(l.tasks) == 0 {
 			l.next = time.Time{}
@@ -115,7 +115,7 @@ func (l *locals) waiting(t task, ips []netip.Addr, now time.Time) {
 		return
 	}
 	l.tasks[t] = true
-	if next := now.Add(firstLook); l.next.IsZero() || l.interval > firstLook {
-		l.interval, l.next = firstLook, next
+	if next := now.Add(minLocalListInterval); l.next.IsZero() || l.interval > minLocalListInterval {
+		l.interval, l.next = minLocalListInterval, next
 	}
 }

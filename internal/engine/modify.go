@@ -13,40 +13,40 @@ import (
 // does not is asked again, with increasing intervals: one wrong answer must not cost a dark VIP for
 // each change from then on.
 type modify struct {
-	able bool
+	supported bool
 	// off until then; wait is for how long it was turned off last.
-	until time.Time
-	wait  time.Duration
-	// short are frontends for which HNS changed the endpoints and not the internal port or
+	disabledUntil time.Time
+	pause         time.Duration
+	// incomplete are frontends for which HNS changed the endpoints and not the internal port or
 	// the source VIP. They are re-created; that says nothing of changes of endpoints alone.
-	short map[hnslb.FrontendKey]bool
-	told  bool
+	incomplete map[hnslb.FrontendKey]bool
+	reported   bool
 }
 
-const firstOff, lastOff = time.Minute, time.Hour
+const minModifyPause, maxModifyPause = time.Minute, time.Hour
 
-func (m *modify) on(now time.Time) bool { return m.able && !now.Before(m.until) }
+func (m *modify) enabled(now time.Time) bool { return m.supported && !now.Before(m.disabledUntil) }
 
-// failed turns it off and returns until when.
-func (m *modify) failed(now time.Time) time.Time {
-	m.wait = min(max(2*m.wait, firstOff), lastOff)
-	m.until = now.Add(m.wait)
-	return m.until
+// disable turns it off and returns until when.
+func (m *modify) disable(now time.Time) time.Time {
+	m.pause = min(max(2*m.pause, minModifyPause), maxModifyPause)
+	m.disabledUntil = now.Add(m.pause)
+	return m.disabledUntil
 }
 
-func (m *modify) worked() { m.wait = 0 }
+func (m *modify) succeeded() { m.pause = 0 }
 
-func (m *modify) fellShort(key hnslb.FrontendKey) bool { return m.short[key] }
+func (m *modify) isIncomplete(key hnslb.FrontendKey) bool { return m.incomplete[key] }
 
-// fallsShort notes that a change in place was made in part, and tells whether that is news.
-func (m *modify) fallsShort(key hnslb.FrontendKey) (first bool) {
-	if m.short == nil {
-		m.short = map[hnslb.FrontendKey]bool{}
+// markIncomplete notes that a change in place was made in part, and tells whether that is news.
+func (m *modify) markIncomplete(key hnslb.FrontendKey) (first bool) {
+	if m.incomplete == nil {
+		m.incomplete = map[hnslb.FrontendKey]bool{}
 	}
-	m.short[key] = true
-	first, m.told = !m.told, true
+	m.incomplete[key] = true
+	first, m.reported = !m.reported, true
 	return first
 }
 
-// kept says that a frontend is as it should be, or gone.
-func (m *modify) kept(key hnslb.FrontendKey) { delete(m.short, key) }
+// clearIncomplete says that a frontend is as it should be, or gone.
+func (m *modify) clearIncomplete(key hnslb.FrontendKey) { delete(m.incomplete, key) }

@@ -13,29 +13,29 @@ import (
 	"github.com/hnsproxy/hnsproxy/proxier/services"
 )
 
-// routePatience is how long the route to a pod of another node is awaited: the network plugin
+// routeTimeout is how long the route to a pod of another node is awaited: the network plugin
 // adds it when it hears of the node, which may be after the pod is an endpoint. An address
 // without a route after that is reached through this node, as one outside the cluster is.
-const routePatience = 10 * time.Second
+const routeTimeout = 10 * time.Second
 
 // routes follow the pods of other nodes to which an overlay has no route.
 type routes struct {
 	// awaited are their addresses, given up those for which the wait has ended.
-	awaited map[netip.Addr]*wait
+	awaited map[netip.Addr]*routeWait
 	givenUp map[netip.Addr]bool
-	// first is when the wait for some address ends, or did.
-	first time.Time
+	// nextExpiry is when the wait for some address ends, or did.
+	nextExpiry time.Time
 }
 
-// wait is that for the route to one address.
-type wait struct {
+// routeWait is that for the route to one address.
+type routeWait struct {
 	end time.Time
-	// by are the Services that list the address, whether or not they own their frontends.
-	by map[services.Name]bool
+	// services are the Services that list the address, whether or not they own their frontends.
+	services map[services.Name]bool
 }
 
 func newRoutes() routes {
-	return routes{awaited: map[netip.Addr]*wait{}, givenUp: map[netip.Addr]bool{}}
+	return routes{awaited: map[netip.Addr]*routeWait{}, givenUp: map[netip.Addr]bool{}}
 }
 
 // due returns when the wait for some route ends, the zero time for never.
@@ -43,39 +43,39 @@ func (r *routes) due() time.Time {
 	if len(r.awaited) == 0 {
 		return time.Time{}
 	}
-	return r.first
+	return r.nextExpiry
 }
 
 // await begins to wait for the route to an address.
 func (r *routes) await(ip netip.Addr, end time.Time) {
 	if len(r.awaited) == 0 {
-		r.first = end
+		r.nextExpiry = end
 	}
-	r.awaited[ip] = &wait{end, map[services.Name]bool{}}
+	r.awaited[ip] = &routeWait{end, map[services.Name]bool{}}
 }
 
 // note remembers that a Service lists an address, if that is awaited.
 func (r *routes) note(ip netip.Addr, name services.Name) {
 	if w := r.awaited[ip]; w != nil {
-		w.by[name] = true
+		w.services[name] = true
 	}
 }
 
 // restart begins all waits anew: routes could not come before.
 func (r *routes) restart(now time.Time) {
-	r.first = now.Add(routePatience)
+	r.nextExpiry = now.Add(routeTimeout)
 	for _, w := range r.awaited {
-		w.end = r.first
+		w.end = r.nextExpiry
 	}
 }
 
 // expired returns the addresses for which the wait has ended, in order.
 func (r *routes) expired(now time.Time) []netip.Addr {
 	var out []netip.Addr
-	r.first = time.Time{}
+	r.nextExpiry = time.Time{}
 	for ip, w := range r.awaited {
 		if now.Before(w.end) {
-			r.first = earliest(r.first, w.end)
+			r.nextExpiry = earliestTime(r.nextExpiry, w.end)
 		} else {
 			out = append(out, ip)
 		}
@@ -104,7 +104,7 @@ func (r *routes) forget(ip netip.Addr) {
 
 // noteRoutes looks for pods of other nodes to which the network has no route, before the
 // frontends that list them are computed. The network is read again for them, once for all and
-// not more often than once in doubtPause.
+// not more often than once in recheckPause.
 func (e *Engine) noteRoutes(inputs []services.Input) (noted []netip.Addr) {
 	if !e.env.Network().IsOverlay() {
 		return nil
@@ -157,29 +157,29 @@ func (e *Engine) noteRoute(ip netip.Addr) bool {
 		e.routes.givenUp[ip] = true
 		return false
 	}
-	e.routes.await(ip, e.now.Add(routePatience))
+	e.routes.await(ip, e.now.Add(routeTimeout))
 	return true
 }
 
 // awaits tells whether the route to an endpoint has to be awaited, and is not yet. What has no
 // node is outside the cluster.
 func (e *Engine) awaits(ep services.Endpoint) bool {
-	if ep.Node == "" || ep.Node == e.node.Name || e.routes.givenUp[ep.IP] || e.routeIdle(e.env, ep.IP) {
+	if ep.Node == "" || ep.Node == e.node.Name || e.routes.givenUp[ep.IP] || e.noRouteNeeded(e.env, ep.IP) {
 		return false
 	}
 	return e.routes.awaited[ep.IP] == nil
 }
 
-// routeIdle tells whether there is no route to await: there is one, or the address is a cluster IP
+// noRouteNeeded tells whether there is no route to await: there is one, or the address is a cluster IP
 // and gets no endpoint as a backend.
-func (e *Engine) routeIdle(env *desired.Env, ip netip.Addr) bool {
+func (e *Engine) noRouteNeeded(env *desired.Env, ip netip.Addr) bool {
 	_, owned := e.state.Owner(ip)
 	return owned || !env.LacksRoute(ip)
 }
 
-// settleRoutes drops from the awaited addresses those that have a route now.
-func (e *Engine) settleRoutes(env *desired.Env) {
-	maps.DeleteFunc(e.routes.awaited, func(ip netip.Addr, _ *wait) bool { return e.routeIdle(env, ip) })
+// dropResolvedRoutes drops from the awaited addresses those that have a route now.
+func (e *Engine) dropResolvedRoutes(env *desired.Env) {
+	maps.DeleteFunc(e.routes.awaited, func(ip netip.Addr, _ *routeWait) bool { return e.noRouteNeeded(env, ip) })
 	maps.DeleteFunc(e.routes.givenUp, func(ip netip.Addr, _ bool) bool { return !env.LacksRoute(ip) })
 	if len(e.routes.awaited) > 0 {
 		e.hns.wanted = true
@@ -190,7 +190,7 @@ func (e *Engine) settleRoutes(env *desired.Env) {
 // nothing else follows.
 func (e *Engine) forgetUnusedRoutes(ips []netip.Addr) {
 	for _, ip := range ips {
-		if len(e.state.Users(ip)) == 0 && len(e.listing(ip)) == 0 {
+		if len(e.state.Users(ip)) == 0 && len(e.servicesListing(ip)) == 0 {
 			e.routes.forget(ip)
 		}
 	}
@@ -202,7 +202,7 @@ func (e *Engine) forgetUnusedRoutes(ips []netip.Addr) {
 // expireRoutes ends the wait for routes that did not come. While HNS is away, or the network is
 // not complete, they cannot come.
 func (e *Engine) expireRoutes() {
-	if due := e.routes.due(); due.IsZero() || e.now.Before(due) || e.hns.away() || !e.complete() {
+	if due := e.routes.due(); due.IsZero() || e.now.Before(due) || e.hns.unavailable() || !e.networkComplete() {
 		return
 	}
 	expired := e.routes.expired(e.now)
@@ -212,14 +212,14 @@ func (e *Engine) expireRoutes() {
 		return
 	}
 	e.giveUpRoutes(given)
-	if missing := slices.DeleteFunc(given, func(ip netip.Addr) bool { return e.routeIdle(e.env, ip) }); len(missing) > 0 {
-		e.tell(RoutesMissing{missing})
+	if missing := slices.DeleteFunc(given, func(ip netip.Addr) bool { return e.noRouteNeeded(e.env, ip) }); len(missing) > 0 {
+		e.emit(RoutesMissing{missing})
 	}
 }
 
 // routesDue returns when the wait for some route ends, the zero time for never.
 func (e *Engine) routesDue() time.Time {
-	if e.hns.away() || !e.complete() {
+	if e.hns.unavailable() || !e.networkComplete() {
 		return time.Time{}
 	}
 	return e.routes.due()
@@ -230,7 +230,7 @@ func (e *Engine) routesDue() time.Time {
 // are (law 1), for any tenant can name nodes that do not exist.
 func (e *Engine) giveUpRoutes(ips []netip.Addr) {
 	for _, ip := range ips {
-		for _, name := range e.listing(ip) {
+		for _, name := range e.servicesListing(ip) {
 			e.resubmit[name] = true
 		}
 		delete(e.routes.awaited, ip)
@@ -243,15 +243,15 @@ func (e *Engine) giveUpRoutes(ips []netip.Addr) {
 	e.recomputing = e.recomputing || len(e.resubmit) > 0
 }
 
-// listing returns the Services with frontends that list an awaited address. One that lost its
+// servicesListing returns the Services with frontends that list an awaited address. One that lost its
 // frontends to others counts: it may get them yet.
-func (e *Engine) listing(ip netip.Addr) []services.Name {
+func (e *Engine) servicesListing(ip netip.Addr) []services.Name {
 	w := e.routes.awaited[ip]
 	if w == nil {
 		return nil
 	}
 	var names []services.Name
-	for name := range w.by {
+	for name := range w.services {
 		if slices.ContainsFunc(e.state.Frontends(name), func(f *desired.Frontend) bool {
 			return slices.ContainsFunc(f.Backends, func(b desired.Backend) bool { return b.IP == ip })
 		}) {

@@ -46,8 +46,8 @@ type (
 		Service services.Name
 		Key     hnslb.FrontendKey
 	}
-	// InForce says that an endpoint change is in force, after how long.
-	InForce struct {
+	// ChangeProgrammed says that an endpoint change is in force, after how long.
+	ChangeProgrammed struct {
 		Family hnslb.Family
 		After  time.Duration
 	}
@@ -86,7 +86,7 @@ type (
 	// minute.
 	NetworkIncomplete struct {
 		Network hnslb.Network
-		Lack    string
+		Missing string
 		Since   time.Time
 	}
 	// NetworkComplete says that it has come.
@@ -112,11 +112,11 @@ type (
 	}
 	// ListFailed says that HNS could not be listed, and again every minute.
 	ListFailed struct{ Err error }
-	// LimitLearnt says that HNS takes no more endpoints in a load balancer than that.
-	LimitLearnt struct{ Endpoints int }
-	// ModifyFellShort says that HNS changed the endpoints of a load balancer in place, but not
+	// EndpointLimitLearned says that HNS takes no more endpoints in a load balancer than that.
+	EndpointLimitLearned struct{ MaxEndpoints int }
+	// ModifyIncomplete says that HNS changed the endpoints of a load balancer in place, but not
 	// its internal port or source VIP. It is told once.
-	ModifyFellShort struct{ Key hnslb.FrontendKey }
+	ModifyIncomplete struct{ Key hnslb.FrontendKey }
 	// ModifyFailed says that HNS cannot change load balancers in place for now.
 	ModifyFailed struct {
 		Err   error
@@ -129,26 +129,26 @@ func (h HostFound) same(o HostFound) bool {
 	return h.Host == o.Host && slices.Equal(h.Node, o.Node) && h.Network.ManagementIP == o.Network.ManagementIP
 }
 
-func (FrontendStatus) transition()     {}
-func (FrontendChanged) transition()    {}
-func (FrontendGone) transition()       {}
-func (InForce) transition()            {}
-func (Queued) transition()             {}
-func (Written) transition()            {}
-func (LoadBalancerFailed) transition() {}
-func (Retrying) transition()           {}
-func (Hanging) transition()            {}
-func (Drifted) transition()            {}
-func (DeletionsUndone) transition()    {}
-func (HNSFound) transition()           {}
-func (NetworkFound) transition()       {}
-func (NetworkIncomplete) transition()  {}
-func (NetworkComplete) transition()    {}
-func (HostFound) transition()          {}
-func (NodeChanged) transition()        {}
-func (RoutesMissing) transition()      {}
-func (HNSLost) transition()            {}
-func (ListFailed) transition()         {}
-func (ModifyFailed) transition()       {}
-func (ModifyFellShort) transition()    {}
-func (LimitLearnt) transition()        {}
+func (FrontendStatus) transition()       {}
+func (FrontendChanged) transition()      {}
+func (FrontendGone) transition()         {}
+func (ChangeProgrammed) transition()     {}
+func (Queued) transition()               {}
+func (Written) transition()              {}
+func (LoadBalancerFailed) transition()   {}
+func (Retrying) transition()             {}
+func (Hanging) transition()              {}
+func (Drifted) transition()              {}
+func (DeletionsUndone) transition()      {}
+func (HNSFound) transition()             {}
+func (NetworkFound) transition()         {}
+func (NetworkIncomplete) transition()    {}
+func (NetworkComplete) transition()      {}
+func (HostFound) transition()            {}
+func (NodeChanged) transition()          {}
+func (RoutesMissing) transition()        {}
+func (HNSLost) transition()              {}
+func (ListFailed) transition()           {}
+func (ModifyFailed) transition()         {}
+func (ModifyIncomplete) transition()     {}
+func (EndpointLimitLearned) transition() {}

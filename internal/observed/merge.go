@@ -49,9 +49,9 @@ type Drift struct {
 	ReturnedFrontends []hnslb.FrontendKey
 	// Idle are the addresses of endpoints of ours that no load balancer names.
 	Idle []netip.Addr
-	// Unsettled tells that the list shows something of an object that was written in vain
+	// Incomplete tells that the list shows something of an object that was written in vain
 	// meanwhile, so that another list is needed.
-	Unsettled bool
+	Incomplete bool
 }
 
 // Merge takes a list into a view piece by piece, so that a large list holds up nothing else.
@@ -67,7 +67,7 @@ type Merge struct {
 	// unseen are endpoints that the list may lack.
 	unseen []*Endpoint
 	// fresh is what takes the place of the view's load balancers at the end.
-	fresh balancers
+	fresh loadBalancers
 	// health are kept load balancers that HNS shows as degraded now, or not any more.
 	health []*LoadBalancer
 	drift  Drift
@@ -76,10 +76,10 @@ type Merge struct {
 // Merge begins to take in a list.
 func (v *View) Merge(list List, touched Touched) *Merge {
 	v.generation++
-	m := &Merge{v: v, list: list, touched: touched, foreign: map[hnslb.ID]bool{}, fresh: newBalancers()}
+	m := &Merge{v: v, list: list, touched: touched, foreign: map[hnslb.ID]bool{}, fresh: newLoadBalancers()}
 	m.stages = []func(int) bool{m.takeEndpoints, m.findUnseen, m.sweep}
 	if !list.EndpointsOnly {
-		m.stages = append(m.stages, m.takeBalancers, m.swap)
+		m.stages = append(m.stages, m.takeLoadBalancers, m.swap)
 	}
 	return m
 }
@@ -126,7 +126,7 @@ func (m *Merge) takeEndpoint(in hnslb.Endpoint) {
 		if known, touched := m.touched.Addresses[ip]; touched {
 			// One of a pod that came while a call made another there is not announced again.
 			came := old == nil && !in.Remote
-			m.drift.Unsettled = m.drift.Unsettled || !same && (!known || came)
+			m.drift.Incomplete = m.drift.Incomplete || !same && (!known || came)
 			return // swept neither
 		}
 	}
@@ -153,7 +153,7 @@ func (m *Merge) takeEndpoint(in hnslb.Endpoint) {
 func (v *View) same(e *Endpoint, in hnslb.Endpoint) bool {
 	return slices.Equal(v.addresses(e), in.IPs) && e.ProviderAddress == in.ProviderAddress && e.Remote == in.Remote &&
 		e.Ours == v.ownEndpoint(in) && e.SourceVIP == v.ownSourceVIP(in) &&
-		e.VIP == (in.Remote && sameMAC(in.MAC, v.network.HostMAC)) && e.Former == v.former(in)
+		e.VIP == (in.Remote && sameMAC(in.MAC, v.network.HostMAC)) && e.HasFormerMAC == v.hasFormerMAC(in)
 }
 
 func (m *Merge) note(e *Endpoint) {
@@ -172,7 +172,7 @@ func (m *Merge) returned(id hnslb.ID) bool {
 // drop takes an endpoint out of the view that HNS does not have, or has otherwise.
 func (m *Merge) drop(e *Endpoint) {
 	m.note(e)
-	for _, lb := range e.listed {
+	for _, lb := range e.referencedBy {
 		m.drift.Frontends = append(m.drift.Frontends, lb.Key)
 	}
 	m.v.RemoveEndpoint(e.ID)
@@ -202,28 +202,28 @@ func (m *Merge) sweep(n int) bool {
 		if known, touched := m.touched.Addresses[e.IP]; !touched {
 			m.drop(e)
 		} else if !known && !m.listed(e.ID) {
-			m.drift.Unsettled = true
+			m.drift.Incomplete = true
 		}
 	}
 	return more
 }
 
-func (m *Merge) takeBalancers(n int) bool {
+func (m *Merge) takeLoadBalancers(n int) bool {
 	items, more := piece(m, m.list.LoadBalancers, n)
 	for _, in := range items {
-		m.takeBalancer(in)
+		m.takeLoadBalancer(in)
 	}
 	return more
 }
 
-// takeBalancer places a load balancer among the fresh ones. Whoever it belongs to, the
+// takeLoadBalancer places a load balancer among the fresh ones. Whoever it belongs to, the
 // endpoints that it names are in use. Only one with exactly one mapping holds a frontend that
 // we could need. A half-made one, without any, sends nothing to anybody.
-func (m *Merge) takeBalancer(in hnslb.LoadBalancer) {
+func (m *Merge) takeLoadBalancer(in hnslb.LoadBalancer) {
 	v := m.v
 	if len(in.Mappings) == 0 {
-		if v.ownHalf(in, m.foreign) {
-			m.fresh.halves[in.ID] = v.held.halves[in.ID] + 1
+		if v.ownHalfMade(in, m.foreign) {
+			m.fresh.halfMade[in.ID] = v.loadBalancers.halfMade[in.ID] + 1
 		}
 		return
 	}
@@ -232,17 +232,17 @@ func (m *Merge) takeBalancer(in hnslb.LoadBalancer) {
 		m.fresh.others = append(m.fresh.others, v.convert(key, in))
 		return
 	}
-	clean := clean(in, m.foreign)
-	ours := clean && v.ownShape(shapeOf(in))
-	old := v.held.find(key, in.ID)
+	clean := noForeignEndpoints(in, m.foreign)
+	ours := clean && v.ownSettings(settingsOf(in))
+	old := v.loadBalancers.find(key, in.ID)
 	lb := old
-	if old == nil || old.doubtful || old.Ours != ours || !old.shows(in) {
+	if old == nil || old.uncertain || old.Ours != ours || !old.shows(in) {
 		lb = v.convert(key, in)
 		lb.Ours, lb.clean = ours, clean
 		if old != nil {
 			lb.outdated, lb.created = old.outdated, old.created
 		}
-		if old != nil && !old.doubtful && old.same(lb) {
+		if old != nil && !old.uncertain && old.same(lb) {
 			lb = old
 		}
 	}
@@ -254,7 +254,7 @@ func (m *Merge) takeBalancer(in hnslb.LoadBalancer) {
 
 // swap puts the fresh load balancers into the view, but for frontends that were touched.
 func (m *Merge) swap(int) bool {
-	v, old := m.v, m.v.held
+	v, old := m.v, m.v.loadBalancers
 	for _, lb := range m.health {
 		if _, touched := m.touched.Frontends[lb.Key]; !touched {
 			lb.Degraded = !lb.Degraded
@@ -262,7 +262,7 @@ func (m *Merge) swap(int) bool {
 		}
 	}
 	for key, known := range m.touched.Frontends {
-		m.drift.Unsettled = m.drift.Unsettled || !known && m.fresh.lbs[key] != old.lbs[key]
+		m.drift.Incomplete = m.drift.Incomplete || !known && m.fresh.byFrontend[key] != old.byFrontend[key]
 		m.fresh.takeFrontend(old, key)
 	}
 	for lb := range m.fresh.all {
@@ -271,21 +271,21 @@ func (m *Merge) swap(int) bool {
 			if m.returned(lb.ID) {
 				m.drift.ReturnedFrontends = append(m.drift.ReturnedFrontends, lb.Key)
 			}
-			v.name(lb)
+			v.addReferences(lb)
 		}
 	}
 	for lb := range old.all {
 		if m.fresh.find(lb.Key, lb.ID) != lb {
 			m.drift.Frontends = append(m.drift.Frontends, lb.Key)
-			v.unname(lb)
+			v.removeReferences(lb)
 		}
 	}
 	for _, lb := range old.others {
-		v.unname(lb)
+		v.removeReferences(lb)
 	}
 	for _, lb := range m.fresh.others {
-		v.name(lb)
+		v.addReferences(lb)
 	}
-	v.held = m.fresh
+	v.loadBalancers = m.fresh
 	return false
 }

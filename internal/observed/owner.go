@@ -21,22 +21,22 @@ const (
 // owner on it, so that has to do. A leftover of kube-proxy.exe looks exactly like ours;
 // taking it over is intended.
 
-// clean tells whether no endpoint of a load balancer is on another network. One whose
+// noForeignEndpoints tells whether no endpoint of a load balancer is on another network. One whose
 // endpoints are all gone carries no traffic, and is clean.
-func clean(lb hnslb.LoadBalancer, foreign map[hnslb.ID]bool) bool {
+func noForeignEndpoints(lb hnslb.LoadBalancer, foreign map[hnslb.ID]bool) bool {
 	return !slices.ContainsFunc(lb.Endpoints, func(id hnslb.ID) bool { return foreign[id] })
 }
 
-// ownShape tells whether a load balancer has flags among those we use, but for those that
+// ownSettings tells whether a load balancer has flags among those we use, but for those that
 // HNS shows by itself.
-func (v *View) ownShape(s Shape) bool {
-	return s.Flags&^v.flags.balancer&^ownFlags == 0 && s.MappingFlags&^v.flags.mapping&^ownMappingFlags == 0
+func (v *View) ownSettings(s Settings) bool {
+	return s.Flags&^v.flags.loadBalancer&^ownFlags == 0 && s.MappingFlags&^v.flags.mapping&^ownMappingFlags == 0
 }
 
-// ownHalf tells whether a half-made load balancer, which has no mapping, is ours, by what is
+// ownHalfMade tells whether a half-made load balancer, which has no mapping, is ours, by what is
 // left to tell.
-func (v *View) ownHalf(lb hnslb.LoadBalancer, foreign map[hnslb.ID]bool) bool {
-	return v.ownShape(Shape{Flags: lb.Flags}) && len(lb.VIPs) <= 1 && clean(lb, foreign)
+func (v *View) ownHalfMade(lb hnslb.LoadBalancer, foreign map[hnslb.ID]bool) bool {
+	return v.ownSettings(Settings{Flags: lb.Flags}) && len(lb.VIPs) <= 1 && noForeignEndpoints(lb, foreign)
 }
 
 // ownEndpoint tells whether an endpoint of our network is ours: remote, with the made-up
@@ -49,11 +49,11 @@ func (v *View) ownEndpoint(e hnslb.Endpoint) bool {
 	if sameMAC(e.MAC, hnslb.RemoteMAC(e.IPs[0])) {
 		return true
 	}
-	return v.network.IsOverlay() && e.Unnamed() && (sameMAC(e.MAC, v.network.HostMAC) || v.former(e))
+	return v.network.IsOverlay() && e.Unnamed() && (sameMAC(e.MAC, v.network.HostMAC) || v.hasFormerMAC(e))
 }
 
-// former tells whether an endpoint carries a MAC that the host had before.
-func (v *View) former(e hnslb.Endpoint) bool {
+// hasFormerMAC tells whether an endpoint carries a MAC that the host had before.
+func (v *View) hasFormerMAC(e hnslb.Endpoint) bool {
 	return len(v.formerMACs) > 0 && v.formerMACs[strings.ToUpper(e.MAC)]
 }
 

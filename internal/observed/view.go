@@ -24,17 +24,17 @@ type View struct {
 	sourceVIP    netip.Addr
 	endpoints    map[hnslb.ID]*Endpoint
 	byIP         multimap.Map[netip.Addr, *Endpoint]
-	// seconds are the other addresses of dual-stack endpoints, which are few.
-	seconds map[*Endpoint]netip.Addr
-	held    balancers
-	shapes  shapes
-	flags   flags
+	// secondIPs are the other addresses of dual-stack endpoints, which are few.
+	secondIPs     map[*Endpoint]netip.Addr
+	loadBalancers loadBalancers
+	learned       learnedSettings
+	flags         flags
 	// providers remembers which provider address HNS shows for one that it was asked for,
 	// where the two differ.
 	providers map[netip.Addr]netip.Addr
 	// freed are addresses of our endpoints that no load balancer names any more.
-	freed []netip.Addr
-	own   int
+	freed    []netip.Addr
+	ownCount int
 	// generation counts the lists. deleted are the objects that HNS reported as deleted,
 	// with the generation; a later list that names one shows that the report was wrong.
 	generation uint32
@@ -53,20 +53,20 @@ type Endpoint struct {
 	VIP bool
 	// SourceVIP tells that it is the local endpoint that was made for the source VIP, Former
 	// that it was made when the host had another MAC.
-	SourceVIP, Former bool
+	SourceVIP, HasFormerMAC bool
 	// seen is the generation of the last list that named it, cut short: there may be 150,000 of
 	// these in memory.
 	seen uint16
-	// listed are the load balancers that name it, as HNS holds them.
-	listed []*LoadBalancer
+	// referencedBy are the load balancers that name it, as HNS holds them.
+	referencedBy []*LoadBalancer
 }
 
 // InUse tells whether some load balancer in HNS names the endpoint.
-func (e *Endpoint) InUse() bool { return len(e.listed) > 0 }
+func (e *Endpoint) InUse() bool { return len(e.referencedBy) > 0 }
 
 // New makes an empty view: nothing is known yet. sourceVIP may be the zero Addr.
 func New(sourceVIP netip.Addr) *View {
-	v := &View{sourceVIP: sourceVIP, shapes: shapes{}, providers: map[netip.Addr]netip.Addr{}, formerMACs: map[string]bool{}}
+	v := &View{sourceVIP: sourceVIP, learned: learnedSettings{}, providers: map[netip.Addr]netip.Addr{}, formerMACs: map[string]bool{}}
 	v.clear()
 	return v
 }
@@ -74,9 +74,9 @@ func New(sourceVIP netip.Addr) *View {
 func (v *View) clear() {
 	v.endpoints = map[hnslb.ID]*Endpoint{}
 	v.byIP = multimap.New[netip.Addr, *Endpoint]()
-	v.seconds = map[*Endpoint]netip.Addr{}
-	v.held = newBalancers()
-	v.own = 0
+	v.secondIPs = map[*Endpoint]netip.Addr{}
+	v.loadBalancers = newLoadBalancers()
+	v.ownCount = 0
 	v.deleted = map[hnslb.ID]uint32{}
 }
 
@@ -90,7 +90,7 @@ func (v *View) Network() hnslb.Network { return v.network }
 // there was none yet. It is compared with the last valid one, whatever the MAC does.
 func (v *View) SetNetwork(n hnslb.Network) (unknown bool) {
 	if n.ManagementIP.IsValid() && n.ManagementIP != v.managementIP {
-		for _, lb := range v.held.lbs {
+		for _, lb := range v.loadBalancers.byFrontend {
 			lb.outdated = lb.outdated || lb.Key.NodePort()
 		}
 		v.managementIP = n.ManagementIP
@@ -131,14 +131,14 @@ func (v *View) forgetDeleted() {
 // PutCreatedEndpoint remembers an endpoint that HNS just made, as HNS returned it; asked is
 // what we sent, from which the view learns how this HNS shows a provider address. Without
 // that an HNS that shows another one would have it re-created forever.
-func (v *View) PutCreatedEndpoint(asked, held hnslb.Endpoint) {
-	if v.endpoints[held.ID] != nil {
+func (v *View) PutCreatedEndpoint(requested, returned hnslb.Endpoint) {
+	if v.endpoints[returned.ID] != nil {
 		return // a list was faster
 	}
-	if asked.ProviderAddress != held.ProviderAddress {
-		v.providers[asked.ProviderAddress] = held.ProviderAddress
+	if requested.ProviderAddress != returned.ProviderAddress {
+		v.providers[requested.ProviderAddress] = returned.ProviderAddress
 	}
-	v.PutEndpoint(held)
+	v.PutEndpoint(returned)
 }
 
 // ShowsProvider tells whether an endpoint has a provider address, as this HNS shows it.
@@ -157,7 +157,7 @@ func (v *View) PutEndpoint(in hnslb.Endpoint) {
 		ProviderAddress: in.ProviderAddress,
 		Remote:          in.Remote,
 		VIP:             in.Remote && sameMAC(in.MAC, v.network.HostMAC),
-		Former:          v.former(in),
+		HasFormerMAC:    v.hasFormerMAC(in),
 		Ours:            v.ownEndpoint(in),
 		SourceVIP:       v.ownSourceVIP(in),
 	}
@@ -165,11 +165,11 @@ func (v *View) PutEndpoint(in hnslb.Endpoint) {
 		e.IP = in.IPs[0]
 	}
 	if len(in.IPs) > 1 {
-		v.seconds[e] = in.IPs[1]
+		v.secondIPs[e] = in.IPs[1]
 	}
 	v.endpoints[e.ID] = e
 	if e.Ours {
-		v.own++
+		v.ownCount++
 	}
 	for _, ip := range v.addresses(e) {
 		v.byIP.Add(ip, e)
@@ -190,13 +190,13 @@ func (v *View) RemoveEndpoint(id hnslb.ID) {
 	}
 	delete(v.endpoints, id)
 	if e.Ours {
-		v.own--
+		v.ownCount--
 	}
 	for _, ip := range v.addresses(e) {
 		v.byIP.Remove(ip, e)
 	}
-	delete(v.seconds, e)
-	for _, lb := range e.listed {
+	delete(v.secondIPs, e)
+	for _, lb := range e.referencedBy {
 		lb.Endpoints = slices.DeleteFunc(lb.Endpoints, func(o *Endpoint) bool { return o == e })
 		lb.dangling++
 	}
@@ -207,7 +207,7 @@ func (v *View) addresses(e *Endpoint) []netip.Addr {
 	if e.IP.IsValid() {
 		out = append(out, e.IP)
 	}
-	if ip, ok := v.seconds[e]; ok {
+	if ip, ok := v.secondIPs[e]; ok {
 		out = append(out, ip)
 	}
 	return out
@@ -238,10 +238,10 @@ func (v *View) Own(yield func(*Endpoint) bool) {
 }
 
 // OwnEndpoints returns how many endpoints of ours HNS holds.
-func (v *View) OwnEndpoints() int { return v.own }
+func (v *View) OwnEndpoints() int { return v.ownCount }
 
-// At returns the endpoints of ours that stand for an address.
-func (v *View) At(ip netip.Addr) []*Endpoint {
+// OwnAt returns the endpoints of ours that stand for an address.
+func (v *View) OwnAt(ip netip.Addr) []*Endpoint {
 	var out []*Endpoint
 	for e := range v.byIP.All(ip) {
 		if e.Ours {

@@ -14,16 +14,16 @@ import (
 // whether that made load balancers ours. It does so only where a load balancer with such
 // flags is otherwise just what a frontend needs, since then it was made for it.
 func LearnFlags(s *desired.State, v *observed.View) bool {
-	for lb := range v.Odd {
-		if serves(lb, s.Frontend(lb.Key)) {
+	for lb := range v.WithUnknownFlags {
+		if servesExactly(lb, s.Frontend(lb.Key)) {
 			return v.LearnFlags()
 		}
 	}
 	return false
 }
 
-// serves tells whether a load balancer leads to the backends of a frontend and to no others.
-func serves(lb *observed.LoadBalancer, f *desired.Frontend) bool {
+// servesExactly tells whether a load balancer leads to the backends of a frontend and to no others.
+func servesExactly(lb *observed.LoadBalancer, f *desired.Frontend) bool {
 	if !f.Programmable() || lb.InternalPort != f.InternalPort || lb.Dangling() || len(lb.Endpoints) != len(f.Backends) {
 		return false
 	}

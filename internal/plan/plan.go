@@ -20,28 +20,28 @@ type Unit struct {
 	Blocked desired.Note
 	// Waiting are local backends that HNS does not have yet (law 10).
 	Waiting []netip.Addr
-	// Held are backends left out since nothing may rest on their endpoint for now.
-	Held []netip.Addr
+	// Unusable are backends left out since nothing may rest on their endpoint for now.
+	Unusable []netip.Addr
 	// Evict are addresses whose endpoint must make room: for a local one, or for one
 	// with another provider address.
 	Evict []netip.Addr
-	// Unrouted are backends left out since the network has no route to them yet.
-	Unrouted []netip.Addr
+	// NoRoute are backends left out since the network has no route to them yet.
+	NoRoute []netip.Addr
 	// NoSourceVIP tells that the load balancer waits for the endpoint of its source VIP.
 	NoSourceVIP bool
-	// Taken are backends left out since their address has a role of a higher rank (law 12).
-	Taken []netip.Addr
+	// AddressTaken are backends left out since their address has a role of a higher rank (law 12).
+	AddressTaken []netip.Addr
 }
 
 // Adjacent tells whether calls of the unit must follow one another in HNS without others
 // between them: after a load balancer was deleted its VIP is dark until it is created
 // (law 8).
 func (u Unit) Adjacent() bool {
-	return has[DeleteLoadBalancer](u.Steps) && has[CreateLoadBalancer](u.Steps)
+	return hasStep[DeleteLoadBalancer](u.Steps) && hasStep[CreateLoadBalancer](u.Steps)
 }
 
-// has tells whether one of the steps is of type S.
-func has[S Step](steps []Step) bool {
+// hasStep tells whether one of the steps is of type S.
+func hasStep[S Step](steps []Step) bool {
 	return slices.ContainsFunc(steps, func(s Step) bool {
 		_, is := s.(S)
 		return is
@@ -53,20 +53,20 @@ type Input struct {
 	State *desired.State
 	View  *observed.View
 	Env   *desired.Env
-	// Remake tells that the load balancer was deleted a moment ago to be re-created: its creation
+	// Recreate tells that the load balancer was deleted a moment ago to be re-created: its creation
 	// waits for nothing.
-	Remake bool
-	// Settling tells that routes of the network are just coming: what HNS does not have yet waits
+	Recreate bool
+	// RoutesPending tells that routes of the network are just coming: what HNS does not have yet waits
 	// for those of all its backends, rather than being written twice.
-	Settling bool
+	RoutesPending bool
 	// Modify tells whether HNS changes load balancers in place.
 	Modify bool
-	// FellShort tells whether a change in place fell short of what a frontend needs, so that its
+	// ModifyIncomplete tells whether a change in place fell short of what a frontend needs, so that its
 	// load balancer has to be deleted and created; nil for never.
-	FellShort func(hnslb.FrontendKey) bool
-	// Held tells whether nothing may rest on the endpoint of an address for now: HNS refused
+	ModifyIncomplete func(hnslb.FrontendKey) bool
+	// Unusable tells whether nothing may rest on the endpoint of an address for now: HNS refused
 	// it a moment ago, what became of it is unknown, or it is being deleted. nil for never.
-	Held func(netip.Addr) bool
+	Unusable func(netip.Addr) bool
 	// Unknown tells whether HNS may have the endpoint of an address or not; nil for never.
 	Unknown func(netip.Addr) bool
 }
@@ -97,7 +97,7 @@ func Frontend(in Input, key hnslb.FrontendKey) Unit {
 // program plans a frontend that has backends and that nobody else holds.
 func (u *Unit) program(in Input, f *desired.Frontend, lb *observed.LoadBalancer) {
 	if f.VIPEndpoint {
-		u.need(in, f.Key.VIP, desired.AsVIP)
+		u.endpointFor(in, f.Key.VIP, desired.AsVIP)
 	}
 	var present []*observed.Endpoint
 	var backends []netip.Addr
@@ -113,7 +113,7 @@ func (u *Unit) program(in Input, f *desired.Frontend, lb *observed.LoadBalancer)
 	if len(backends) == 0 {
 		// Never an empty list (law 12), and never the endpoints of yesterday: their
 		// addresses may be other pods' by now. What is unknown will be known in a moment.
-		if lb != nil && (in.Unknown == nil || !slices.ContainsFunc(u.Held, in.Unknown)) {
+		if lb != nil && (in.Unknown == nil || !slices.ContainsFunc(u.Unusable, in.Unknown)) {
 			u.Steps = append(u.Steps, DeleteLoadBalancer{lb.ID, f.Key})
 		}
 		return
@@ -128,8 +128,8 @@ func (u *Unit) write(in Input, lb *observed.LoadBalancer, present []*observed.En
 	switch {
 	case lb != nil:
 		want := t.LoadBalancer
-		if in.Env.SourceVIPOptional() && !lb.Shape.SourceVIP.IsValid() {
-			want.SourceVIP = lb.Shape.SourceVIP
+		if in.Env.SourceVIPOptional() && !lb.Settings.SourceVIP.IsValid() {
+			want.SourceVIP = lb.Settings.SourceVIP
 		}
 		match = in.View.Match(lb, want, present)
 	case u.mustWait(in, f):
@@ -155,33 +155,33 @@ func (u *Unit) write(in Input, lb *observed.LoadBalancer, present []*observed.En
 // mustWait tells whether a load balancer that HNS does not have must not be made yet: routes are
 // just coming, or the endpoint of its source VIP.
 func (u *Unit) mustWait(in Input, f *desired.Frontend) bool {
-	if in.Remake {
+	if in.Recreate {
 		return false
 	}
-	u.NoSourceVIP = in.Env.NeedsSourceVIP(f.SourceVIP) && !hasSourceVIP(in)
-	return u.NoSourceVIP || in.Settling && len(u.Unrouted) > 0
+	u.NoSourceVIP = in.Env.NeedsSourceVIP(f.SourceVIP) && !sourceVIPExists(in)
+	return u.NoSourceVIP || in.RoutesPending && len(u.NoRoute) > 0
 }
 
-// hasSourceVIP tells whether HNS has the endpoint of the source VIP, which comes before the load
+// sourceVIPExists tells whether HNS has the endpoint of the source VIP, which comes before the load
 // balancers that use it.
-func hasSourceVIP(in Input) bool {
+func sourceVIPExists(in Input) bool {
 	e := in.View.Endpoint(in.Env.SourceVIP())
 	return e != nil && !e.Remote
 }
 
 // inPlace tells whether the load balancer of a frontend may be changed in place, if HNS can.
 func (in Input) inPlace(f *desired.Frontend, lb *observed.LoadBalancer, present []*observed.Endpoint) bool {
-	if !in.Modify || in.FellShort != nil && in.FellShort(f.Key) {
+	if !in.Modify || in.ModifyIncomplete != nil && in.ModifyIncomplete(f.Key) {
 		return false
 	}
-	return in.Env.UDPInPlace() || !strands(f, lb, present)
+	return in.Env.UDPInPlace() || !losesUDPFlows(f, lb, present)
 }
 
-// strands tells whether a change in place would leave UDP flows on an endpoint or a port that
+// losesUDPFlows tells whether a change in place would leave UDP flows on an endpoint or a port that
 // goes. HNS keeps the flows of a VIP marked as external, and perhaps others (docs/hns.md, Flows).
 // TCP clients notice and connect anew; UDP clients, a DNS resolver first of all, would send
 // to nobody for as long as they go on. Made anew, the load balancer starts without flows.
-func strands(f *desired.Frontend, lb *observed.LoadBalancer, present []*observed.Endpoint) bool {
+func losesUDPFlows(f *desired.Frontend, lb *observed.LoadBalancer, present []*observed.Endpoint) bool {
 	if lb.Key.Protocol != hnslb.UDP {
 		return false
 	}
@@ -200,15 +200,15 @@ func strands(f *desired.Frontend, lb *observed.LoadBalancer, present []*observed
 func (u *Unit) backend(in Input, b desired.Backend) (e *observed.Endpoint, coming bool) {
 	e = in.View.Endpoint(b.IP)
 	if taken(in, b, e) {
-		u.Taken = append(u.Taken, b.IP)
+		u.AddressTaken = append(u.AddressTaken, b.IP)
 		return nil, false
 	}
 	if !b.Local {
 		if in.Env.AwaitsRoute(b.IP) && e == nil {
-			u.Unrouted = append(u.Unrouted, b.IP)
+			u.NoRoute = append(u.NoRoute, b.IP)
 			return nil, false
 		}
-		return u.need(in, b.IP, desired.AsRemote)
+		return u.endpointFor(in, b.IP, desired.AsRemote)
 	}
 	if e != nil && !e.Ours {
 		return e, false
@@ -235,8 +235,8 @@ func taken(in Input, b desired.Backend, at *observed.Endpoint) bool {
 	return owned || !b.Local && in.Env.LocalOnly(b.IP)
 }
 
-// Why says why the address of a backend is taken.
-func Why(in Input, ip netip.Addr) string {
+// TakenReason says why the address of a backend is taken.
+func TakenReason(in Input, ip netip.Addr) string {
 	if in.Env.HoldsSourceVIP(ip) {
 		return fmt.Sprintf("%s (the source VIP of this node)", ip)
 	}
@@ -246,15 +246,15 @@ func Why(in Input, ip netip.Addr) string {
 	return fmt.Sprintf("%s (in this node's pod subnet, but without an HNS endpoint from the network plugin)", ip)
 }
 
-// need returns the endpoint that stands for an address in a role, or plans it.
-func (u *Unit) need(in Input, ip netip.Addr, role desired.Role) (e *observed.Endpoint, coming bool) {
+// endpointFor returns the endpoint that stands for an address in a role, or plans it.
+func (u *Unit) endpointFor(in Input, ip netip.Addr, role desired.Role) (e *observed.Endpoint, coming bool) {
 	e = in.View.Endpoint(ip)
-	held := in.Held != nil && in.Held(ip)
+	unusable := in.Unusable != nil && in.Unusable(ip)
 	switch {
-	case e != nil && !e.Ours, e != nil && fits(in, e, role) && !held:
+	case e != nil && !e.Ours, e != nil && matchesRole(in, e, role) && !unusable:
 		return e, false
-	case held:
-		u.Held = append(u.Held, ip)
+	case unusable:
+		u.Unusable = append(u.Unusable, ip)
 		return nil, false
 	case e != nil:
 		u.Evict = append(u.Evict, ip)
@@ -268,13 +268,13 @@ func (u *Unit) need(in Input, ip netip.Addr, role desired.Role) (e *observed.End
 	return nil, true
 }
 
-// fits tells whether an endpoint of ours is the one that a role needs. Only an overlay tells
+// matchesRole tells whether an endpoint of ours is the one that a role needs. Only an overlay tells
 // the endpoints of one address apart, by MAC and provider address.
-func fits(in Input, e *observed.Endpoint, role desired.Role) bool {
+func matchesRole(in Input, e *observed.Endpoint, role desired.Role) bool {
 	if !in.Env.Network().IsOverlay() {
 		return true
 	}
-	if e.VIP != (role == desired.AsVIP) || e.Former {
+	if e.VIP != (role == desired.AsVIP) || e.HasFormerMAC {
 		return false
 	}
 	// What has a provider address keeps it while the route is awaited.
@@ -297,7 +297,7 @@ func Endpoint(in Input, ip netip.Addr) Unit {
 	var u Unit
 	r := role(in, ip)
 	kept := false
-	for _, e := range in.View.At(ip) {
+	for _, e := range in.View.OwnAt(ip) {
 		if keep(in, e, r) && !kept {
 			kept = true
 			continue
@@ -313,7 +313,7 @@ func keep(in Input, e *observed.Endpoint, role desired.Role) bool {
 	if at := in.View.Endpoint(e.IP); at != nil && !at.Remote {
 		return false
 	}
-	return (role == desired.AsRemote || role == desired.AsVIP) && fits(in, e, role)
+	return (role == desired.AsRemote || role == desired.AsVIP) && matchesRole(in, e, role)
 }
 
 // SourceVIP plans the endpoint of the source VIP on an overlay, and what is at its address
@@ -328,9 +328,9 @@ func SourceVIP(in Input) Unit {
 	e := in.View.Endpoint(want.IPs[0])
 	switch {
 	case e == nil:
-	case e.SourceVIP && !e.InUse() && (e.Former || e.ProviderAddress.IsValid() && !in.View.ShowsProvider(e, want.ProviderAddress)):
+	case e.SourceVIP && !e.InUse() && (e.HasFormerMAC || e.ProviderAddress.IsValid() && !in.View.ShowsProvider(e, want.ProviderAddress)):
 		u.Steps = append(u.Steps, DeleteEndpoint{e.ID, e.IP})
-	case !e.Ours || len(u.Steps) < len(in.View.At(e.IP)):
+	case !e.Ours || len(u.Steps) < len(in.View.OwnAt(e.IP)):
 		return u
 	}
 	u.Steps = append(u.Steps, CreateEndpoint{want})
@@ -345,9 +345,9 @@ func HalfMade(in Input, id hnslb.ID) Unit {
 	return Unit{Steps: []Step{DeleteLoadBalancer{ID: id}}}
 }
 
-// Settled tells whether a unit has nothing to do, and nothing to say but what was said.
-func (u Unit) Settled() bool {
-	return len(u.Steps)+len(u.Waiting)+len(u.Held)+len(u.Evict)+len(u.Unrouted)+len(u.Taken) == 0 &&
+// Empty tells whether a unit has nothing to do, and nothing to say but what was said.
+func (u Unit) Empty() bool {
+	return len(u.Steps)+len(u.Waiting)+len(u.Unusable)+len(u.Evict)+len(u.NoRoute)+len(u.AddressTaken) == 0 &&
 		!u.NoSourceVIP && u.Blocked.Reason == ""
 }
 
@@ -362,11 +362,11 @@ const (
 	Changed
 	Leftover
 	LeftoverEndpoint
-	classes
+	numClasses
 )
 
-// Classes is the number of classes.
-const Classes = int(classes)
+// NumClasses is the number of classes.
+const NumClasses = int(numClasses)
 
 // ClassOf returns the class of a frontend.
 func ClassOf(in Input, key hnslb.FrontendKey) Class {
@@ -406,7 +406,7 @@ func All(in Input) (keys []hnslb.FrontendKey, ips []netip.Addr) {
 			return
 		}
 		seen[key] = true
-		if !Frontend(in, key).Settled() {
+		if !Frontend(in, key).Empty() {
 			keys = append(keys, key)
 		}
 	}

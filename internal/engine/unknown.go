@@ -10,13 +10,13 @@ import (
 	"github.com/hnsproxy/hnsproxy/internal/plan"
 )
 
-// doubt notes that what became of a call is unknown: its object waits for a list (law 6), unless
+// markUnknown notes that what became of a call is unknown: its object waits for a list (law 6), unless
 // the call can be repeated as it was.
-func (e *Engine) doubt(c *Call) {
+func (e *Engine) markUnknown(c *Call) {
 	switch s := c.Step.(type) {
 	case plan.UpdateLoadBalancer:
 		// It exists all the same, so that it can be changed again without a look.
-		e.view.Doubt(s.Frontend.Key, s.LoadBalancer.Endpoints)
+		e.view.MarkUncertain(s.Frontend.Key, s.LoadBalancer.Endpoints)
 		if !c.hanging {
 			return
 		}
@@ -28,7 +28,7 @@ func (e *Engine) doubt(c *Call) {
 		}
 	}
 	e.unknown[c.task] = c.Step.Backends()
-	e.wantLook(c.task)
+	e.requestList(c.task)
 }
 
 // mayBeGone tells whether a plan leaves an object as it is that may have been deleted: the answer
@@ -38,12 +38,12 @@ func (e *Engine) mayBeGone(t task, p plan.Unit) bool {
 	return doubted && !slices.ContainsFunc(p.Steps, func(s plan.Step) bool { return idOf(s) == id })
 }
 
-// lookBefore ends a unit whose object may be gone, until a list shows whether it is.
-func (e *Engine) lookBefore(u *unit) *Call {
+// listFirst ends a unit whose object may be gone, until a list shows whether it is.
+func (e *Engine) listFirst(u *unit) *Call {
 	delete(e.deleting, u.task)
 	e.unknown[u.task] = nil
-	e.wantLook(u.task)
-	e.end(u)
+	e.requestList(u.task)
+	e.endUnit(u)
 	return nil
 }
 
