@@ -14,30 +14,30 @@ import (
 )
 
 const (
-	// maxConcurrentCalls lets one call wait in HNS while another writes: HNS writes one at a time, but
-	// around each write hcsshim makes four calls that write nothing. More would only keep the
-	// network plugin's calls waiting behind ours. An old HNS gets one: whether two are safe
-	// there nobody has shown (hcsshim issue 151).
+	// maxConcurrentCalls lets one call wait in HNS while another writes. HNS executes one write at
+	// a time, but hcsshim makes four more calls around each write that change nothing. A higher
+	// limit would only delay the calls of the network plugin. An old HNS gets one call at a time,
+	// since two are not known to be safe there (hcsshim issue 151).
 	maxConcurrentCalls, oldMaxConcurrentCalls = 2, 1
-	// A call that takes much longer than others do gives its place to another one. It hangs
-	// from then on: its object waits for it, and nothing else does.
+	// A call that takes much longer than the average counts as hanging and gives up its slot. From
+	// then on only its own object waits for it.
 	minHangAfter, maxHangAfter = 250 * time.Millisecond, 10 * time.Second
 	hangFactor                 = 8
-	// oldFactor is how much longer calls of an old HNS may take: 30 s were seen on a busy
-	// Server 2019 (k8s issue 109162).
+	// oldFactor multiplies the limits for an old HNS, where calls of 30 s were observed on a busy
+	// Windows Server 2019 (k8s issue 109162).
 	oldFactor = 4
-	// oldMinHangAfter is the least patience with an old HNS: calls that take 30 s each must not
-	// pile up in it before the first has returned.
+	// oldMinHangAfter is the minimum for an old HNS, so that calls of 30 s each do not pile up
+	// before the first has returned.
 	oldMinHangAfter = 5 * time.Second
-	// maxSteps bounds the calls that one task takes in one go. A plan that wants more does
-	// not come to an end: HNS shows something otherwise than it was asked for.
+	// maxSteps limits the calls of one unit. A plan that needs more does not converge, because HNS
+	// shows an object differently from what was requested.
 	maxSteps = 64
-	// maxRounds bounds how often the endpoints of one load balancer are made in one go. More
-	// are needed where its Service changes meanwhile.
+	// maxRounds limits how often a unit creates the endpoints of its load balancer. It takes
+	// several rounds if the Service changes meanwhile.
 	maxRounds = 16
 )
 
-// Call is one call of the driver.
+// Call is one call of the driver to start.
 type Call struct {
 	ID   uint64
 	Step plan.Step
@@ -45,28 +45,30 @@ type Call struct {
 	task  task
 	unit  *unit
 	began time.Time
-	// list is the latest list that was in progress while the call was, knownBefore what was known of
-	// its object since that began, before the call.
+	// list is the latest list that was in progress during the call. knownBefore is what was
+	// recorded about the object for that list before the call, nil for nothing.
 	list        *ListRequest
 	knownBefore *bool
-	// hanging: it gave its place to others. told: that was told. orphan: HNS ended meanwhile.
+	// hanging: the call gave up its slot. reported: a Hanging transition was emitted. orphaned: the
+	// HNS service ended meanwhile.
 	hanging, reported, orphaned bool
 }
 
-// unit is a task in progress: first the endpoints that its load balancer needs, then the load
-// balancer itself, planned again after each call.
+// unit is a task in progress. For a frontend it first creates the missing endpoints, and then
+// writes the load balancer. It is planned again after each call.
 type unit struct {
 	task    task
 	class   plan.Class
 	since   time.Time
 	creates []plan.CreateEndpoint
-	// endpointsInFlight counts the endpoints in progress, whoever asked for them.
+	// endpointsInFlight counts the endpoint creations that the unit waits for, including those that
+	// another unit started.
 	endpointsInFlight int
-	// steps counts its calls, but for the endpoints of a load balancer.
+	// steps counts the calls of the unit, without the endpoints of a load balancer.
 	steps int
-	// down: its load balancer was deleted to be re-created.
+	// down: the load balancer was deleted and is about to be re-created.
 	down bool
-	// rounds counts how often its endpoints were made.
+	// rounds counts how often the unit created endpoints.
 	rounds int
 }
 
@@ -75,23 +77,24 @@ type calls struct {
 	next     uint64
 	inFlight map[uint64]*Call
 	busy     map[task]*Call
-	// units by task; making are those with endpoints to make, in order.
+	// units holds the units in progress by task; creating those with endpoints to create, in order.
 	units    map[task]*unit
 	creating []*unit
-	// waiting are the units that wait for what becomes of an address.
+	// waiting holds the units that wait for the creation of an endpoint, by address.
 	waiting map[netip.Addr][]*unit
-	// exclusive is a unit whose calls must be adjacent (law 8).
+	// exclusive is the unit whose calls must follow each other without others in between (law 8).
 	exclusive *unit
-	// deletes counts deletions of endpoints in progress.
+	// deletes counts the endpoint deletions in progress.
 	deletes int
-	// maxConcurrent is how many calls may be in progress, old that HNS is an old one.
+	// maxConcurrent limits the calls in flight. old is true for an HNS before version 11.
 	maxConcurrent int
 	old           bool
-	// averageDuration is how long calls take of late; stuck counts those that hang since one returned.
+	// averageDuration is the moving average of call durations. recentHangs counts the calls that
+	// hung since a call last returned.
 	averageDuration time.Duration
 	recentHangs     int
-	// idleOwed is for how long HNS is owed to others for calls that ended, by Config.Share: the last
-	// one at ended. It begins when no call is in progress, and idleUntil is its end.
+	// idleOwed is for how long HNS has to be left idle after the calls up to lastEnded, as
+	// Config.Share requires. The pause starts when no call is in flight, and ends at idleUntil.
 	idleOwed             time.Duration
 	lastEnded, idleUntil time.Time
 }
@@ -100,7 +103,7 @@ func newCalls() calls {
 	return calls{maxConcurrent: maxConcurrentCalls, inFlight: map[uint64]*Call{}, busy: map[task]*Call{}, units: map[task]*unit{}, waiting: map[netip.Addr][]*unit{}}
 }
 
-// running counts the calls that have a place.
+// running returns the number of calls that occupy a slot.
 func (c *calls) running() int {
 	n := 0
 	for _, call := range c.inFlight {
@@ -111,7 +114,7 @@ func (c *calls) running() int {
 	return n
 }
 
-// critical tells whether a critical unit is in progress.
+// critical returns whether a unit of a critical Service is in progress.
 func (c *calls) critical() bool {
 	for _, u := range c.units {
 		if u.class == plan.Critical {
@@ -125,7 +128,8 @@ func (c *calls) hanging() int { return len(c.inFlight) - c.running() }
 
 func (c *calls) unitCount() int { return len(c.units) }
 
-// oldestSince returns since when the oldest unit is in progress, but for those whose call hangs.
+// oldestSince returns when the oldest unit in progress was started. Units whose call hangs do not
+// count.
 func (c *calls) oldestSince() time.Time {
 	var first time.Time
 	for _, u := range c.units {
@@ -134,7 +138,7 @@ func (c *calls) oldestSince() time.Time {
 	return first
 }
 
-// issue begins as many calls as there is room for.
+// issue starts as many calls as the limits allow.
 func (e *Engine) issue() []Call {
 	var out []Call
 	c := &e.calls
@@ -151,7 +155,7 @@ func (e *Engine) issue() []Call {
 	return out
 }
 
-// nextCall returns the next call to begin, nil for none now.
+// nextCall returns the next call to start, nil if none can start now.
 func (e *Engine) nextCall() *Call {
 	c := &e.calls
 	for {
@@ -174,7 +178,7 @@ func (e *Engine) nextCall() *Call {
 		}
 		t, class, ok := e.queue.peek()
 		if !ok || class > plan.Critical && c.critical() {
-			return nil // others wait for cluster DNS and the API server's Service
+			return nil // other tasks wait for cluster DNS and the API server's Service
 		}
 		e.queue.pop()
 		if call := e.startTask(t, class); call != nil {
@@ -183,16 +187,16 @@ func (e *Engine) nextCall() *Call {
 	}
 }
 
-// startTask takes up a task and returns its first call, if it has one now.
+// startTask starts a unit for a task and returns its first call, if there is one now.
 func (e *Engine) startTask(t task, class plan.Class) *Call {
 	_, unknown := e.unknown[t]
 	busy := e.calls.busy[t]
 	switch {
 	case unknown:
-		return nil // queued again when a list shows what became of it
+		return nil // queued again when a list shows its state
 	case busy != nil && busy.hanging && t.isFrontend():
 		if u := e.plan(t); len(u.Steps) == 0 {
-			e.finishFrontend(t, u) // its work was done all the same
+			e.finishFrontend(t, u) // the hanging call took effect
 			return nil
 		}
 		e.requeueAfter[t] = true
@@ -209,8 +213,8 @@ func (e *Engine) startTask(t task, class plan.Class) *Call {
 	return e.nextStep(u)
 }
 
-// pinned tells whether a load balancer that is being written, or of which nobody knows, may
-// name the endpoint of an address.
+// pinned returns whether a load balancer that is being written, or whose state is unknown, may
+// reference the endpoint at ip.
 func (e *Engine) pinned(ip netip.Addr) bool {
 	ep := e.view.Endpoint(ip)
 	if ep == nil {
@@ -229,7 +233,7 @@ func (e *Engine) pinned(ip netip.Addr) bool {
 	return false
 }
 
-// nextStep plans a unit anew and returns its next call, nil when it waits or is done.
+// nextStep plans a unit and returns its next call, nil when the unit waits or is done.
 func (e *Engine) nextStep(u *unit) *Call {
 	p := e.planUnit(u)
 	if e.mayBeGone(u.task, p) {
@@ -238,7 +242,8 @@ func (e *Engine) nextStep(u *unit) *Call {
 	if u.task.isFrontend() {
 		creates := leadingCreates(p.Steps)
 		if u.down && anyPresent(p.Steps[len(creates):]) {
-			// The load balancer was deleted, so it is made of what there is, at once.
+			// The load balancer was deleted, so it is re-created at once with the endpoints that
+			// exist.
 			p.Steps, creates = p.Steps[len(creates):], nil
 		}
 		if len(creates) > 0 && u.rounds < maxRounds {
@@ -270,8 +275,8 @@ func (e *Engine) nextStep(u *unit) *Call {
 	return e.startCall(u, first)
 }
 
-// giveUp ends a unit whose plan does not come to an end: HNS does not keep, or does not show,
-// what it was asked for. It is tried again after a while.
+// giveUp ends a unit whose plan does not converge, because HNS does not store, or does not show,
+// what was requested. The task is retried after a backoff.
 func (e *Engine) giveUp(u *unit) *Call {
 	e.endUnit(u)
 	e.backOff(u.task, errNotKept)
@@ -281,7 +286,8 @@ func (e *Engine) giveUp(u *unit) *Call {
 	return nil
 }
 
-// anyPresent tells whether the first step makes a load balancer of endpoints that HNS has.
+// anyPresent returns whether the first step creates a load balancer with at least one endpoint that
+// exists.
 func anyPresent(steps []plan.Step) bool {
 	if len(steps) == 0 {
 		return false
@@ -307,20 +313,20 @@ func isCreateEndpoint(s plan.Step) bool {
 	return is
 }
 
-// releaseExclusive lets other units have calls again.
+// releaseExclusive allows calls of other units again.
 func (e *Engine) releaseExclusive(u *unit) {
 	if e.calls.exclusive == u {
 		e.calls.exclusive = nil
 	}
 }
 
-// endUnit forgets a unit.
+// endUnit removes a unit from those in progress.
 func (e *Engine) endUnit(u *unit) {
 	e.releaseExclusive(u)
 	delete(e.calls.units, u.task)
 }
 
-// startCall begins the call of a step.
+// startCall starts the call of a step.
 func (e *Engine) startCall(u *unit, s plan.Step) *Call {
 	t := u.task
 	switch s := s.(type) {
@@ -340,8 +346,8 @@ func (e *Engine) startCall(u *unit, s plan.Step) *Call {
 	return c
 }
 
-// nextEndpoint begins the next endpoint that a unit needs. more tells that a unit went on without
-// a call.
+// nextEndpoint starts the next endpoint creation that a unit needs. more is true when a unit made
+// progress without a call.
 func (e *Engine) nextEndpoint() (call *Call, more bool) {
 	c := &e.calls
 	for i, u := range c.creating {
@@ -366,7 +372,7 @@ func (e *Engine) nextEndpoint() (call *Call, more bool) {
 	return nil, false
 }
 
-// endpointDone lets the units go on that waited for what becomes of an address.
+// endpointDone resumes the units that waited for the creation of an endpoint.
 func (e *Engine) endpointDone(ip netip.Addr) {
 	for _, u := range e.calls.waiting[ip] {
 		u.endpointsInFlight--
@@ -374,7 +380,8 @@ func (e *Engine) endpointDone(ip netip.Addr) {
 	delete(e.calls.waiting, ip)
 }
 
-// expireRead takes the place of calls that take too long, and tells of them.
+// noticeHanging takes the slots of calls that take too long, and reports calls beyond the call
+// timeout.
 func (e *Engine) noticeHanging() {
 	c := &e.calls
 	hangAfter, timeout := c.hangAfter(), e.callTimeout()
@@ -391,7 +398,7 @@ func (e *Engine) noticeHanging() {
 			e.emit(Hanging{call.task.String(), call.Step.Verb(), took})
 			e.reportFailure(call, call.unanswered())
 			if call.task.ip.IsValid() {
-				e.enqueueUsers(call.task.ip) // they say that they lack it
+				e.enqueueUsers(call.task.ip) // their status names the missing endpoint
 			}
 		}
 	}
@@ -399,26 +406,27 @@ func (e *Engine) noticeHanging() {
 	e.expireList()
 }
 
-// unanswered is the error of a call that has not returned for long.
+// unanswered returns the error for a call that has exceeded the call timeout.
 func (c *Call) unanswered() error {
 	return &hnslb.Error{Verb: c.Step.Verb(), Object: c.task.String(), Class: hnslb.Timeout, Err: errNoAnswer}
 }
 
-// markHanging gives the place of a call to others. Whether it takes effect is unknown; it may yet.
+// markHanging gives the slot of a call to others. The call may still take effect, so its outcome is
+// unknown.
 func (e *Engine) markHanging(c *Call) {
 	c.hanging = true
 	e.markUnknown(c)
 	e.endUnit(c.unit)
 	if isCreateEndpoint(c.Step) {
 		if c.unit.task.isFrontend() {
-			e.calls.units[c.unit.task] = c.unit // it goes on without the endpoint
+			e.calls.units[c.unit.task] = c.unit // the unit continues without the endpoint
 		}
 		e.endpointDone(c.task.ip)
 	}
 	e.requeueAfter[c.task] = true
 }
 
-// abandon forgets a call that will not return.
+// abandon removes a call that will not return.
 func (e *Engine) abandon(c *Call) {
 	if !c.hanging {
 		e.markHanging(c)
@@ -428,7 +436,7 @@ func (e *Engine) abandon(c *Call) {
 	e.requeue(c.task)
 }
 
-// removeCall takes a call out of those in progress.
+// removeCall removes a call from those in flight.
 func (e *Engine) removeCall(c *Call) {
 	delete(e.calls.inFlight, c.ID)
 	if e.calls.busy[c.task] == c {
@@ -439,7 +447,7 @@ func (e *Engine) removeCall(c *Call) {
 	}
 }
 
-// requeue queues a task that was asked for meanwhile.
+// requeue queues a task again if it was requested while it was busy.
 func (e *Engine) requeue(t task) {
 	if !e.requeueAfter[t] {
 		return
@@ -448,7 +456,7 @@ func (e *Engine) requeue(t task) {
 	e.requeueNow(t)
 }
 
-// requeueNow queues everything that an object concerns.
+// requeueNow queues a task, and for an address also the frontends that use it.
 func (e *Engine) requeueNow(t task) {
 	switch {
 	case t.isFrontend():

@@ -14,50 +14,53 @@ import (
 )
 
 const (
-	// maxConnectionRetry bounds the wait for an HNS or a network that is away: a node without
-	// Services should not wait longer for them than for the service itself.
+	// maxConnectionRetry limits the wait between reads while HNS or the network is unavailable, so
+	// that the node is programmed soon after they are back.
 	maxConnectionRetry = 5 * time.Second
-	// recheckPause is the shortest time between two questions for the network that failed
-	// calls give rise to.
+	// recheckPause is the minimum time between two reads of the network that failed calls trigger.
 	recheckPause = time.Second
-	// managementIPTimeout is how long an L2Bridge network may lack its management IP before what can
-	// do without is written all the same.
+	// managementIPTimeout is how long an L2Bridge network may be without a management IP before the
+	// load balancers that do not need it are written.
 	managementIPTimeout = 10 * time.Second
-	// reportInterval is how often a failure that lasts is told.
+	// reportInterval is how often a persistent failure is reported.
 	reportInterval = time.Minute
 )
 
-// connection is what the engine knows of HNS as a service.
+// connection is the state of HNS and of the network that carries the pods.
 type connection struct {
 	features hnslb.Features
-	// learnedMaxEndpoints is how many a load balancer may name, if HNS refused more; else 0.
+	// learnedMaxEndpoints is the maximum number of endpoints per load balancer, learned from a
+	// refusal; 0 if none was refused.
 	learnedMaxEndpoints int
-	// network is as it was read last, but for the management IP and the MAC of the host: while
-	// it shows none, and in host, they are the last ones that were known.
+	// network is the network as last read, and host the address and MAC of this node on it. While
+	// the network shows no management IP or MAC, the last known ones are kept.
 	network hnslb.Network
 	host    desired.Host
-	// reportedHost is what was told of host last.
+	// reportedHost is the last HostFound transition.
 	reportedHost HostFound
-	// missing says what the network does not have yet, and since when.
+	// missing names what the network does not have yet, and incompleteSince since when.
 	missing         string
 	incompleteSince time.Time
-	// completeSince is since when it lacks nothing; settled tells that its routes have come, or do not.
+	// completeSince is when the network became complete. routesSettled is true once its routes have
+	// been added, or the wait for them has ended.
 	completeSince time.Time
 	routesSettled bool
-	// incompleteReported is when that was told last.
+	// incompleteReported is when missing was last reported.
 	incompleteReported time.Time
-	// known tells that both were read once.
+	// known is true once features and network have been read.
 	known bool
 	// root is the node's own endpoint, if health checks are forwarded to it.
 	root desired.Root
-	// wanted asks for the network, not before next. asking: the question is in progress.
+	// wanted requests a read of the network, to start at notBefore or later. inProgress is true
+	// during the read, which started at askedAt.
 	wanted, inProgress bool
 	notBefore, askedAt time.Time
-	// readAt is when the answer was asked for that is known.
+	// readAt is when the last successful read was started.
 	readAt  time.Time
 	backoff *backoff.Backoff[string]
-	// unavailableSince is since when HNS does not answer or has no such network, and why; told is when
-	// that was told last.
+	// unavailableSince is since when HNS does not answer or the network does not exist, and
+	// unavailableReason why; the zero time while both are available. lastReported is when that was
+	// last reported.
 	unavailableSince, lastReported time.Time
 	unavailableReason              string
 }
@@ -66,10 +69,10 @@ func newConnection(cfg Config) connection {
 	return connection{wanted: true, backoff: backoff.New[string](cfg.Seed), unavailableSince: cfg.Start, unavailableReason: "HNS not queried yet"}
 }
 
-// unavailable tells whether HNS does not answer, or has no such network.
+// unavailable returns whether HNS does not answer, or the network does not exist.
 func (c *connection) unavailable() bool { return !c.unavailableSince.IsZero() }
 
-// startRead tells whether the network is to be asked for now.
+// startRead returns whether the network has to be read now, and if so records the read.
 func (c *connection) startRead(now time.Time) bool {
 	if !c.wanted || c.inProgress || now.Before(c.notBefore) {
 		return false
@@ -78,7 +81,7 @@ func (c *connection) startRead(now time.Time) bool {
 	return true
 }
 
-// readDue returns when the network is to be asked for, the zero time for never.
+// readDue returns when the network has to be read, the zero time for never.
 func (c *connection) readDue() time.Time {
 	if !c.wanted || c.inProgress {
 		return time.Time{}
@@ -89,8 +92,8 @@ func (c *connection) readDue() time.Time {
 	return c.notBefore
 }
 
-// expireRead takes an answer that does not come for none. The network is asked for again
-// after a while: each question that hangs holds a thread.
+// expireRead treats a read that exceeds the call timeout as failed. The next one starts after a
+// while only, since each read that hangs occupies a thread.
 func (c *connection) expireRead(e *Engine) {
 	if !c.inProgress || e.callTimeout() <= 0 || e.now.Before(c.askedAt.Add(e.callTimeout())) {
 		return
@@ -100,7 +103,7 @@ func (c *connection) expireRead(e *Engine) {
 	c.notBefore = e.now.Add(reportInterval)
 }
 
-// readDeadline returns when an answer that does not come is taken for none.
+// readDeadline returns when the read in progress is treated as failed, the zero time for never.
 func (c *connection) readDeadline(timeout time.Duration) time.Time {
 	if !c.inProgress || timeout <= 0 {
 		return time.Time{}
@@ -108,21 +111,22 @@ func (c *connection) readDeadline(timeout time.Duration) time.Time {
 	return c.askedAt.Add(timeout)
 }
 
-// recheck asks for the network: a call failed in a way that HNS or the network may be gone.
+// recheck requests a read of the network, after a call failed in a way that suggests that HNS or
+// the network is gone.
 func (c *connection) recheck() { c.wanted = true }
 
-// CheckNetwork asks for the network now: networks came or went.
+// CheckNetwork requests a read of the network now, because HNS networks were created or deleted.
 func (e *Engine) CheckNetwork() { e.hns.wanted, e.hns.notBefore = true, time.Time{} }
 
-// ServiceChanged says that the service HNS ended or began: calls that did not return will
-// not, and everything has to be listed again.
+// ServiceChanged records that the HNS service has stopped or started: calls in flight will not
+// return, and everything has to be listed again.
 func (e *Engine) ServiceChanged() {
 	e.CheckNetwork()
 	e.calls.orphanAll()
 	e.listing.requestAll(e.now)
 }
 
-// NetworkRead takes the answer to Ready.Network.
+// NetworkRead takes the result of a read that Ready.Network requested.
 func (e *Engine) NetworkRead(f hnslb.Features, n hnslb.Network, err error) {
 	c := &e.hns
 	c.inProgress = false
@@ -163,8 +167,8 @@ func (e *Engine) NetworkRead(f hnslb.Features, n hnslb.Network, err error) {
 	e.updateMissing(before)
 }
 
-// updateHost chooses which address and MAC of this node count, and tells whether HNS has to be
-// listed again for it.
+// updateHost updates the address and MAC of this node on the network, and returns whether HNS has
+// to be listed again because of it.
 func (e *Engine) updateHost() (unknown bool) {
 	c := &e.hns
 	if h := desired.HostOf(e.node, c.network); h.Complete() || !c.host.Complete() {
@@ -179,9 +183,9 @@ func (e *Engine) updateHost() (unknown bool) {
 	return e.view.SetNetwork(shown)
 }
 
-// missingPart says what a network still lacks of what everything on it rests on, "" for nothing
-// (law 15). The endpoints of cluster IPs and of the source VIP carry the host's address and MAC
-// on an overlay, the rules of node ports the management IP everywhere.
+// missingPart names what the network is missing, "" for nothing (law 15). On an overlay the
+// endpoints of cluster IPs and of the source VIP carry the host's address and MAC; on every network
+// the rules of node ports carry the management IP.
 func (c *connection) missingPart() string {
 	switch {
 	case !c.network.ManagementIP.IsValid():
@@ -192,8 +196,8 @@ func (c *connection) missingPart() string {
 	return ""
 }
 
-// updateMissing takes note of what the network lacks since it was read before, asks for it again after
-// a while, and tells of it.
+// updateMissing records and reports what the network is missing, and requests another read. before
+// is the network as read the previous time.
 func (e *Engine) updateMissing(before hnslb.Network) {
 	c := &e.hns
 	lack := c.missingPart()
@@ -223,9 +227,9 @@ func (e *Engine) updateMissing(before hnslb.Network) {
 	}
 }
 
-// updateRoutesSettled tells whether the routes of a network that lacks nothing else have settled. A
-// network plugin adds them one after another when it starts: they have when there are some at
-// the first look, or the same as a second before, or after routeTimeout.
+// updateRoutesSettled records whether the routes of an otherwise complete network have settled. A
+// network plugin adds them one after another when it starts. They have settled if there are some at
+// the first read, if they did not change between two reads, or after routeTimeout.
 func (e *Engine) updateRoutesSettled(before hnslb.Network) {
 	c := &e.hns
 	first := c.completeSince.IsZero()
@@ -235,20 +239,21 @@ func (e *Engine) updateRoutesSettled(before hnslb.Network) {
 	some := len(c.network.Remotes) > 0
 	settled := c.routesSettled || some && (first || slices.Equal(before.Remotes, c.network.Remotes)) || !e.now.Before(c.completeSince.Add(routeTimeout))
 	if settled && !c.routesSettled && !first {
-		e.enqueueAll() // some waited
+		e.enqueueAll() // some frontends waited for routes
 	}
 	c.routesSettled = settled
 }
 
-// networkComplete tells whether writes may rest on the network. L2Bridge goes on without a management
-// IP after a while: only node ports need it, and they are re-created when it comes.
+// networkComplete returns whether the network is complete enough for writes. L2Bridge continues
+// without a management IP after a while: only node ports need it, and they are re-created when it
+// is assigned.
 func (e *Engine) networkComplete() bool {
 	c := &e.hns
 	return c.missing == "" || !c.network.IsOverlay() && !e.now.Before(c.incompleteSince.Add(managementIPTimeout))
 }
 
-// hnsLost notes that HNS did not answer or has no such network. What HNS holds is unknown
-// from here on (law 6).
+// hnsLost records that HNS did not answer or the network does not exist. From then on the state of
+// HNS is unknown (law 6).
 func (e *Engine) hnsLost(err error) {
 	c := &e.hns
 	if !c.unavailable() {

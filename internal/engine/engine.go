@@ -17,7 +17,7 @@ import (
 	"github.com/hnsproxy/hnsproxy/proxier/services"
 )
 
-// Config is what an Engine is made of.
+// Config configures an Engine.
 type Config struct {
 	// Node is this node as known at the start.
 	Node services.Node
@@ -25,23 +25,24 @@ type Config struct {
 	Options desired.Options
 	// AuditPeriod is the time from the end of one audit to the start of the next.
 	AuditPeriod time.Duration
-	// CallTimeout is how long a call may take before its object counts as stuck. The call is
-	// not taken back: HNS calls cannot be. An HNS before 11 gets four times as long.
+	// CallTimeout is how long a call may take before its object counts as stuck. The call itself
+	// continues, since HNS calls cannot be cancelled. HNS versions before 11 get four times as
+	// long.
 	CallTimeout time.Duration
-	// MaxConcurrentCalls is how many calls may be in progress at a time; 0 for what fits the HNS.
+	// MaxConcurrentCalls limits the calls in flight; 0 selects the default for the HNS version.
 	MaxConcurrentCalls int
-	// Share is the part of its time that HNS may be kept busy with writes, from 0 to 1; 0
-	// counts as 1.
+	// Share is the fraction of time, from 0 to 1, during which writes may keep HNS busy. 0 counts
+	// as 1.
 	Share float64
-	// Seed decides the jitter of retries.
+	// Seed seeds the jitter of retries.
 	Seed uint64
-	// Start is the time at which the engine begins.
+	// Start is the current time when the engine is created.
 	Start time.Time
 }
 
-// Engine decides what to do with HNS. It is a state machine: inputs go in by its methods,
-// what to do and what became of whom comes out of Ready. It has no clock, no driver, no
-// logger and no goroutine (law 14), and is not safe for concurrent use.
+// Engine decides what to do with HNS. It is a state machine: methods take inputs, and Ready returns
+// what to do and what has changed. It has no clock, driver, logger or goroutine (law 14), and is
+// not safe for concurrent use.
 type Engine struct {
 	cfg Config
 	now time.Time
@@ -56,39 +57,41 @@ type Engine struct {
 	queue   *queue
 	backoff *backoff.Backoff[task]
 	calls   calls
-	// unknown are objects of which a call may have taken effect or not, with the endpoints
-	// that a load balancer among them may name. Each waits for the next list (law 6).
+	// unknown holds the objects for which the outcome of a call is unknown, with the endpoints that
+	// a load balancer among them may reference. Each waits for the next list (law 6).
 	unknown map[task][]netip.Addr
-	// deleting are objects whose deletion may have taken effect or not, and their IDs. It is
-	// repeated, without a list.
+	// deleting holds the objects whose deletion has an unknown outcome, with their IDs. The
+	// deletion is repeated without waiting for a list.
 	deleting map[task]hnslb.ID
-	// requeueAfter are objects that were asked for while they could not be worked on.
+	// requeueAfter holds the tasks that were requested while a call or another unit kept them busy.
+	// They are queued again when it has ended.
 	requeueAfter map[task]bool
 	modify       modify
 	latency      latencyTracker
 	locals       locals
 	routes       routes
-	// noSourceVIP are frontends that wait for the endpoint of the source VIP.
+	// noSourceVIP holds the frontends that wait for the endpoint of the source VIP.
 	noSourceVIP map[task]bool
 	reserved    map[services.Name]reservation
 
 	stopping bool
-	// down are frontends whose load balancer was deleted, until they have one again.
+	// down holds the frontends whose load balancer was deleted, until they have one again.
 	down map[task]bool
-	// lastProgress is when a call succeeded last; settled tells that all work was done once.
+	// lastProgress is when a call last succeeded. synced is true once all work of the first sync
+	// was done.
 	lastProgress time.Time
 	synced       bool
 	transitions  []Transition
-	recompute    bool
-	// resubmit are the Services of which the same is true, where it concerns some only.
-	resubmit map[services.Name]bool
-	// recomputing: the frontends are of an environment that is no more.
+	// recompute asks for all Services again, resubmit for some of them.
+	recompute bool
+	resubmit  map[services.Name]bool
+	// recomputing is true while the frontends still belong to an earlier environment.
 	recomputing bool
-	// hasIPv6 tells that some frontend is IPv6.
+	// hasIPv6 is true once any frontend or endpoint is IPv6.
 	hasIPv6 bool
 }
 
-// New makes an Engine that knows nothing of HNS yet.
+// New returns an Engine that knows nothing about HNS yet.
 func New(cfg Config) *Engine {
 	if cfg.Share <= 0 || cfg.Share > 1 {
 		cfg.Share = 1
@@ -117,29 +120,31 @@ func New(cfg Config) *Engine {
 	return e
 }
 
-// Ready is what the engine wants done.
+// Ready is the work to start now.
 type Ready struct {
-	// Calls are to be begun now, side by side.
+	// Calls are to be started now, concurrently.
 	Calls []Call
-	// Network asks for the features of HNS and its network, Look for a list.
+	// Network requests the features of HNS and its network, List a list of its objects; nil for
+	// none.
 	Network bool
 	List    *ListRequest
-	// Recompute asks for all Services again, Resubmit for some: what they depend on has changed.
+	// Recompute requests all Services again, Resubmit some of them, because something that they
+	// depend on has changed.
 	Recompute bool
 	Resubmit  []services.Name
-	// Transitions say what became of whom since the last Ready, in order.
+	// Transitions are the changes of state since the last Ready, in order.
 	Transitions []Transition
-	// Wake is when the engine has something to do if nothing happens before, the zero time for
-	// never. More: at once, there is more of the same.
+	// Wake is when to call Ready again if nothing else happens, the zero time for never. More is
+	// true when Ready should be called again at once.
 	Wake time.Time
 	More bool
 }
 
-// Advance says what time it is. It must be called before any other input, and Ready does it.
+// Advance sets the current time. It must be called before any other input; Ready calls it.
 func (e *Engine) Advance(now time.Time) { e.now = now }
 
-// Ready advances the engine to a time and returns what to do. Results of calls and looks are
-// handed in when they are there, in any order.
+// Ready advances the engine to now and returns the work to start. Results of calls and lists may be
+// handed in later, in any order.
 func (e *Engine) Ready(now time.Time) Ready {
 	e.Advance(now)
 	var r Ready
@@ -162,12 +167,12 @@ func (e *Engine) Ready(now time.Time) Ready {
 	return r
 }
 
-// wake returns when something is due.
+// wake returns when the next timer is due.
 func (e *Engine) wake() time.Time {
 	return earliestTime(e.hns.readDue(), e.nextListDue(), e.backoff.Next(), e.nextRelease(), e.calls.due(e.now, e.callTimeout()), e.listDeadline(), e.hns.readDeadline(e.callTimeout()), e.routesDue())
 }
 
-// earliestTime returns the earliest of the times that are not zero, the zero time for none.
+// earliestTime returns the earliest non-zero time, the zero time for none.
 func earliestTime(times ...time.Time) time.Time {
 	var first time.Time
 	for _, t := range times {
@@ -178,12 +183,13 @@ func earliestTime(times ...time.Time) time.Time {
 	return first
 }
 
-// AcceptsServices tells whether Services can be computed: the network of the node was seen once.
+// AcceptsServices returns whether SetServices may be called: the network of the node has been read
+// once.
 func (e *Engine) AcceptsServices() bool { return e.env != nil }
 
-// SetServices takes Services that changed, with all their EndpointSlices. After
-// Ready.Recompute it must be called with all of them before anything is written, after
-// Ready.Resubmit with those.
+// SetServices updates Services that have changed, each with all its EndpointSlices. After
+// Ready.Recompute it must be called with all Services before anything is written, after
+// Ready.Resubmit with the requested ones.
 func (e *Engine) SetServices(inputs []services.Input) {
 	e.recomputing = false
 	noted := e.noteRoutes(inputs)
@@ -194,7 +200,7 @@ func (e *Engine) SetServices(inputs []services.Input) {
 	e.forgetUnusedRoutes(noted) // another of these Services may have begun to list an address
 }
 
-// setService takes one Service and returns the addresses that nobody lists any more.
+// setService updates one Service and returns the addresses that no Service lists any more.
 func (e *Engine) setService(in plan.Input, input services.Input) []netip.Addr {
 	before := e.state.Frontends(input.Name)
 	after := desired.Compute(input, e.env)
@@ -231,9 +237,9 @@ func (e *Engine) setService(in plan.Input, input services.Input) []netip.Addr {
 	return changes.Unused
 }
 
-// reassign looks again at everything that meets at an address which became a cluster IP, or
-// stopped being one. Those who have to let go of the cluster IP of a critical Service are as
-// urgent as that Service.
+// reassign queues every task that depends on an address that became a cluster IP, or is one no
+// longer. Frontends that have to give up an address to a critical Service get the class of that
+// Service.
 func (e *Engine) reassign(in plan.Input, ip netip.Addr) {
 	urgent := plan.ClassOfEndpoint(in, ip)
 	for _, key := range e.state.Users(ip) {
@@ -252,7 +258,7 @@ func (e *Engine) enqueueEndpoint(ip netip.Addr) {
 	}
 }
 
-// enqueueUsers queues the frontends that list an address.
+// enqueueUsers queues the frontends that have ip as a VIP or backend.
 func (e *Engine) enqueueUsers(ip netip.Addr) {
 	in := e.input()
 	for _, key := range e.state.Users(ip) {
@@ -260,7 +266,7 @@ func (e *Engine) enqueueUsers(ip netip.Addr) {
 	}
 }
 
-// enqueue queues a task unless it failed a moment ago; then its time will come.
+// enqueue queues a task, unless it is backing off; it is queued when the backoff ends.
 func (e *Engine) enqueue(t task, c plan.Class) {
 	if e.backoff.Waits(t, e.now) {
 		return
@@ -270,8 +276,8 @@ func (e *Engine) enqueue(t task, c plan.Class) {
 	e.emit(Queued{t.family()})
 }
 
-// enqueueAll queues everything that is desired and everything of ours that HNS holds: what
-// all of it depends on has changed.
+// enqueueAll queues all desired frontends and all our endpoints in HNS, after a change of something
+// that all of them depend on.
 func (e *Engine) enqueueAll() {
 	e.enqueueSourceVIP() // load balancers wait for it
 	in := e.input()
@@ -288,8 +294,8 @@ func (e *Engine) enqueueAll() {
 	}
 }
 
-// enqueueSourceVIP queues the endpoint of the source VIP, if there is something to do about it,
-// else the frontends that waited for it.
+// enqueueSourceVIP queues the endpoint of the source VIP if it needs a change, and otherwise the
+// frontends that waited for it.
 func (e *Engine) enqueueSourceVIP() {
 	if len(plan.SourceVIP(e.input()).Steps) > 0 {
 		e.enqueue(endpointTask(e.env.SourceVIP()), plan.Critical)
@@ -302,7 +308,7 @@ func (e *Engine) enqueueSourceVIP() {
 	}
 }
 
-// retryDue queues what failed and whose time has come.
+// retryDue queues the failed tasks whose backoff has ended.
 func (e *Engine) retryDue() {
 	if e.backoff.Len() == 0 || e.env == nil {
 		return
@@ -317,7 +323,7 @@ func (e *Engine) retryDue() {
 	}
 }
 
-// input is what plans are made from now.
+// input returns the current input of package plan.
 func (e *Engine) input() plan.Input {
 	in := plan.Input{State: e.state, View: e.view, Env: e.env, Modify: e.modify.enabled(e.now), RoutesPending: !e.hns.routesSettled, ModifyIncomplete: e.modify.isIncomplete}
 	if e.backoff.Len()+len(e.unknown) > 0 || e.calls.deletes > 0 || e.calls.hanging() > 0 {
@@ -331,7 +337,8 @@ func (e *Engine) isUnknown(ip netip.Addr) bool {
 	return unknown
 }
 
-// unusable tells whether nothing may rest on the endpoint of an address for now.
+// unusable returns whether no load balancer may reference the endpoint at ip for now: its state is
+// unknown, it is backing off, or it is being deleted.
 func (e *Engine) unusable(ip netip.Addr) bool {
 	t := endpointTask(ip)
 	if _, unknown := e.unknown[t]; unknown || e.backoff.Waits(t, e.now) {
@@ -353,7 +360,7 @@ func (e *Engine) plan(t task) plan.Unit {
 	return plan.Endpoint(e.input(), t.ip)
 }
 
-// planUnit plans the task of a unit as far as the unit has come.
+// planUnit plans the task of a unit from its current state.
 func (e *Engine) planUnit(u *unit) plan.Unit {
 	if !u.down {
 		return e.plan(u.task)
@@ -365,7 +372,7 @@ func (e *Engine) planUnit(u *unit) plan.Unit {
 
 func (e *Engine) emit(t Transition) { e.transitions = append(e.transitions, t) }
 
-// SetNode says what the Node object is now.
+// SetNode updates the Node object.
 func (e *Engine) SetNode(n services.Node) {
 	if e.node.SameTopology(n) {
 		return
@@ -381,7 +388,8 @@ func (e *Engine) SetNode(n services.Node) {
 	}
 }
 
-// refreshEnv asks for every Service again when what they depend on has changed.
+// refreshEnv requests all Services again if the environment that they are computed from has
+// changed.
 func (e *Engine) refreshEnv() {
 	if !e.hns.known {
 		return
@@ -394,12 +402,12 @@ func (e *Engine) refreshEnv() {
 	}
 	e.env, e.recompute, e.recomputing = env, true, true
 	for _, u := range e.calls.creating {
-		u.creates = nil // planned anew
+		u.creates = nil // planned again
 	}
 	e.enqueueAll()
 }
 
-// Families returns the IP families that this node carries.
+// Families returns the IP families in use on this node.
 func (e *Engine) Families() []hnslb.Family {
 	if e.hasIPv6 {
 		return []hnslb.Family{hnslb.IPv4, hnslb.IPv6}
@@ -407,8 +415,8 @@ func (e *Engine) Families() []hnslb.Family {
 	return []hnslb.Family{hnslb.IPv4}
 }
 
-// Lag says since when work waits and for what; the zero time when nothing is behind. What
-// waits for its own retry, or for somebody else, is not behind.
+// Lag returns since when work has been pending, and the reason; the zero time when nothing is
+// behind. Objects that wait for their own retry, or for another component, are not behind.
 func (e *Engine) Lag() (since time.Time, why string) {
 	switch {
 	case !e.hns.unavailableSince.IsZero():
@@ -422,7 +430,7 @@ func (e *Engine) Lag() (since time.Time, why string) {
 	}
 	since = earliestTime(e.queue.oldest(), e.calls.oldestSince())
 	if !e.synced && !since.IsZero() && since.Before(e.lastProgress) {
-		// A first sync may take minutes. It is not behind while it gets on.
+		// A first sync may take minutes. It is not behind while calls succeed.
 		since = e.lastProgress
 	}
 	if since.IsZero() {
@@ -431,10 +439,10 @@ func (e *Engine) Lag() (since time.Time, why string) {
 	return since, "frontends pending"
 }
 
-// Pending returns how many objects wait to be worked on.
+// Pending returns the number of tasks that are queued or in progress.
 func (e *Engine) Pending() int { return e.queue.len() + e.calls.unitCount() }
 
-// Idle tells whether nothing is in progress and nothing waits but for its time.
+// Idle returns whether no call is in progress and all remaining work waits for a timer.
 func (e *Engine) Idle() bool {
 	if e.hns.inProgress || len(e.calls.inFlight) > e.calls.hanging() {
 		return false
@@ -442,18 +450,20 @@ func (e *Engine) Idle() bool {
 	return e.env == nil || e.hns.unavailable() || !e.networkComplete() || e.Converged()
 }
 
-// Converged tells whether all that can be done is done.
+// Converged returns whether all work that is possible now is done.
 func (e *Engine) Converged() bool {
 	return e.canWrite() && e.Pending() == 0 && !e.listing.busy() && len(e.locals.deferred)+len(e.locals.fresh) == 0
 }
 
-// OwnEndpoints returns how many remote endpoints of ours HNS holds.
+// OwnEndpoints returns the number of remote endpoints in HNS that are ours.
 func (e *Engine) OwnEndpoints() int { return e.view.OwnEndpoints() }
 
-// LoadBalancer returns what HNS holds at a frontend, as far as known, nil for nothing.
+// LoadBalancer returns the load balancer at a frontend according to the last known state of HNS,
+// nil for none.
 func (e *Engine) LoadBalancer(key hnslb.FrontendKey) *observed.LoadBalancer {
 	return e.view.LoadBalancer(key)
 }
 
-// Endpoint returns the endpoint that HNS has for an address, as far as known, nil for none.
+// Endpoint returns the endpoint at an address according to the last known state of HNS, nil for
+// none.
 func (e *Engine) Endpoint(ip netip.Addr) *observed.Endpoint { return e.view.Endpoint(ip) }

@@ -12,23 +12,23 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 )
 
-// latencyTracker measure how long endpoint changes take until they are in force: from the time
-// that the endpoint controller wrote into the slice, to the moment the last frontend that
-// the change concerns is written.
+// latencyTracker measures how long endpoint changes take: from the time at which the endpoint
+// controller recorded the change in the EndpointSlice, until the last affected frontend is
+// programmed.
 type latencyTracker map[services.Name]*pendingChange
 
-// maxTriggers bounds how many changes of one Service are measured together: while HNS is
-// away, nobody counts how many come.
+// maxTriggers limits how many changes of one Service are measured together, since changes can pile
+// up without limit while HNS is unavailable.
 const maxTriggers = 1000
 
 type pendingChange struct {
 	triggers []time.Time
-	// pending are the frontends not written yet.
+	// pending holds the frontends not programmed yet.
 	pending sets.Set[hnslb.FrontendKey]
 }
 
-// start notes the changes that an input brought. changed are the frontends that differ by
-// it; now are all frontends that the Service has.
+// start records the changes of an input. changed are the frontends that differ; now are all
+// frontends of the Service.
 func (ls latencyTracker) start(in services.Input, changed []hnslb.FrontendKey, now []*desired.Frontend) {
 	has := make(sets.Set[hnslb.FrontendKey], len(now))
 	for _, f := range now {
@@ -50,7 +50,8 @@ func (ls latencyTracker) start(in services.Input, changed []hnslb.FrontendKey, n
 	ls[in.Name] = l
 }
 
-// programmed notes that a frontend is in force and returns the latencies that this completes.
+// programmed records that a frontend is programmed and returns the latencies of the changes that
+// this completes.
 func (ls latencyTracker) programmed(name services.Name, key hnslb.FrontendKey, now time.Time) []time.Duration {
 	l := ls[name]
 	if l == nil {

@@ -12,58 +12,59 @@ import (
 )
 
 const (
-	// endpointsPause and allPause are the shortest times from the end of a list to the start
-	// of the next one, of endpoints and of everything. Whoever needs a list shares it.
+	// endpointsPause and allPause are the minimum times from the end of one list to the start of
+	// the next, for endpoints and for all objects. All requests during the pause share the next
+	// list.
 	endpointsPause = 120 * time.Millisecond
 	allPause       = 400 * time.Millisecond
-	// refusalPause is the shortest time between two lists that refused calls ask for.
+	// refusalPause is the minimum time between two lists that refused calls request.
 	refusalPause = 5 * time.Second
-	// listShare bounds the part of its time that HNS lists for us: a list of 1 s is followed
-	// by 1 s without one.
+	// listShare limits the share of time that HNS spends on our lists: a list of 1 s is followed by
+	// 1 s without one.
 	listShare = 1
-	// A list may take longer than another call: it is up to three HNS calls per object, the
-	// others are five at most. One that does not come is given up after minListTimeoutFactor
-	// times the time of a call, and then after twice as long each time.
+	// The time limit of a list, in multiples of the call timeout; it doubles each time it is
+	// exceeded. Lists may take longer than other calls, since they make up to three HNS calls per
+	// object.
 	minListTimeoutFactor, maxListTimeoutFactor = 1, 32
-	// mergeBatchSize is how many objects of a list are taken in before anything else has its turn.
+	// mergeBatchSize is how many objects of a list are merged before other work gets its turn.
 	mergeBatchSize = 512
-	// checkBatchSize is how many frontends are checked in one turn after an audit.
+	// checkBatchSize is how many frontends are checked at a time after an audit.
 	checkBatchSize = 64
 )
 
-// ListRequest is a list to make: of the endpoints, and of the load balancers after them unless only
-// endpoints are needed.
+// ListRequest requests a list of the endpoints and, unless EndpointsOnly is set, of the load
+// balancers after them.
 type ListRequest struct{ EndpointsOnly bool }
 
-// listing follow what has to be listed, and when.
+// listing tracks which lists are requested, in progress and being merged.
 type listing struct {
 	auditPeriod time.Duration
-	// endpointsWanted and want ask for a list; listed tells that everything was listed since HNS
-	// was found.
+	// endpointsWanted and allWanted request a list, since wantedSince. listed is true once
+	// everything was listed since HNS became available.
 	endpointsWanted, allWanted, listed bool
 	wantedSince                        time.Time
-	// endpointsAfter and allAfter are when the next list may be begun.
+	// endpointsAfter and allAfter are the earliest times of the next list.
 	endpointsAfter, allAfter time.Time
-	// lastRefusal is when a refused call asked for a list last, later when it does again, the zero
-	// time for never.
+	// lastRefusal is when a refused call last requested a list. refusalDue is when a delayed
+	// request is made, the zero time for never.
 	lastRefusal, refusalDue time.Time
-	// startsAudit is when everything is listed next without anybody asking.
+	// auditDue is when everything is listed next without any request.
 	auditDue time.Time
-	// inProgress is in progress, merging the one that is taken in.
+	// inProgress is the list in progress, merging the one being merged; nil for none.
 	inProgress *ListRequest
 	merging    *ListRequest
 	startedAt  time.Time
 	touched    observed.Touched
 	merge      *observed.Merge
-	// auditing: what is found different was changed by somebody else.
+	// auditing: the list is an audit, so a difference means that another program changed HNS.
 	auditing bool
 	list     observed.List
-	// check are frontends still to be compared after an audit.
+	// check holds the frontends still to be compared after an audit.
 	check []hnslb.FrontendKey
-	// backoff and told of lists that fail.
+	// backoff and lastReported apply to failed lists.
 	backoff      *backoff.Backoff[string]
 	lastReported time.Time
-	// timeoutFactor is how long a list may take, in times of Config.CallTimeout.
+	// timeoutFactor is the time limit of a list in multiples of Config.CallTimeout.
 	timeoutFactor int
 }
 
@@ -72,7 +73,7 @@ func newListing(cfg Config) listing {
 		touched: observed.NewTouched(), timeoutFactor: minListTimeoutFactor}
 }
 
-// requestAll asks for a list of everything.
+// requestAll requests a list of everything.
 func (l *listing) requestAll(now time.Time) {
 	if !l.allWanted && !l.endpointsWanted {
 		l.wantedSince = now
@@ -80,8 +81,9 @@ func (l *listing) requestAll(now time.Time) {
 	l.allWanted = true
 }
 
-// requestAfterRefusal asks for a list of everything, and tells whether it is made now. Where many
-// are refused for one reason, a list that was asked for a moment ago has to do for a while.
+// requestAfterRefusal requests a list of everything because a call was refused, and returns whether
+// it is made now. If many calls are refused for the same reason, the request is delayed to share
+// one list per refusalPause.
 func (l *listing) requestAfterRefusal(now time.Time, many bool) bool {
 	next := l.lastRefusal.Add(refusalPause)
 	if many && !l.allWanted && !l.lastRefusal.IsZero() && now.Before(next) {
@@ -93,14 +95,14 @@ func (l *listing) requestAfterRefusal(now time.Time, many bool) bool {
 	return true
 }
 
-// retryRefused asks for the list that refused calls have waited for.
+// retryRefused requests the list that requestAfterRefusal delayed.
 func (l *listing) retryRefused(now time.Time) {
 	if !l.refusalDue.IsZero() && !now.Before(l.refusalDue) {
 		l.requestAfterRefusal(now, true)
 	}
 }
 
-// requestEndpoints asks for a list of the endpoints.
+// requestEndpoints requests a list of the endpoints.
 func (l *listing) requestEndpoints(now time.Time) {
 	if !l.allWanted && !l.endpointsWanted {
 		l.wantedSince = now
@@ -108,37 +110,36 @@ func (l *listing) requestEndpoints(now time.Time) {
 	l.endpointsWanted = true
 }
 
-// invalidate says that nothing is known of HNS until it was listed again.
+// invalidate records that the state of HNS is unknown until everything has been listed again.
 func (l *listing) invalidate(now time.Time) {
 	l.listed, l.allWanted, l.wantedSince = false, true, now
 	l.endpointsAfter, l.allAfter = time.Time{}, time.Time{}
 	if l.inProgress != nil || l.merge != nil {
-		// It may be of the time before.
+		// The list may have been started before the change.
 		l.merge, l.auditing = nil, false
 		l.inProgress = nil
 	}
 }
 
-// busy tells whether a list is in progress or asked for by something other than time.
+// busy returns whether a list is in progress, being merged, or requested for any reason but time.
 func (l *listing) busy() bool {
 	return l.inProgress != nil || l.merge != nil || l.allWanted || l.endpointsWanted || len(l.check) > 0
 }
 
-// Audit asks for a list of everything now.
+// Audit requests an audit now.
 func (e *Engine) Audit() { e.listing.auditDue, e.listing.allAfter = e.now, time.Time{} }
 
-// canWrite tells whether writes may rest on the view.
+// canWrite returns whether writes may be based on the view.
 func (e *Engine) canWrite() bool {
 	return e.env != nil && !e.hns.unavailable() && e.networkComplete() && e.listing.listed
 }
 
-// canList tells whether a list may be begun: none is in progress, and the Services for which it
-// is of use are known.
+// canList returns whether a list may be started: none is in progress, and all Services are known.
 func (e *Engine) canList() bool {
 	return e.listing.inProgress == nil && e.listing.merge == nil && e.env != nil && !e.hns.unavailable() && e.networkComplete() && !e.recomputing
 }
 
-// nextList returns the list to make now, nil for none.
+// nextList returns the list to start now, nil for none.
 func (e *Engine) nextList() *ListRequest {
 	if !e.canList() {
 		return nil
@@ -152,7 +153,7 @@ func (e *Engine) nextList() *ListRequest {
 		return nil
 	}
 	if all {
-		l.refusalDue = time.Time{} // it shows what those wanted to see
+		l.refusalDue = time.Time{} // this list covers the delayed request
 	}
 	l.auditing = all && audit
 	l.allWanted, l.endpointsWanted = l.allWanted && !all, false
@@ -168,8 +169,8 @@ func (e *Engine) nextList() *ListRequest {
 	return l.inProgress
 }
 
-// startsAudit tells whether it is time for an audit. What is listed is judged by the network, so
-// the network is asked for first.
+// startsAudit returns whether to start an audit. The listed objects are judged by the network they
+// are on, so the network is read first.
 func (e *Engine) startsAudit() bool {
 	l := &e.listing
 	if !l.listed || l.auditDue.IsZero() || e.now.Before(l.auditDue) {
@@ -182,7 +183,7 @@ func (e *Engine) startsAudit() bool {
 	return true
 }
 
-// nextListDue returns when a list is due, the zero time for never.
+// nextListDue returns when the next list is due, the zero time for never.
 func (e *Engine) nextListDue() time.Time {
 	l := &e.listing
 	if l.inProgress != nil || l.merge != nil || e.env == nil || e.hns.unavailable() || !e.networkComplete() {
@@ -190,7 +191,7 @@ func (e *Engine) nextListDue() time.Time {
 	}
 	all, endpoints := l.auditDue, e.locals.next
 	if !all.IsZero() && !e.now.Before(all) {
-		all = time.Time{} // it waits for the network
+		all = time.Time{} // the audit waits for the network
 	}
 	if l.allWanted {
 		all = e.now
@@ -212,7 +213,8 @@ func notBefore(t, limit time.Time) time.Time {
 	return t
 }
 
-// touch notes that a call was made for an object, and whether what became of it is known.
+// touch records, for the list in progress, that a call was made for an object, and whether its
+// outcome is known.
 func (e *Engine) touch(t task, known bool) {
 	if e.listing.inProgress == nil && e.listing.merge == nil {
 		return
@@ -224,8 +226,8 @@ func (e *Engine) touch(t task, known bool) {
 	}
 }
 
-// untouch takes back what touch noted of a call that HNS refused: nothing came of it. before is
-// what was noted of its object, of the same list, when it began.
+// untouch reverts touch for a call that HNS refused, since it changed nothing. If the call began
+// before the list or before another call of the object, the earlier record is restored.
 func (e *Engine) untouch(c *Call) {
 	if c.list != e.listing.inProgress && c.list != e.listing.merging {
 		return
@@ -240,7 +242,7 @@ func (e *Engine) untouch(c *Call) {
 	}
 }
 
-// touchedState returns what is noted of an object, nil for nothing.
+// touchedState returns what touch recorded for an object, nil for nothing.
 func (e *Engine) touchedState(t task) *bool {
 	known, ok := e.listing.touched.Addresses[t.ip]
 	if t.isFrontend() {
@@ -252,18 +254,18 @@ func (e *Engine) touchedState(t task) *bool {
 	return &known
 }
 
-// wasTouched tells whether a list says nothing about an object.
+// wasTouched returns whether the list says nothing about an object because a call was made for it.
 func (e *Engine) wasTouched(t task) bool {
 	_, address := e.listing.touched.Addresses[t.ip]
 	_, frontend := e.listing.touched.Frontends[t.key]
 	return address || frontend && t.isFrontend()
 }
 
-// Listed takes the answer to a Look.
+// Listed takes the result of a list that Ready.List requested.
 func (e *Engine) Listed(look *ListRequest, list observed.List, err error) {
 	l := &e.listing
 	if l.inProgress != look {
-		return // HNS or the network changed meanwhile
+		return // the list was given up, or HNS or the network has changed
 	}
 	l.inProgress, l.merging = nil, look
 	took := listShare * e.now.Sub(l.startedAt)
@@ -276,7 +278,7 @@ func (e *Engine) Listed(look *ListRequest, list observed.List, err error) {
 		if list.Endpoints == nil || look.EndpointsOnly {
 			return
 		}
-		// What is known of the endpoints is worth something without the load balancers.
+		// The endpoints were listed; they are useful without the load balancers.
 		list.EndpointsOnly = true
 		l.list, l.merge = list, e.view.Merge(list, l.touched)
 		return
@@ -314,7 +316,8 @@ func (e *Engine) listFailed(look *ListRequest, err error) {
 	}
 }
 
-// expireList gives up on a list that does not come: each that hangs holds a thread.
+// expireList gives up a list that exceeds its time limit. Its thread stays occupied until HNS
+// answers.
 func (e *Engine) expireList() {
 	l := &e.listing
 	if due := e.listDeadline(); due.IsZero() || e.now.Before(due) {

@@ -15,8 +15,8 @@ import (
 	"github.com/hnsproxy/hnsproxy/proxier/desired"
 )
 
-// mergeBatch takes in a piece of a list, or checks some frontends after an audit, and tells
-// whether there is more.
+// mergeBatch merges a part of a list, or checks some frontends after an audit, and returns whether
+// there is more to do.
 func (e *Engine) mergeBatch() bool {
 	l := &e.listing
 	if l.merge == nil {
@@ -24,7 +24,7 @@ func (e *Engine) mergeBatch() bool {
 	}
 	n := mergeBatchSize
 	if !l.listed {
-		n = 1 << 30 // nothing else can be done before
+		n = 1 << 30 // nothing else can start before the first list is merged
 	}
 	for l.merge.Step(n) {
 		if l.listed {
@@ -35,7 +35,7 @@ func (e *Engine) mergeBatch() bool {
 	return len(l.check) > 0
 }
 
-// merged takes note of what a list showed.
+// merged processes the differences that a merged list showed.
 func (e *Engine) merged() {
 	l := &e.listing
 	drift, list := l.merge.Drift(), l.list
@@ -45,7 +45,7 @@ func (e *Engine) merged() {
 	drift.Frontends = slices.Compact(drift.Frontends)
 	l.merge, l.list = nil, observed.List{}
 	if !list.EndpointsOnly && plan.LearnFlags(e.state, e.view) {
-		e.enqueueAll() // others hold nothing of it any more
+		e.enqueueAll() // load balancers may have become ours
 	}
 	if l.auditing && len(drift.Frontends)+len(drift.Endpoints) > 0 {
 		e.emit(Drifted{len(drift.Frontends), len(drift.Endpoints)})
@@ -75,20 +75,20 @@ func (e *Engine) merged() {
 	}
 }
 
-// enqueueDrift queues everything that a list showed to be different.
+// enqueueDrift queues every object that a list showed to be different.
 func (e *Engine) enqueueDrift(drift observed.Drift) {
 	e.enqueueSourceVIP()
 	for _, ip := range drift.Addresses {
 		t := endpointTask(ip)
 		if err := e.backoff.Err(t); err != nil && !errors.Is(err, errDeletionUndone) && e.view.Endpoint(ip) != nil && e.wanted(ip) {
-			e.backoff.Succeeded(t) // somebody else brought it
+			e.backoff.Succeeded(t) // another program created it
 		}
 		e.enqueueUsers(ip)
 		e.enqueueEndpoint(ip)
 	}
 	for _, ip := range drift.Idle {
 		if len(e.plan(endpointTask(ip)).Steps) > 0 {
-			e.enqueueEndpoint(ip) // forgotten
+			e.enqueueEndpoint(ip) // a leftover
 		}
 	}
 	in := e.input()
@@ -101,10 +101,10 @@ func (e *Engine) enqueueDrift(drift observed.Drift) {
 	e.enqueueFreed()
 }
 
-// wanted tells whether an address should have an endpoint of ours.
+// wanted returns whether an endpoint of ours should exist at an address.
 func (e *Engine) wanted(ip netip.Addr) bool { return e.state.Role(ip) != desired.Unwanted }
 
-// backOffReturned lets objects wait that HNS did not delete although it said so.
+// backOffReturned starts the backoff of objects that HNS reported as deleted but still lists.
 func (e *Engine) backOffReturned(d observed.Drift) {
 	if n := len(d.ReturnedEndpoints) + len(d.ReturnedFrontends); n > 0 {
 		e.emit(DeletionsUndone{n})
@@ -128,7 +128,7 @@ func (e *Engine) enqueueDeferred() {
 	}
 }
 
-// resolveUnknown ends the doubt about the objects that a list was about.
+// resolveUnknown clears the unknown state of the objects that a list covered, and queues them.
 func (e *Engine) resolveUnknown(endpointsOnly bool) {
 	shown := func(t task) bool { return !e.wasTouched(t) && (!endpointsOnly || t.ip.IsValid()) }
 	maps.DeleteFunc(e.deleting, func(t task, _ hnslb.ID) bool { return shown(t) })
@@ -157,7 +157,7 @@ func (e *Engine) resolveUnknown(endpointsOnly bool) {
 	}
 }
 
-// requestList asks for the list that shows what became of an object.
+// requestList requests the list that shows the state of an object.
 func (e *Engine) requestList(t task) {
 	if t.ip.IsValid() {
 		e.listing.requestEndpoints(e.now)
@@ -166,8 +166,8 @@ func (e *Engine) requestList(t task) {
 	}
 }
 
-// checkBatch compares some frontends with what HNS holds, whether or not the audit found them
-// different: whatever was forgotten is found by this.
+// checkBatch compares some frontends with HNS after an audit, whether or not the audit found them
+// different, so that work that was missed is found.
 func (e *Engine) checkBatch() bool {
 	l := &e.listing
 	n := min(checkBatchSize, len(l.check))
@@ -189,7 +189,7 @@ func (e *Engine) checkBatch() bool {
 	return len(l.check) > 0
 }
 
-// updateRoot looks for the node's own endpoint in a fresh list.
+// updateRoot finds the node's own endpoint in a list.
 func (e *Engine) updateRoot(eps []hnslb.Endpoint) {
 	root := desired.FindRoot(eps, e.hns.network.ID, e.cfg.Options.RootEndpoint)
 	if root == e.hns.root {

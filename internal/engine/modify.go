@@ -9,16 +9,16 @@ import (
 	"github.com/hnsproxy/hnsproxy/hnslb"
 )
 
-// modify follows whether HNS changes load balancers in place. An HNS that says that it can and
-// does not is asked again, with increasing intervals: one wrong answer must not cost a dark VIP for
-// each change from then on.
+// modify tracks whether HNS can update load balancers in place. If an update is reported as
+// successful without effect, updates are disabled and tried again at increasing intervals. A single
+// wrong answer must not turn every later change into a delete and create, which interrupts the VIP.
 type modify struct {
 	supported bool
-	// off until then; wait is for how long it was turned off last.
+	// disabledUntil is when updates are tried again; pause is how long they were last disabled.
 	disabledUntil time.Time
 	pause         time.Duration
-	// incomplete are frontends for which HNS changed the endpoints and not the internal port or
-	// the source VIP. They are re-created; that says nothing of changes of endpoints alone.
+	// incomplete holds the frontends for which HNS updated the endpoints, but not the internal port
+	// or the source VIP. They are re-created. This does not affect updates of the endpoints alone.
 	incomplete map[hnslb.FrontendKey]bool
 	reported   bool
 }
@@ -27,7 +27,7 @@ const minModifyPause, maxModifyPause = time.Minute, time.Hour
 
 func (m *modify) enabled(now time.Time) bool { return m.supported && !now.Before(m.disabledUntil) }
 
-// disable turns it off and returns until when.
+// disable disables updates in place and returns until when.
 func (m *modify) disable(now time.Time) time.Time {
 	m.pause = min(max(2*m.pause, minModifyPause), maxModifyPause)
 	m.disabledUntil = now.Add(m.pause)
@@ -38,7 +38,7 @@ func (m *modify) succeeded() { m.pause = 0 }
 
 func (m *modify) isIncomplete(key hnslb.FrontendKey) bool { return m.incomplete[key] }
 
-// markIncomplete notes that a change in place was made in part, and tells whether that is news.
+// markIncomplete records an incomplete update, and returns whether it is the first one.
 func (m *modify) markIncomplete(key hnslb.FrontendKey) (first bool) {
 	if m.incomplete == nil {
 		m.incomplete = map[hnslb.FrontendKey]bool{}
@@ -48,5 +48,5 @@ func (m *modify) markIncomplete(key hnslb.FrontendKey) (first bool) {
 	return first
 }
 
-// clearIncomplete says that a frontend is as it should be, or gone.
+// clearIncomplete records that a frontend is programmed completely, or gone.
 func (m *modify) clearIncomplete(key hnslb.FrontendKey) { delete(m.incomplete, key) }

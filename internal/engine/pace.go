@@ -14,7 +14,8 @@ const (
 	minSlowAfter = 40 * time.Millisecond
 )
 
-// setMaxConcurrent says how many calls may be in progress on an HNS.
+// setMaxConcurrent sets the number of concurrent calls from the configuration, or from the HNS
+// version if configured is 0.
 func (c *calls) setMaxConcurrent(v hnslb.Version, configured int) {
 	c.old = v.Major < 11
 	switch {
@@ -27,7 +28,7 @@ func (c *calls) setMaxConcurrent(v hnslb.Version, configured int) {
 	}
 }
 
-// callTimeout is how long a call may take before its object counts as stuck.
+// callTimeout returns how long a call may take before its object counts as stuck.
 func (e *Engine) callTimeout() time.Duration {
 	if e.calls.old {
 		return oldFactor * e.cfg.CallTimeout
@@ -35,7 +36,7 @@ func (e *Engine) callTimeout() time.Duration {
 	return e.cfg.CallTimeout
 }
 
-// hangAfter is how long a call may take before it gives its place away.
+// hangAfter returns how long a call may take before it gives up its slot.
 func (c *calls) hangAfter() time.Duration {
 	least, most := minHangAfter, maxHangAfter
 	if c.old {
@@ -45,9 +46,9 @@ func (c *calls) hangAfter() time.Duration {
 	return min(p<<min(c.recentHangs/c.maxConcurrent, 8), 4*most)
 }
 
-// slowAfter is how long a call may take before one other may begin beside it: long before it
-// counts as hanging, which costs a list, but on an old HNS, which gets one call at a time. A
-// network plugin that waits behind our calls meets one more of them then.
+// slowAfter returns how long a call may take before one more call may start beside it. This is well
+// before it counts as hanging, which costs a list. It does not apply to an old HNS, which gets one
+// call at a time: a network plugin that queues behind our calls would wait for one more.
 func (c *calls) slowAfter() time.Duration {
 	if c.old {
 		return c.hangAfter()
@@ -57,7 +58,7 @@ func (c *calls) slowAfter() time.Duration {
 
 func (c *calls) isSlow(call *Call, now time.Time) bool { return now.Sub(call.began) >= c.slowAfter() }
 
-// slotsInUse is how many places calls take up. All slow ones together give one place away.
+// slotsInUse returns the number of occupied slots. All slow calls together free one slot.
 func (c *calls) slotsInUse(now time.Time) int {
 	n, slow := 0, 0
 	for _, call := range c.inFlight {
@@ -72,12 +73,12 @@ func (c *calls) slotsInUse(now time.Time) int {
 	return n - slow
 }
 
-// exclusiveMustWait tells whether the unit whose calls must be adjacent has to wait.
+// exclusiveMustWait returns whether the exclusive unit has to wait for other calls.
 func (c *calls) exclusiveMustWait(now time.Time) bool {
 	return c.slotsInUse(now) > 0 || c.busy[c.exclusive.task] != nil
 }
 
-// due returns when a call that is in progress has taken too long.
+// due returns when a call in flight exceeds its next time limit.
 func (c *calls) due(now time.Time, timeout time.Duration) time.Time {
 	next := time.Time{}
 	for _, call := range c.inFlight {
@@ -93,7 +94,7 @@ func (c *calls) due(now time.Time, timeout time.Duration) time.Time {
 	return earliestTime(next, c.idleUntil)
 }
 
-// orphanAll says that no call that is in progress will return.
+// orphanAll records that no call in flight will return.
 func (c *calls) orphanAll() {
 	for _, call := range c.inFlight {
 		call.orphaned = true

@@ -15,8 +15,8 @@ import (
 	"github.com/hnsproxy/hnsproxy/proxier/desired"
 )
 
-// ErrModifyIneffective says that HNS reported success for a change in place and kept what it
-// had, as Windows Server 2025 did at release (HNS 15.4, k8s issue 131466).
+// ErrModifyIneffective reports that HNS returned success for an update but kept the previous
+// settings, as the first release of Windows Server 2025 did (HNS 15.4, k8s issue 131466).
 var ErrModifyIneffective = errors.New("HNS reported success but kept the old load balancer")
 
 var (
@@ -25,20 +25,20 @@ var (
 	errDeletionUndone = errors.New("HNS reported the object as deleted but still lists it")
 )
 
-// Result is what came of a Call.
+// Result is the result of a Call.
 type Result struct {
 	Call uint64
-	// Endpoint or LoadBalancer that HNS returned.
+	// Endpoint or LoadBalancer is the object that HNS returned.
 	Endpoint     hnslb.Endpoint
 	LoadBalancer hnslb.LoadBalancer
 	Err          error
 }
 
-// Done takes the result of a call.
+// Done takes the result of a call that Ready returned.
 func (e *Engine) Done(r Result) {
 	c := e.calls.inFlight[r.Call]
 	if c == nil {
-		// HNS ended meanwhile; a list shows what became of the call.
+		// The call was abandoned because HNS was restarted; a list shows its effect.
 		e.listing.requestAll(e.now)
 		return
 	}
@@ -60,12 +60,13 @@ func (e *Engine) Done(r Result) {
 	}
 }
 
-// verifyResult returns the error of a call, after a look at what HNS says of it.
+// verifyResult returns the error of a call. It accepts a deletion of an object that is already
+// gone, and rejects an update that HNS did not apply.
 func verifyResult(s plan.Step, r Result) error {
 	switch s := s.(type) {
 	case plan.DeleteEndpoint:
 		if hnslb.ErrorClass(r.Err) == hnslb.NotFound {
-			return nil // it came too late
+			return nil // already deleted
 		}
 	case plan.DeleteLoadBalancer:
 		if hnslb.ProvesAbsent(r.Err) {
@@ -79,13 +80,13 @@ func verifyResult(s plan.Step, r Result) error {
 	return r.Err
 }
 
-// sameEndpoints tells whether both name the same endpoints.
+// sameEndpoints returns whether two lists contain the same endpoints in any order.
 func sameEndpoints(a, b []hnslb.ID) bool {
 	a, b = slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b))
 	return slices.Equal(a, b)
 }
 
-// succeeded takes a call that succeeded into the view (law 6).
+// succeeded applies a successful call to the view (law 6).
 func (e *Engine) succeeded(c *Call, r Result) {
 	e.touch(c.task, true)
 	if !isCreateEndpoint(c.Step) || !c.unit.task.isFrontend() {
@@ -99,17 +100,18 @@ func (e *Engine) succeeded(c *Call, r Result) {
 		e.view.PutCreatedEndpoint(s.Endpoint, r.Endpoint)
 		if e.backoff.Err(c.task) != nil {
 			e.backoff.Succeeded(c.task)
-			e.enqueueUsers(c.task.ip) // some were written without it
+			e.enqueueUsers(c.task.ip) // some frontends were programmed without it
 		}
 		if len(e.plan(c.task).Steps) > 0 {
-			e.enqueueEndpoint(c.task.ip) // something else has changed meanwhile
+			e.enqueueEndpoint(c.task.ip) // the desired state has changed meanwhile
 		}
 		if c.task.ip == e.env.SourceVIP() {
 			e.enqueueSourceVIP()
 		}
 	case plan.DeleteEndpoint:
 		e.view.DeleteEndpoint(s.ID)
-		// The address is free: who wants it as a backend may bring its own endpoint now.
+		// The address is free, so the network plugin may create its endpoint or a frontend may need
+		// a new one.
 		e.enqueueUsers(c.task.ip)
 	case plan.DeleteLoadBalancer:
 		c.unit.down = e.calls.exclusive == c.unit
@@ -122,7 +124,7 @@ func (e *Engine) succeeded(c *Call, r Result) {
 		e.modify.clearIncomplete(s.Frontend.Key)
 		e.recordWritten(c.task, s.Target, e.view.PutCreatedLoadBalancer(s.LoadBalancer, r.LoadBalancer))
 	case plan.UpdateLoadBalancer:
-		// What HNS shows may be what it did not change.
+		// The returned object shows whether HNS applied all of the update.
 		e.modify.succeeded()
 		if !e.view.MatchesSettings(s.LoadBalancer, r.LoadBalancer) && e.modify.markIncomplete(s.Frontend.Key) {
 			e.emit(ModifyIncomplete{s.Frontend.Key})
@@ -131,15 +133,16 @@ func (e *Engine) succeeded(c *Call, r Result) {
 	}
 }
 
-// recordWritten takes note of a load balancer that HNS took, and whether it shows all of it.
+// recordWritten records a load balancer that HNS accepted. whole is false if HNS returned it only
+// in part.
 func (e *Engine) recordWritten(t task, want plan.Target, whole bool) {
-	if !whole { // only a list can tell
+	if !whole { // only a list shows its state
 		e.unknown[t] = want.IPs
 		e.listing.requestAll(e.now)
 	}
 }
 
-// callFailed takes note of a call that failed.
+// callFailed handles a failed call.
 func (e *Engine) callFailed(c *Call, err error) {
 	class := hnslb.ErrorClass(err)
 	unknown := hnslb.OutcomeUnknown(err)
@@ -170,10 +173,10 @@ func (e *Engine) callFailed(c *Call, err error) {
 	e.reportFailure(c, err)
 }
 
-// listAfterRefusal asks for a list when a refusal shows that the view is wrong: something we
-// counted on is gone, or something is there that we did not know. One look for each object is
-// enough, and hundreds that are refused together share them. If it is refused again the audit
-// will do, unless what a failed create left behind may be what is in the way.
+// listAfterRefusal requests a list when a refusal shows that the view is wrong: an object is
+// missing that the view has, or exists that the view does not have. One list per object is enough,
+// and refusals at the same time share it. If the call is refused again, the next audit has to do,
+// unless a half-made load balancer may be the cause.
 func (e *Engine) listAfterRefusal(c *Call, err error) {
 	class := hnslb.ErrorClass(err)
 	first := hnslb.ErrorClass(e.backoff.Err(c.task)) != class
@@ -193,9 +196,9 @@ func (e *Engine) listAfterRefusal(c *Call, err error) {
 	}
 }
 
-// learnLimit takes a refusal for a sign that HNS takes fewer endpoints in a load balancer than
-// was tried, and tells whether that was news. Server 2019 took 64 at first; whether it still
-// does is not known.
+// learnLimit interprets a refusal as a limit on the endpoints of a load balancer, and returns
+// whether the limit is new. The first release of Windows Server 2019 accepted 64; whether later
+// builds still have the limit is not known.
 func (e *Engine) learnLimit(c *Call, err error) bool {
 	f := &e.hns.features
 	create, ok := c.Step.(plan.CreateLoadBalancer)
@@ -210,7 +213,7 @@ func (e *Engine) learnLimit(c *Call, err error) bool {
 	return true
 }
 
-// reportFailure says of a frontend that HNS refused it.
+// reportFailure updates the status of a frontend after HNS refused its load balancer.
 func (e *Engine) reportFailure(c *Call, err error) {
 	if !c.task.isFrontend() {
 		return
@@ -225,7 +228,7 @@ func (e *Engine) reportFailure(c *Call, err error) {
 	e.emit(LoadBalancerFailed{c.Step.Verb(), c.task.key.Family, kind, err})
 }
 
-// backOff lets an object wait before it is tried again.
+// backOff starts the backoff of an object.
 func (e *Engine) backOff(t task, err error) {
 	wait := e.backoff.Refused
 	if hnslb.OutcomeUnknown(err) {
@@ -234,7 +237,7 @@ func (e *Engine) backOff(t task, err error) {
 	e.emit(Retrying{t.String(), err, wait(t, err, e.now)})
 }
 
-// resume lets the unit of a call go on.
+// resume continues the unit of a call that has ended.
 func (e *Engine) resume(c *Call, err error) {
 	u := c.unit
 	if isCreateEndpoint(c.Step) && u.task.isFrontend() {
@@ -242,7 +245,7 @@ func (e *Engine) resume(c *Call, err error) {
 		return
 	}
 	if e.calls.units[u.task] != u {
-		return // it hung; its task is queued again
+		return // the call hung; its task is queued again
 	}
 	if _, unknown := e.unknown[u.task]; err != nil || unknown {
 		e.endUnit(u)
@@ -254,7 +257,7 @@ func (e *Engine) resume(c *Call, err error) {
 	}
 }
 
-// finish takes note of how far a task is, when there is nothing more to do for it now.
+// finish records the state of a task that needs no further steps now.
 func (e *Engine) finish(u *unit, p plan.Unit) {
 	if u.task.isFrontend() {
 		e.finishFrontend(u.task, p)
@@ -291,8 +294,8 @@ func (e *Engine) finishFrontend(t task, u plan.Unit) {
 	}
 }
 
-// enqueueFreed queues the endpoints that no load balancer names any more and that have to
-// go: nobody wants them, or a local one has taken their place.
+// enqueueFreed queues the endpoints that no load balancer references any more and that have to be
+// deleted, because no frontend uses them or a local endpoint has replaced them.
 func (e *Engine) enqueueFreed() {
 	for _, ip := range e.view.TakeFreed() {
 		if t := endpointTask(ip); len(e.plan(t).Steps) > 0 {
@@ -301,13 +304,13 @@ func (e *Engine) enqueueFreed() {
 	}
 }
 
-// withoutOwnAddresses leaves out the node's own addresses: many network plugins never make an HNS
-// endpoint for them, so the audit is soon enough.
+// withoutOwnAddresses removes the addresses of the node itself. Many network plugins never create
+// an HNS endpoint for them, so the audit is soon enough.
 func (e *Engine) withoutOwnAddresses(ips []netip.Addr) []netip.Addr {
 	return slices.DeleteFunc(slices.Clone(ips), e.env.OwnAddress)
 }
 
-// frontendStatus says how far a frontend is after all was done for it.
+// frontendStatus returns the status of a frontend after all possible steps.
 func (e *Engine) frontendStatus(f *desired.Frontend, u plan.Unit) (FrontendState, desired.Note) {
 	missing := len(u.Waiting) + len(u.Unusable) + len(u.Evict) + len(u.NoRoute) + len(u.AddressTaken)
 	switch {
@@ -343,14 +346,14 @@ func (e *Engine) frontendStatus(f *desired.Frontend, u plan.Unit) (FrontendState
 	return Programmed, desired.Note{}
 }
 
-// degraded tells whether a list showed the load balancer of a frontend as degraded. That writing
-// it anew would help is not known, so that is left to whoever reads of it.
+// degraded returns whether HNS reports the load balancer of a frontend as degraded. It is only
+// reported: whether re-creating the load balancer would help is not known.
 func (e *Engine) degraded(key hnslb.FrontendKey) bool {
 	lb := e.view.LoadBalancer(key)
 	return lb != nil && lb.Degraded
 }
 
-// sourceVIPStatus is that of a frontend that waits for the endpoint of its source VIP.
+// sourceVIPStatus returns the status of a frontend that waits for the endpoint of its source VIP.
 func (e *Engine) sourceVIPStatus() (FrontendState, desired.Note) {
 	ip := e.env.SourceVIP()
 	if err := e.backoff.Err(endpointTask(ip)); err != nil {
@@ -359,8 +362,8 @@ func (e *Engine) sourceVIPStatus() (FrontendState, desired.Note) {
 	return Pending, desired.Note{Reason: desired.SourceVIPAwaited, Message: "waiting for the HNS endpoint for source VIP " + ip.String()}
 }
 
-// unusableStatus is that of a frontend some of whose endpoints HNS refused, or of which it is
-// not known whether HNS has them.
+// unusableStatus returns the status of a frontend whose endpoints HNS refused, or whose existence
+// in HNS is unknown.
 func (e *Engine) unusableStatus(held []netip.Addr) (FrontendState, desired.Note) {
 	var why []string
 	for _, ip := range held {
@@ -376,7 +379,7 @@ func (e *Engine) unusableStatus(held []netip.Addr) (FrontendState, desired.Note)
 	return Failing, desired.Note{Reason: desired.EndpointFailing, Message: "endpoints not programmed: " + desired.List(why)}
 }
 
-// takenNote says which backends are left out since their addresses have another role.
+// takenNote lists the backends that are left out because their addresses have another role.
 func (e *Engine) takenNote(u plan.Unit) desired.Note {
 	var why []string
 	for _, ip := range u.AddressTaken {
@@ -409,7 +412,7 @@ func (e *Engine) report(fs ...*desired.Frontend) {
 	}
 }
 
-// reportAll says anew what follows for all frontends.
+// reportAll reports the status of all frontends again.
 func (e *Engine) reportAll() {
 	for _, key := range slices.SortedFunc(e.state.Keys, hnslb.FrontendKey.Compare) {
 		e.report(e.state.Claims(key)...)
@@ -419,7 +422,7 @@ func (e *Engine) reportAll() {
 // errorText is an error without the full stop and space in which HNS's words end.
 func errorText(err error) string { return strings.TrimRight(err.Error(), ". ") }
 
-// remedy says what a person can do about a failing frontend.
+// remedy suggests to an operator how to fix a failing frontend, "" for no suggestion.
 func remedy(err error, key hnslb.FrontendKey) string {
 	if hnslb.ErrorClass(err) != hnslb.PortInUse {
 		return ""

@@ -5,7 +5,8 @@ package engine
 
 import "time"
 
-// recordDuration learns how long calls take, and gives others their share of HNS.
+// recordDuration updates the average duration of calls, and the idle time owed to other HNS
+// clients.
 func (e *Engine) recordDuration(c *Call) {
 	took := e.now.Sub(c.began)
 	e.calls.recentHangs = 0
@@ -13,14 +14,15 @@ func (e *Engine) recordDuration(c *Call) {
 		e.calls.averageDuration += (took - e.calls.averageDuration) / 8
 	}
 	if c.hanging {
-		return // HNS did other things meanwhile
+		return // HNS worked on other calls meanwhile
 	}
-	busy := min(took, e.now.Sub(e.calls.lastEnded)) // before, HNS was busy with the other call
+	busy := min(took, e.now.Sub(e.calls.lastEnded)) // the time before is accounted to the previous call
 	e.calls.lastEnded = e.now
 	e.calls.idleOwed += time.Duration(float64(busy) * (1 - e.cfg.Share) / e.cfg.Share)
 }
 
-// mustIdle tells whether HNS is left to others. A VIP that is dark does not wait for that.
+// mustIdle returns whether HNS has to be left idle now. A VIP without a load balancer does not
+// wait.
 func (c *calls) mustIdle(now time.Time) bool {
 	if c.exclusive != nil && c.exclusive.down {
 		return false

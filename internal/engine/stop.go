@@ -10,18 +10,19 @@ import (
 	"github.com/hnsproxy/hnsproxy/internal/plan"
 )
 
-// Stop lets the engine begin nothing but what must follow a call that was made: between the
-// deletion of a load balancer and the creation after it the VIP serves nobody (law 8).
+// Stop makes the engine start only calls that complete a change in progress: between the deletion
+// of a load balancer and its re-creation the VIP serves no traffic (law 8).
 func (e *Engine) Stop() { e.stopping = true }
 
-// Finishing tells whether calls are in progress, or must follow. A deletion that is late counts,
-// too: on a slow HNS it comes back yet, and its VIP would serve nobody. Whoever stops the engine
-// sets a limit to the wait.
+// Finishing returns whether calls are in progress or must follow. A late deletion counts too: on a
+// slow HNS it may still take effect and leave its VIP without a load balancer. The caller limits
+// how long it waits.
 func (e *Engine) Finishing() bool {
 	return e.calls.running() > 0 || e.calls.exclusive != nil && e.calls.exclusive.down || e.calls.hasLateDeletion() || len(e.downFrontends()) > 0
 }
 
-// hasLateDeletion tells whether the deletion of a load balancer has not returned yet, and may soon.
+// hasLateDeletion returns whether the deletion of a load balancer has not returned and has not
+// exceeded the call timeout.
 func (c *calls) hasLateDeletion() bool {
 	for _, call := range c.inFlight {
 		if _, deletes := call.Step.(plan.DeleteLoadBalancer); deletes && !call.reported && !call.orphaned {
@@ -31,8 +32,8 @@ func (c *calls) hasLateDeletion() bool {
 	return false
 }
 
-// downFrontends returns the frontends whose load balancer was deleted, and that have none yet though
-// nothing is known to prevent it.
+// downFrontends returns the frontends whose load balancer was deleted and not re-created, without a
+// known failure that prevents it.
 func (e *Engine) downFrontends() []task {
 	var out []task
 	for t := range maps.Keys(e.down) {
@@ -47,8 +48,8 @@ func (e *Engine) downFrontends() []task {
 	return out
 }
 
-// restoreDown returns the creation for a frontend that was darkened before the engine was stopped,
-// nil for none.
+// restoreDown returns the call that re-creates the load balancer of a frontend that was down when
+// the engine was stopped, nil for none.
 func (e *Engine) restoreDown() *Call {
 	for _, t := range e.downFrontends() {
 		if _, unknown := e.unknown[t]; unknown || e.calls.busy[t] != nil {
@@ -59,7 +60,7 @@ func (e *Engine) restoreDown() *Call {
 		if call := e.nextStep(u); call != nil {
 			return call
 		}
-		delete(e.down, t) // it needs more than a load balancer
+		delete(e.down, t) // its load balancer cannot be created with one call
 	}
 	return nil
 }
