@@ -205,7 +205,7 @@ func (e *Engine) nextListDue() time.Time {
 	return earliestTime(notBefore(all, l.allAfter), notBefore(endpoints, l.endpointsAfter), notBefore(l.refusalDue, l.allAfter))
 }
 
-// idleUntil moves a time behind another one; the zero time, for never, stays.
+// notBefore returns the later of t and limit; the zero time, which means never, stays zero.
 func notBefore(t, limit time.Time) time.Time {
 	if !t.IsZero() && t.Before(limit) {
 		return limit

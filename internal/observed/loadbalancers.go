@@ -12,31 +12,33 @@ import (
 	"github.com/hnsproxy/hnsproxy/hnslb"
 )
 
-// LoadBalancer is an HNS load balancer as the view keeps it. Callers only read it.
+// LoadBalancer is a load balancer in HNS. Callers must not change it.
 type LoadBalancer struct {
 	ID           hnslb.ID
 	Key          hnslb.FrontendKey
 	InternalPort uint16
 	Settings     Settings
 	Ours         bool
-	// Degraded: the last list that says something of it showed it so. Written anew since, it
-	// counts as healthy.
+	// Degraded: the last list that covers it showed it as degraded. A load balancer that was
+	// written since counts as healthy.
 	Degraded bool
-	// clean: it names no endpoint of another network.
+	// clean: it references no endpoint of another network.
 	clean bool
-	// created: this process made it, so it is known how HNS shows what it was asked for.
+	// created: this process created it, so it is known how HNS shows the requested settings.
 	created bool
-	// outdated: the host's address changed since, which a node port has in its rules.
+	// outdated: the address of the host has changed since it was created. The rules of a node port
+	// contain the old one.
 	outdated bool
-	// uncertain: a change in place may have taken effect or not. Endpoints has those of both.
+	// uncertain: an update in place may or may not have taken effect. Endpoints contains the
+	// endpoints of both versions.
 	uncertain bool
-	// Endpoints in the order of HNS. dangling counts names of endpoints that HNS does
-	// not have any more.
+	// Endpoints in the order of HNS. dangling counts references to endpoints that no longer exist
+	// in HNS.
 	Endpoints []*Endpoint
 	dangling  int
 }
 
-// Dangling tells whether the load balancer names an endpoint that does not exist.
+// Dangling returns whether the load balancer references an endpoint that does not exist.
 func (lb *LoadBalancer) Dangling() bool { return lb.dangling > 0 }
 
 func (lb *LoadBalancer) same(o *LoadBalancer) bool {
@@ -44,8 +46,8 @@ func (lb *LoadBalancer) same(o *LoadBalancer) bool {
 		lb.Ours == o.Ours && lb.clean == o.clean && lb.dangling == o.dangling && sameSet(lb.Endpoints, o.Endpoints)
 }
 
-// shows tells, without making anything, whether a list shows the load balancer as it is and
-// in the same order.
+// shows returns, without allocating, whether a list shows the load balancer unchanged and in the
+// same order.
 func (lb *LoadBalancer) shows(in hnslb.LoadBalancer) bool {
 	if lb.InternalPort != in.Mappings[0].InternalPort || lb.Settings != settingsOf(in) || lb.dangling > 0 {
 		return false
@@ -53,18 +55,18 @@ func (lb *LoadBalancer) shows(in hnslb.LoadBalancer) bool {
 	return slices.EqualFunc(lb.Endpoints, in.Endpoints, func(e *Endpoint, id hnslb.ID) bool { return e.ID == id })
 }
 
-// loadBalancers are load balancers in their places.
+// loadBalancers indexes the load balancers of HNS.
 type loadBalancers struct {
-	// byFrontend hold a frontend.
+	// byFrontend holds the load balancer that occupies each frontend.
 	byFrontend map[hnslb.FrontendKey]*LoadBalancer
-	// surplus are load balancers of ours whose frontend another one holds already. HNS
-	// refuses such twins, but was seen to bring them back after a restart. They stand by
-	// frontend, since there may be as many as there are load balancers.
+	// surplus holds load balancers of ours whose frontend another one occupies already. HNS refuses
+	// to create such duplicates, but was observed to restore them after a restart. They are indexed
+	// by frontend, since there may be as many as there are load balancers.
 	surplus map[hnslb.FrontendKey]map[hnslb.ID]*LoadBalancer
-	// others are somebody else's and hold no frontend that we could need.
+	// others holds load balancers of other programs that occupy no frontend that we could need.
 	others []*LoadBalancer
-	// halfMade are half-made ones without port mappings, with the number of lists that they
-	// were in. They hold no frontend and carry nothing.
+	// halfMade holds load balancers without port mappings, with the number of lists that contained
+	// them. They occupy no frontend and carry no traffic.
 	halfMade map[hnslb.ID]int
 }
 
@@ -73,7 +75,7 @@ func newLoadBalancers() loadBalancers {
 		halfMade: map[hnslb.ID]int{}}
 }
 
-// find returns the load balancer of an ID that claims a frontend, nil if there is none.
+// find returns the load balancer with an ID at a frontend, nil if there is none.
 func (b *loadBalancers) find(key hnslb.FrontendKey, id hnslb.ID) *LoadBalancer {
 	if lb := b.byFrontend[key]; lb != nil && lb.ID == id {
 		return lb
@@ -81,8 +83,8 @@ func (b *loadBalancers) find(key hnslb.FrontendKey, id hnslb.ID) *LoadBalancer {
 	return b.surplus[key][id]
 }
 
-// place gives a load balancer its frontend. A foreign twin blocks the frontend; ours has to
-// go then.
+// place indexes a load balancer by its frontend. If both another program and hnsproxy have one
+// there, that of the other program blocks the frontend, and ours is surplus.
 func (b *loadBalancers) place(lb *LoadBalancer) {
 	twin := b.byFrontend[lb.Key]
 	switch {
@@ -105,7 +107,7 @@ func (b *loadBalancers) addSurplus(lb *LoadBalancer) {
 	b.surplus[lb.Key][lb.ID] = lb
 }
 
-// remove takes a load balancer out, and returns it.
+// remove removes a load balancer and returns it.
 func (b *loadBalancers) remove(key hnslb.FrontendKey, id hnslb.ID) *LoadBalancer {
 	lb := b.find(key, id)
 	switch {
@@ -120,7 +122,7 @@ func (b *loadBalancers) remove(key hnslb.FrontendKey, id hnslb.ID) *LoadBalancer
 	return lb
 }
 
-// takeFrontend takes what o has of a frontend in place of what b has.
+// takeFrontend replaces the load balancers at a frontend by those in o.
 func (b *loadBalancers) takeFrontend(o loadBalancers, key hnslb.FrontendKey) {
 	delete(b.byFrontend, key)
 	delete(b.surplus, key)
@@ -132,7 +134,7 @@ func (b *loadBalancers) takeFrontend(o loadBalancers, key hnslb.FrontendKey) {
 	}
 }
 
-// all yields the load balancers with a frontend, in no order.
+// all yields the load balancers with a frontend, in no particular order.
 func (b *loadBalancers) all(yield func(*LoadBalancer) bool) {
 	for _, lb := range b.byFrontend {
 		if !yield(lb) {
@@ -148,12 +150,13 @@ func (b *loadBalancers) all(yield func(*LoadBalancer) bool) {
 	}
 }
 
-// LoadBalancer returns the load balancer that holds a frontend, ours or not, or nil.
+// LoadBalancer returns the load balancer that occupies a frontend, whether or not it is ours, nil
+// for none.
 func (v *View) LoadBalancer(key hnslb.FrontendKey) *LoadBalancer {
 	return v.loadBalancers.byFrontend[key]
 }
 
-// LoadBalancers yields the load balancers that hold a frontend, in no order.
+// LoadBalancers yields the load balancers that occupy a frontend, in no particular order.
 func (v *View) LoadBalancers(yield func(*LoadBalancer) bool) {
 	for _, lb := range v.loadBalancers.byFrontend {
 		if !yield(lb) {
@@ -162,8 +165,8 @@ func (v *View) LoadBalancers(yield func(*LoadBalancer) bool) {
 	}
 }
 
-// Surplus returns the load balancers of ours whose frontend another one holds, in order of
-// their IDs.
+// Surplus returns the load balancers of ours at a frontend that another one occupies, ordered by
+// ID.
 func (v *View) Surplus(key hnslb.FrontendKey) []*LoadBalancer {
 	if len(v.loadBalancers.surplus[key]) == 0 {
 		return nil
@@ -171,7 +174,7 @@ func (v *View) Surplus(key hnslb.FrontendKey) []*LoadBalancer {
 	return slices.SortedFunc(maps.Values(v.loadBalancers.surplus[key]), func(a, b *LoadBalancer) int { return cmp.Compare(a.ID, b.ID) })
 }
 
-// SurplusKeys yields the frontends that have surplus load balancers, in no order.
+// SurplusKeys yields the frontends that have surplus load balancers, in no particular order.
 func (v *View) SurplusKeys(yield func(hnslb.FrontendKey) bool) {
 	for key := range v.loadBalancers.surplus {
 		if !yield(key) {
@@ -180,8 +183,8 @@ func (v *View) SurplusKeys(yield func(hnslb.FrontendKey) bool) {
 	}
 }
 
-// HalfMade returns the load balancers without port mappings that were in two lists, so that
-// nobody can be just making them. Failed creates leave such objects behind.
+// HalfMade returns the load balancers without port mappings that were in two lists, so that no
+// other program can be creating them right now. Failed creates leave such objects behind.
 func (v *View) HalfMade() []hnslb.ID {
 	var out []hnslb.ID
 	for id, seen := range v.loadBalancers.halfMade {
@@ -193,7 +196,7 @@ func (v *View) HalfMade() []hnslb.ID {
 	return out
 }
 
-// AnyHalfMade tells whether there are load balancers without port mappings.
+// AnyHalfMade returns whether there are load balancers without port mappings.
 func (v *View) AnyHalfMade() bool { return len(v.loadBalancers.halfMade) > 0 }
 
 func (v *View) convert(key hnslb.FrontendKey, in hnslb.LoadBalancer) *LoadBalancer {
@@ -216,8 +219,8 @@ func (v *View) convert(key hnslb.FrontendKey, in hnslb.LoadBalancer) *LoadBalanc
 	return lb
 }
 
-// addReferences makes the endpoints of a load balancer know it. An endpoint may have gone since the
-// load balancer was converted.
+// addReferences records a load balancer at its endpoints. An endpoint may have been removed since
+// the load balancer was converted.
 func (v *View) addReferences(lb *LoadBalancer) {
 	lb.Endpoints = slices.DeleteFunc(lb.Endpoints, func(e *Endpoint) bool {
 		gone := v.endpoints[e.ID] != e
@@ -231,7 +234,7 @@ func (v *View) addReferences(lb *LoadBalancer) {
 	}
 }
 
-// removeReferences is for a load balancer that HNS does not have any more.
+// removeReferences removes a load balancer that no longer exists in HNS from its endpoints.
 func (v *View) removeReferences(lb *LoadBalancer) {
 	for _, e := range lb.Endpoints {
 		e.referencedBy = slices.DeleteFunc(e.referencedBy, func(o *LoadBalancer) bool { return o == lb })
@@ -241,17 +244,17 @@ func (v *View) removeReferences(lb *LoadBalancer) {
 	}
 }
 
-// TakeFreed returns the addresses whose endpoints lost their last load balancer since the
-// last call. Some may be in use again.
+// TakeFreed returns the addresses whose endpoints have lost their last load balancer since the last
+// call. Some may be referenced again.
 func (v *View) TakeFreed() []netip.Addr {
 	freed := v.freed
 	v.freed = nil
 	return freed
 }
 
-// PutCreatedLoadBalancer remembers a load balancer that HNS just made, as HNS returned it;
-// asked is what we sent, from which the view learns how this HNS shows it. It is false when
-// HNS shows half of it, so that only a list can tell what there is.
+// PutCreatedLoadBalancer stores a load balancer that HNS created, as HNS returned it. From
+// requested, which was sent, the view learns how this HNS shows settings. It returns false if HNS
+// returned the load balancer only in part, so that a list is needed.
 func (v *View) PutCreatedLoadBalancer(requested, returned hnslb.LoadBalancer) bool {
 	if _, ok := returned.Key(); !ok {
 		return false
@@ -265,8 +268,8 @@ func (v *View) PutCreatedLoadBalancer(requested, returned hnslb.LoadBalancer) bo
 	return put
 }
 
-// PutLoadBalancer remembers a load balancer of ours as HNS returned it. It is false when HNS
-// shows half of it.
+// PutLoadBalancer stores a load balancer of ours as HNS returned it. It returns false if HNS
+// returned it only in part.
 func (v *View) PutLoadBalancer(returned hnslb.LoadBalancer) bool {
 	key, ok := returned.Key()
 	if !ok {
@@ -283,9 +286,9 @@ func (v *View) PutLoadBalancer(returned hnslb.LoadBalancer) bool {
 	return true
 }
 
-// MarkUncertain says that a load balancer may have been changed into another one, or not. It counts
-// as different from everything until it is written or listed again, and the endpoints of
-// both are in use.
+// MarkUncertain records that an update of a load balancer may or may not have taken effect. Until
+// it is written or listed again, it matches nothing, and the endpoints of both versions count as
+// referenced.
 func (v *View) MarkUncertain(key hnslb.FrontendKey, requested []hnslb.ID) {
 	lb := v.loadBalancers.byFrontend[key]
 	if lb == nil {
@@ -300,7 +303,7 @@ func (v *View) MarkUncertain(key hnslb.FrontendKey, requested []hnslb.ID) {
 	}
 }
 
-// RemoveLoadBalancer forgets a load balancer that HNS does not have any more.
+// RemoveLoadBalancer removes a load balancer that no longer exists in HNS.
 func (v *View) RemoveLoadBalancer(id hnslb.ID, key hnslb.FrontendKey) {
 	v.deleted[id] = v.generation
 	delete(v.loadBalancers.halfMade, id)

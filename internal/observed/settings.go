@@ -10,7 +10,7 @@ import (
 	"github.com/hnsproxy/hnsproxy/hnslb"
 )
 
-// Settings is what of a load balancer is neither its frontend nor its backends.
+// Settings are the properties of a load balancer other than its frontend and backends.
 type Settings struct {
 	Flags        hnslb.LoadBalancerFlags
 	MappingFlags hnslb.MappingFlags
@@ -23,11 +23,11 @@ func settingsOf(lb hnslb.LoadBalancer) Settings {
 	return Settings{Flags: lb.Flags, MappingFlags: m.Flags, Distribution: m.Distribution, SourceVIP: lb.SourceVIP}
 }
 
-// learnedSettings remembers how HNS shows what it was asked for, where the two differ.
+// learnedSettings maps requested settings to what HNS shows, where the two differ.
 //
-// No Windows build is known to change a flag, and none is proven not to. Without this
-// memory such a build would look like drift forever, and every load balancer would be
-// re-created at each comparison; with it, one is, and the rest follow.
+// No Windows build is known to change a flag, and none is proven not to. Without this map such a
+// build would look like drift forever, and every comparison would re-create every load balancer.
+// With it, one is re-created, and the others match.
 type learnedSettings map[Settings]Settings
 
 func (s learnedSettings) learn(requested, shown Settings) {
@@ -36,18 +36,18 @@ func (s learnedSettings) learn(requested, shown Settings) {
 	}
 }
 
-// flags is how this HNS shows flags otherwise than it was asked for.
+// flags records how the flags that this HNS shows differ from the requested ones.
 type flags struct {
-	// loadBalancer and mapping are bits that HNS shows on what did not ask for them. They say
-	// nothing of who made an object.
+	// loadBalancer and mapping are flags that HNS shows on objects for which they were not
+	// requested. They say nothing about the owner of an object.
 	loadBalancer hnslb.LoadBalancerFlags
 	mapping      hnslb.MappingFlags
-	// seen are the bits that HNS was seen to show.
+	// seen are the mapping flags that HNS was observed to show on any load balancer.
 	seen hnslb.MappingFlags
 }
 
-// asRequested returns what a shape that HNS shows stands for, when asked is wanted: asked
-// itself where the difference is only in how HNS shows things.
+// asRequested translates settings that HNS shows back into requested ones: it returns requested if
+// this HNS is known to show that as shown, and otherwise shown without the flags that HNS adds.
 func (v *View) asRequested(shown, requested Settings) Settings {
 	if learned, ok := v.learned[requested]; ok && learned == shown {
 		return requested
@@ -57,15 +57,15 @@ func (v *View) asRequested(shown, requested Settings) Settings {
 	return shown
 }
 
-// mayBeHidden are flags that HNS may keep without showing them: hcsshim does not name one, and
-// node ports were seen without it (calico issue 7305). They follow from the kind of a
-// frontend and not from what an operator may change.
+// mayBeHidden are flags that HNS may apply without showing them: hcsshim does not define one of
+// them, and node ports were observed without it (calico issue 7305). They depend on the type of the
+// frontend, and not on anything that an operator can change.
 const mayBeHidden = hnslb.LocalRoutedVIP | hnslb.VIPExternal
 
-// hiddenFlags returns the flags that a load balancer lacks and may have all the same: it was
-// adopted, so that nobody knows how HNS shows what it was asked for, and no load balancer
-// shows them. That is no reason to re-create it; when it has to be written for another
-// reason it is, and what HNS shows then is known.
+// hiddenFlags returns the flags that HNS may have applied to a load balancer without showing them.
+// This is assumed for adopted load balancers, as long as no load balancer shows these flags. Their
+// absence alone does not justify re-creating one; once it is written for another reason, HNS shows
+// how it treats them.
 func (v *View) hiddenFlags(lb *LoadBalancer, requested Settings) hnslb.MappingFlags {
 	if lb.created {
 		return 0
@@ -73,7 +73,8 @@ func (v *View) hiddenFlags(lb *LoadBalancer, requested Settings) hnslb.MappingFl
 	return requested.MappingFlags & mayBeHidden &^ v.flags.seen
 }
 
-// MatchesSettings tells whether HNS made a load balancer what it was asked for, but for its endpoints.
+// MatchesSettings returns whether a returned load balancer has the requested settings, apart from
+// its endpoints.
 func (v *View) MatchesSettings(requested, returned hnslb.LoadBalancer) bool {
 	if len(returned.Mappings) != 1 {
 		return false
@@ -82,10 +83,10 @@ func (v *View) MatchesSettings(requested, returned hnslb.LoadBalancer) bool {
 	return returned.Mappings[0].InternalPort == requested.Mappings[0].InternalPort && v.asRequested(settingsOf(returned), want) == want
 }
 
-// LearnFlags takes it for a habit of HNS when every load balancer on our network shows a
-// flag that neither hnsproxy nor kube-proxy.exe sets, and tells whether that made some ours.
-// It must not be called unless at least one of them is just what somebody desires: then the
-// flag is not the mark of another program.
+// LearnFlags ignores, from now on, flags that neither hnsproxy nor kube-proxy.exe sets and that
+// every load balancer on our network shows, and returns whether load balancers became ours by that.
+// It must only be called if at least one of them is exactly as desired, since otherwise the flag
+// may mark objects of another program.
 func (v *View) LearnFlags() bool {
 	loadBalancer, mapping := ^ownFlags, ^ownMappingFlags
 	for lb := range v.loadBalancers.all {
@@ -97,7 +98,8 @@ func (v *View) LearnFlags() bool {
 	return v.ignoreFlags(loadBalancer, mapping)
 }
 
-// ignoreFlags notes that flags say nothing, and tells whether that made load balancers ours.
+// ignoreFlags adds flags to those that say nothing about the owner, and returns whether load
+// balancers became ours by that.
 func (v *View) ignoreFlags(loadBalancer hnslb.LoadBalancerFlags, mapping hnslb.MappingFlags) (changed bool) {
 	if loadBalancer&^v.flags.loadBalancer == 0 && mapping&^v.flags.mapping == 0 {
 		return false
@@ -112,7 +114,8 @@ func (v *View) ignoreFlags(loadBalancer hnslb.LoadBalancerFlags, mapping hnslb.M
 	return changed
 }
 
-// WithUnknownFlags yields the load balancers on our network that would be ours but for their flags.
+// WithUnknownFlags yields the load balancers on our network that would be ours except for their
+// flags.
 func (v *View) WithUnknownFlags(yield func(*LoadBalancer) bool) {
 	for lb := range v.loadBalancers.all {
 		if lb.clean && !lb.Ours && len(lb.Endpoints) > 0 && !yield(lb) {
@@ -121,23 +124,22 @@ func (v *View) WithUnknownFlags(yield func(*LoadBalancer) bool) {
 	}
 }
 
-// Match says how a load balancer in HNS differs from what is wanted.
+// Match is how a load balancer in HNS differs from the desired one.
 type Match uint8
 
-// The ways to differ.
+// The results of a comparison.
 const (
 	// Equal: nothing to do.
 	Equal Match = iota
-	// InPlace: the endpoint list, internal port or source VIP differ. HNS with modify can
-	// change them.
+	// InPlace: the endpoints, internal port or source VIP differ. An HNS with modify support can
+	// update them in place.
 	InPlace
-	// Different: a flag or the distribution differ, or a node port has the address of
-	// yesterday in its rules. Only delete and create helps.
+	// Different: a flag or the distribution differs, or the rules of a node port contain an earlier
+	// node address. The load balancer has to be deleted and created.
 	Different
 )
 
-// Match compares a load balancer with the wanted one, whose endpoints are given in their
-// own order.
+// Match compares a load balancer with the desired one, whose endpoints are passed separately.
 func (v *View) Match(lb *LoadBalancer, want hnslb.LoadBalancer, endpoints []*Endpoint) Match {
 	requested := settingsOf(want)
 	shown := v.asRequested(lb.Settings, requested)
