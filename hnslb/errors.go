@@ -111,15 +111,15 @@ func ClassOf(r HRESULT) Class {
 		ResultInvalidPolicy, ResultInvalidInternalPort, ResultAddressReserved:
 		return Invalid
 	}
-	if r.ofRPC() {
+	if r.isRPCFailure() {
 		return Unavailable
 	}
 	return Other
 }
 
-// ofRPC tells whether a code says that the call did not get to HNS and back, rather than
+// isRPCFailure tells whether a code says that the call did not get to HNS and back, rather than
 // what HNS answered. Each call into HNS is a remote procedure call on the same machine.
-func (r HRESULT) ofRPC() bool {
+func (r HRESULT) isRPCFailure() bool {
 	const facilityRPC, facilityWin32 = 0x80010000, 0x80070000
 	code := r & 0xffff
 	switch r &^ 0xffff {

@@ -22,8 +22,8 @@ type NetworkName struct{ Name, Type string }
 type NetworkNotFound struct {
 	// Name that was asked for.
 	Name string
-	// Exist are the networks that HNS has.
-	Exist []NetworkName
+	// Existing are the networks that HNS has.
+	Existing []NetworkName
 	// Unknown is why Exist is not known, nil if it is.
 	Unknown error
 }
@@ -39,11 +39,11 @@ func (e *NetworkNotFound) Networks() string {
 	if e.Unknown != nil {
 		return fmt.Sprintf("listing its networks failed: %v", e.Unknown)
 	}
-	if len(e.Exist) == 0 {
+	if len(e.Existing) == 0 {
 		return "no HNS network exists"
 	}
-	names := make([]string, 0, len(e.Exist))
-	for _, n := range slices.SortedFunc(slices.Values(e.Exist), func(a, b NetworkName) int {
+	names := make([]string, 0, len(e.Existing))
+	for _, n := range slices.SortedFunc(slices.Values(e.Existing), func(a, b NetworkName) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Type, b.Type))
 	}) {
 		names = append(names, fmt.Sprintf("%q (%s)", n.Name, strings.Trim(fmt.Sprintf("%q", n.Type), `"`)))

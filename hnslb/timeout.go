@@ -38,12 +38,12 @@ const (
 //
 // Calls that do return in time pass through unchanged, errors included.
 func WithTimeout(d Driver, perCall time.Duration) Driver {
-	t := &bounds{perCall: perCall, hanging: map[callName]bool{}}
+	t := &timeoutDriver{perCall: perCall, hanging: map[callName]bool{}}
 	return Intercept(d, t.around)
 }
 
-// bounds are what WithTimeout knows of the calls in flight.
-type bounds struct {
+// timeoutDriver are what WithTimeout knows of the calls in flight.
+type timeoutDriver struct {
 	perCall time.Duration
 	// running counts calls that d has not answered, awaited those whose caller still
 	// waits. The difference hangs.
@@ -54,15 +54,15 @@ type bounds struct {
 	hanging map[callName]bool
 }
 
-// hangs tells whether an earlier call for the object of a write has not returned.
-func (t *bounds) hangs(n callName) bool {
+// hasHangingCall tells whether an earlier call for the object of a write has not returned.
+func (t *timeoutDriver) hasHangingCall(n callName) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return n.verb.IsWrite() && t.hanging[n]
 }
 
-// leave notes that a call was left behind, unless it returned at the last moment.
-func (t *bounds) leave(n callName, returned <-chan struct{}) {
+// leaveBehind notes that a call was left behind, unless it returned at the last moment.
+func (t *timeoutDriver) leaveBehind(n callName, returned <-chan struct{}) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	select {
@@ -72,7 +72,7 @@ func (t *bounds) leave(n callName, returned <-chan struct{}) {
 	}
 }
 
-func (t *bounds) returned(n callName, returned chan<- struct{}) {
+func (t *timeoutDriver) returned(n callName, returned chan<- struct{}) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	close(returned)
@@ -80,7 +80,7 @@ func (t *bounds) returned(n callName, returned chan<- struct{}) {
 }
 
 // limit is the time that a verb may take.
-func (t *bounds) limit(v Verb) time.Duration {
+func (t *timeoutDriver) limit(v Verb) time.Duration {
 	if v == VerbEndpoints || v == VerbLoadBalancers {
 		return listFactor * t.perCall
 	}
@@ -98,12 +98,12 @@ func (n callName) fail(c Class, cause error) *Error {
 }
 
 // around makes a call and waits for it as long as its verb may take.
-func (t *bounds) around(ctx context.Context, c Call, next Next) (any, error) {
+func (t *timeoutDriver) around(ctx context.Context, c Call, next Next) (any, error) {
 	n := callName{c.Verb, c.Object}
 	if hanging := t.running.Load() - t.awaited.Load(); hanging >= maxAbandoned {
 		return nil, n.fail(Unavailable, fmt.Errorf("HNS not responding: %d earlier calls have not returned", hanging))
 	}
-	if t.hangs(n) {
+	if t.hasHangingCall(n) {
 		return nil, n.fail(Timeout, errors.New("an earlier call for this object has not returned"))
 	}
 	limit := t.limit(n.verb)
@@ -139,7 +139,7 @@ func (t *bounds) around(ctx context.Context, c Call, next Next) (any, error) {
 	case a := <-done: // both at once: what is known is worth more
 		return a.value, a.err
 	default:
-		t.leave(n, returned)
+		t.leaveBehind(n, returned)
 		return nil, n.fail(Timeout, context.Cause(ctx))
 	}
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/hnsproxy/hnsproxy/proxier/desired"
 )
 
-// listedBackends is how many backends one line of the log lists.
-const listedBackends = 8
+// maxListedBackends is how many backends one line of the log lists.
+const maxListedBackends = 8
 
 // backendsText prints how the backends of a frontend changed, "10.244.1.5*:80 -> 10.244.1.5*:80,
 // 10.244.2.6:80", the star meaning this node. Of many backends it prints how many there are, and
@@ -21,12 +21,12 @@ const listedBackends = 8
 func backendsText(before, after *desired.Frontend) string {
 	old, now := backendNames(before), backendNames(after)
 	if slices.Equal(old, now) {
-		return listed(now)
+		return joinLimited(now)
 	}
-	if len(old) <= listedBackends && len(now) <= listedBackends {
-		return listed(old) + " -> " + listed(now)
+	if len(old) <= maxListedBackends && len(now) <= maxListedBackends {
+		return joinLimited(old) + " -> " + joinLimited(now)
 	}
-	return fmt.Sprintf("%d -> %d; gone: %s; new: %s", len(old), len(now), listed(without(old, now)), listed(without(now, old)))
+	return fmt.Sprintf("%d -> %d; gone: %s; new: %s", len(old), len(now), joinLimited(without(old, now)), joinLimited(without(now, old)))
 }
 
 func backendNames(f *desired.Frontend) []string {
@@ -47,13 +47,13 @@ func backendNames(f *desired.Frontend) []string {
 	return out
 }
 
-// listed prints names, and not too many.
-func listed(names []string) string {
+// joinLimited prints names, and not too many.
+func joinLimited(names []string) string {
 	if len(names) == 0 {
 		return "none"
 	}
-	out := strings.Join(names[:min(len(names), listedBackends)], ", ")
-	if more := len(names) - listedBackends; more > 0 {
+	out := strings.Join(names[:min(len(names), maxListedBackends)], ", ")
+	if more := len(names) - maxListedBackends; more > 0 {
 		out += fmt.Sprintf(" and %d more", more)
 	}
 	return out
@@ -69,32 +69,32 @@ func without(names, others []string) []string {
 }
 
 const (
-	// manyFrontends is from how many frontends on it is said that most of them went.
-	manyFrontends = 20
-	// lossPeriod is how long frontends that went count as one loss: those who delete many
+	// minFrontends is from how many frontends on it is said that most of them went.
+	minFrontends = 20
+	// deletionWindow is how long frontends that went count as one loss: those who delete many
 	// Services do it one at a time.
-	lossPeriod = time.Minute
+	deletionWindow = time.Minute
 )
 
-// losses notices when most frontends go at about the same time, which is more often a mistake
+// deletionDetector notices when most frontends go at about the same time, which is more often a mistake
 // than a wish: a namespace deleted, a file emptied, a cluster restored from nothing.
-type losses struct {
-	// last is how many frontends there were last; most how many before the first of them went
+type deletionDetector struct {
+	// lastCount is how many frontends there were last; most how many before the first of them went
 	// that count together, and since when.
-	last, most int
-	since      time.Time
+	lastCount, startCount int
+	start                 time.Time
 }
 
 // count takes in how many frontends there are, and returns how many went if that is more than
 // half of many, which it says once.
-func (l *losses) count(n int, now time.Time) (gone, of int) {
-	if l.last >= l.most || now.Sub(l.since) > lossPeriod {
-		l.most, l.since = l.last, now
+func (l *deletionDetector) count(n int, now time.Time) (gone, of int) {
+	if l.lastCount >= l.startCount || now.Sub(l.start) > deletionWindow {
+		l.startCount, l.start = l.lastCount, now
 	}
-	l.most, l.last = max(l.most, n), n
-	if gone, of = l.most-n, l.most; of < manyFrontends || 2*gone <= of {
+	l.startCount, l.lastCount = max(l.startCount, n), n
+	if gone, of = l.startCount-n, l.startCount; of < minFrontends || 2*gone <= of {
 		return 0, 0
 	}
-	l.most = n
+	l.startCount = n
 	return gone, of
 }

@@ -18,8 +18,8 @@ import (
 // Windows and Kubernetes grant.
 const stopGrace = 5 * time.Second
 
-// outlive returns a context that ends stopGrace after ctx, or when release is called.
-func (p *Proxier) outlive(ctx context.Context) (longer context.Context, release func()) {
+// graceContext returns a context that ends stopGrace after ctx, or when release is called.
+func (p *Proxier) graceContext(ctx context.Context) (longer context.Context, release func()) {
 	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	forget := context.AfterFunc(ctx, func() {
 		timer := p.cfg.Clock.NewTimer(stopGrace)
@@ -36,42 +36,42 @@ func (p *Proxier) outlive(ctx context.Context) (longer context.Context, release 
 	}
 }
 
-// driver carries out what the engine asks for, each call on a goroutine of its own: a call
+// executor carries out what the engine asks for, each call on a goroutine of its own: a call
 // into HNS cannot be taken back, and may never return.
-type driver struct {
+type executor struct {
 	*Proxier
 	ctx context.Context
 }
 
-// begin begins what the engine asks for.
-func (d *driver) begin(r engine.Ready) {
+// start begins what the engine asks for.
+func (d *executor) start(r engine.Ready) {
 	for _, c := range r.Calls {
-		d.do(func() func(*engine.Engine) {
+		d.run(func() func(*engine.Engine) {
 			result := d.call(c)
 			return func(e *engine.Engine) { e.Done(result) }
 		})
 	}
 	if r.Network {
-		d.do(d.readNetwork)
+		d.run(d.readNetwork)
 	}
-	if look := r.List; look != nil {
-		d.do(func() func(*engine.Engine) { return d.list(look) })
+	if request := r.List; request != nil {
+		d.run(func() func(*engine.Engine) { return d.list(request) })
 	}
 }
 
-// do runs f and hands what it returns to the loop. After the proxy has stopped nobody waits
+// run runs f and hands what it returns to the loop. After the proxy has stopped nobody waits
 // for it.
-func (d *driver) do(f func() func(*engine.Engine)) {
+func (d *executor) run(f func() func(*engine.Engine)) {
 	go func() {
 		take := f()
 		select {
-		case d.answers <- take:
+		case d.results <- take:
 		case <-d.ctx.Done():
 		}
 	}()
 }
 
-func (d *driver) call(c engine.Call) engine.Result {
+func (d *executor) call(c engine.Call) engine.Result {
 	r := engine.Result{Call: c.ID}
 	hns := d.cfg.Driver
 	switch s := c.Step.(type) {
@@ -89,20 +89,20 @@ func (d *driver) call(c engine.Call) engine.Result {
 	return r
 }
 
-func (d *driver) readNetwork() func(*engine.Engine) {
-	f, n, err := d.questions.ask(d.ctx)
-	if err == nil && d.cfg.Fit != nil {
-		if unfit := d.cfg.Fit(f, n); unfit != nil {
-			return func(*engine.Engine) { d.unfit = unfit }
+func (d *executor) readNetwork() func(*engine.Engine) {
+	f, n, err := d.networkReader.read(d.ctx)
+	if err == nil && d.cfg.CheckCompatible != nil {
+		if incompatible := d.cfg.CheckCompatible(f, n); incompatible != nil {
+			return func(*engine.Engine) { d.incompatible = incompatible }
 		}
 	}
 	return func(e *engine.Engine) { e.NetworkRead(f, n, err) }
 }
 
-func (d *driver) list(look *engine.ListRequest) func(*engine.Engine) {
+func (d *executor) list(request *engine.ListRequest) func(*engine.Engine) {
 	var list observed.List
 	var err error
-	if !look.EndpointsOnly {
+	if !request.EndpointsOnly {
 		list.LoadBalancers, err = d.cfg.Driver.LoadBalancers(d.ctx)
 	}
 	// After the load balancers, so that what they name is in the list.
@@ -113,17 +113,17 @@ func (d *driver) list(look *engine.ListRequest) func(*engine.Engine) {
 			err = endpointsErr
 		}
 	}
-	return func(e *engine.Engine) { e.Listed(look, list, err) }
+	return func(e *engine.Engine) { e.Listed(request, list, err) }
 }
 
 // finish ends what was begun. Between the deletion of a load balancer and the creation after
 // it the VIP serves nobody, and stopping there would leave it so until the next start (law 8).
-func (d *driver) finish() {
+func (d *executor) finish() {
 	d.engine.Stop()
 	for d.engine.Finishing() && d.ctx.Err() == nil {
 		r := d.engine.Ready(d.cfg.Clock.Now())
 		d.report.publish(r.Transitions)
-		d.begin(engine.Ready{Calls: r.Calls})
+		d.start(engine.Ready{Calls: r.Calls})
 		var timer <-chan time.Time
 		if !r.Wake.IsZero() {
 			t := d.cfg.Clock.NewTimer(max(r.Wake.Sub(d.cfg.Clock.Now()), 0))
@@ -131,7 +131,7 @@ func (d *driver) finish() {
 			defer t.Stop()
 		}
 		select {
-		case take := <-d.answers:
+		case take := <-d.results:
 			d.input(take)
 		case <-timer:
 		case <-d.ctx.Done():

@@ -34,18 +34,18 @@ type Config struct {
 	Options desired.Options
 	// AuditPeriod is how often HNS is listed and compared (--iptables-sync-period).
 	AuditPeriod time.Duration
-	// Gather is how long changes are collected while HNS is written. An idle proxy does not
+	// MinSyncPeriod is how long changes are collected while HNS is written. An idle proxy does not
 	// wait.
-	Gather time.Duration
+	MinSyncPeriod time.Duration
 	// CallTimeout is how long a call of HNS may take before its object counts as stuck; 0
 	// for 30 s. An HNS before 11 gets four times as long.
 	CallTimeout time.Duration
-	// AtOnce is how many calls of HNS may be in progress at a time; 0 for 2, and for 1 on an HNS
+	// MaxConcurrentCalls is how many calls of HNS may be in progress at a time; 0 for 2, and for 1 on an HNS
 	// before 11.
-	AtOnce int
-	// Fit says why the proxy cannot do its work on this HNS and network, which ends Run before
+	MaxConcurrentCalls int
+	// CheckCompatible says why the proxy cannot do its work on this HNS and network, which ends Run before
 	// anything is written; nil when there is nothing to ask.
-	Fit func(hnslb.Features, hnslb.Network) error
+	CheckCompatible func(hnslb.Features, hnslb.Network) error
 	// Share is the part of its time that HNS may be kept busy with writes (--hns-share); 0 for
 	// all of it.
 	Share float64
@@ -53,14 +53,14 @@ type Config struct {
 	Metrics *metrics.Metrics
 	// Health hears whether the proxy gets its work done; nil for nobody.
 	Health Health
-	// Tell hands Events to the API server and must not block; nil when there is none, so
+	// SendEvent hands Events to the API server and must not block; nil when there is none, so
 	// that what users should know is only logged.
-	Tell func(events.Event)
-	// TellNode hands a warning about this node to the API server and must not block; nil when
+	SendEvent func(events.Event)
+	// SendNodeEvent hands a warning about this node to the API server and must not block; nil when
 	// there is none.
-	TellNode func(reason, message string)
-	Logger   klog.Logger
-	Clock    clock.Clock
+	SendNodeEvent func(reason, message string)
+	Logger        klog.Logger
+	Clock         clock.Clock
 	// Seed decides the jitter of retries.
 	Seed uint64
 }
@@ -81,9 +81,9 @@ type Proxier struct {
 	table   *Table
 	events  *events.Reporter
 	wakeup  chan struct{}
-	answers chan func(*engine.Engine)
-	// questions bounds what HNS does not answer.
-	questions *questions
+	results chan func(*engine.Engine)
+	// networkReader bounds what HNS does not answer.
+	networkReader *networkReader
 
 	mu       sync.Mutex
 	requests []func(*engine.Engine)
@@ -92,11 +92,11 @@ type Proxier struct {
 	// All below belongs to the goroutine of Run.
 	engine *engine.Engine
 	report *reporter
-	// taken is when changes were taken last; recompute: all are to be taken.
-	taken     time.Time
-	recompute bool
-	// unfit is why the proxy cannot do its work on this HNS.
-	unfit error
+	// lastSubmit is when changes were taken last; recompute: all are to be taken.
+	lastSubmit time.Time
+	recompute  bool
+	// incompatible is why the proxy cannot do its work on this HNS.
+	incompatible error
 }
 
 // New makes a Proxier, or says what of the configuration cannot be used. It touches HNS only
@@ -111,9 +111,9 @@ func New(cfg Config) (*Proxier, error) {
 		{cfg.Metrics == nil, "Metrics is missing"},
 		{cfg.Clock == nil, "Clock is missing"},
 		{cfg.AuditPeriod <= 0, "AuditPeriod must be positive"},
-		{cfg.Gather < 0, "Gather must not be negative"},
+		{cfg.MinSyncPeriod < 0, "MinSyncPeriod must not be negative"},
 		{cfg.CallTimeout < 0, "CallTimeout must not be negative"},
-		{cfg.AtOnce < 0, "AtOnce must not be negative"},
+		{cfg.MaxConcurrentCalls < 0, "MaxConcurrentCalls must not be negative"},
 		{cfg.Share < 0 || cfg.Share > 1, "Share must be from 0 to 1"},
 	} {
 		if check.wrong {
@@ -131,19 +131,19 @@ func New(cfg Config) (*Proxier, error) {
 		store:   services.NewStore(cfg.Node.Name, cfg.Clock.Now()),
 		table:   newTable(),
 		wakeup:  make(chan struct{}, 1),
-		answers: make(chan func(*engine.Engine)),
+		results: make(chan func(*engine.Engine)),
 
-		questions: &questions{hns: cfg.Driver, network: cfg.Network},
+		networkReader: &networkReader{hns: cfg.Driver, network: cfg.Network},
 	}
-	p.events = events.New(events.Config{Send: cfg.Tell, Delayed: cfg.Metrics.EventsDelayed, Logger: cfg.Logger, Clock: cfg.Clock})
+	p.events = events.New(events.Config{Send: cfg.SendEvent, Delayed: cfg.Metrics.EventsDelayed, Logger: cfg.Logger, Clock: cfg.Clock})
 	return p, nil
 }
 
-// Place says on which network the proxier works and with which source VIP, for a caller that
+// SetNetwork says on which network the proxier works and with which source VIP, for a caller that
 // finds out after New. It must be called before Run.
-func (p *Proxier) Place(network string, sourceVIP netip.Addr) {
+func (p *Proxier) SetNetwork(network string, sourceVIP netip.Addr) {
 	p.cfg.Network, p.cfg.Options.SourceVIP = network, sourceVIP
-	p.questions.network = network
+	p.networkReader.network = network
 }
 
 // Store returns the store that informers fill.
@@ -158,78 +158,78 @@ func (p *Proxier) Table() *Table { return p.table }
 // Config.Fit.
 func (p *Proxier) Run(ctx context.Context) error {
 	p.cfg.Logger.Info("Starting", "node", p.cfg.Node.Name, "network", p.cfg.Network)
-	var telling sync.WaitGroup
-	defer telling.Wait()
-	telling.Go(func() { p.events.Run(ctx) })
+	var events sync.WaitGroup
+	defer events.Wait()
+	events.Go(func() { p.events.Run(ctx) })
 	p.engine = engine.New(engine.Config{Node: p.cfg.Node, Options: p.cfg.Options, AuditPeriod: p.cfg.AuditPeriod,
-		CallTimeout: p.cfg.CallTimeout, MaxConcurrentCalls: p.cfg.AtOnce, Share: p.cfg.Share, Seed: p.cfg.Seed, Start: p.cfg.Clock.Now()})
+		CallTimeout: p.cfg.CallTimeout, MaxConcurrentCalls: p.cfg.MaxConcurrentCalls, Share: p.cfg.Share, Seed: p.cfg.Seed, Start: p.cfg.Clock.Now()})
 	p.report = newReporter(p)
-	driving, release := p.outlive(ctx)
+	driving, release := p.graceContext(ctx)
 	defer release()
-	d := &driver{Proxier: p, ctx: driving}
-	for ctx.Err() == nil && p.unfit == nil {
-		p.take()
+	d := &executor{Proxier: p, ctx: driving}
+	for ctx.Err() == nil && p.incompatible == nil {
+		p.submitChanges()
 		r := p.engine.Ready(p.cfg.Clock.Now())
 		p.report.publish(r.Transitions)
-		d.begin(r)
-		p.mark(r)
+		d.start(r)
+		p.requestRecompute(r)
 		if r.More || p.recompute {
 			p.poll()
 			continue
 		}
-		p.report.rest()
+		p.report.reportConverged()
 		p.wait(ctx, r.Wake)
 	}
-	if p.unfit != nil {
-		return p.unfit
+	if p.incompatible != nil {
+		return p.incompatible
 	}
 	d.finish()
 	p.cfg.Logger.Info("Stopped; HNS rules left in place", "frontends", len(p.table.Rows()))
 	return nil
 }
 
-// mark makes the engine get the Services again for which it asks, at once.
-func (p *Proxier) mark(r engine.Ready) {
+// requestRecompute makes the engine get the Services again for which it asks, at once.
+func (p *Proxier) requestRecompute(r engine.Ready) {
 	if r.Recompute {
 		p.store.MarkAll()
 	}
 	p.store.Mark(r.Resubmit...)
 	if r.Recompute || len(r.Resubmit) > 0 {
-		p.recompute, p.taken = true, time.Time{}
+		p.recompute, p.lastSubmit = true, time.Time{}
 	}
 }
 
-// take hands the Services that changed to the engine, unless it did so a moment ago.
-func (p *Proxier) take() {
+// submitChanges hands the Services that changed to the engine, unless it did so a moment ago.
+func (p *Proxier) submitChanges() {
 	now := p.cfg.Clock.Now()
-	if !p.engine.AcceptsServices() || now.Before(p.nextTake()) {
+	if !p.engine.AcceptsServices() || now.Before(p.nextSubmit()) {
 		return
 	}
 	inputs := p.store.Take()
 	p.cfg.Metrics.ChangesTaken()
 	if len(inputs) > 0 || p.recompute {
-		p.taken, p.recompute = now, false
+		p.lastSubmit, p.recompute = now, false
 		p.input(func(e *engine.Engine) { e.SetServices(inputs) })
 	}
 }
 
-// nextTake is when changes are taken next: at once while nothing is written, else once in a
+// nextSubmit is when changes are taken next: at once while nothing is written, else once in a
 // while, so that they merge.
-func (p *Proxier) nextTake() time.Time {
-	if p.taken.IsZero() {
+func (p *Proxier) nextSubmit() time.Time {
+	if p.lastSubmit.IsZero() {
 		return time.Time{}
 	}
-	return p.taken.Add(p.cfg.Gather)
+	return p.lastSubmit.Add(p.cfg.MinSyncPeriod)
 }
 
 // wait sleeps until there is something to do, and takes it in.
 func (p *Proxier) wait(ctx context.Context, wake time.Time) {
 	now := p.cfg.Clock.Now()
 	var changed <-chan struct{}
-	if p.engine.AcceptsServices() && !now.Before(p.nextTake()) {
+	if p.engine.AcceptsServices() && !now.Before(p.nextSubmit()) {
 		changed = p.store.Changed()
-	} else if p.engine.AcceptsServices() && (wake.IsZero() || p.nextTake().Before(wake)) {
-		wake = p.nextTake()
+	} else if p.engine.AcceptsServices() && (wake.IsZero() || p.nextSubmit().Before(wake)) {
+		wake = p.nextSubmit()
 	}
 	var timer <-chan time.Time
 	if !wake.IsZero() {
@@ -243,7 +243,7 @@ func (p *Proxier) wait(ctx context.Context, wake time.Time) {
 	case <-timer:
 	case <-changed:
 	case <-p.wakeup:
-	case take := <-p.answers:
+	case take := <-p.results:
 		p.input(take)
 	}
 	p.setIdle(false)
@@ -261,7 +261,7 @@ func (p *Proxier) poll() {
 	}
 	for {
 		select {
-		case take := <-p.answers:
+		case take := <-p.results:
 			p.input(take)
 		default:
 			return
@@ -288,7 +288,7 @@ func (p *Proxier) request(do func(*engine.Engine)) {
 
 // SetNode says what the Node object is now.
 func (p *Proxier) SetNode(n services.Node) {
-	n = n.WithGiven(p.cfg.Node.IPs)
+	n = n.WithOverrides(p.cfg.Node.IPs)
 	n.Name = p.cfg.Node.Name
 	p.request(func(e *engine.Engine) { e.SetNode(n) })
 }
@@ -302,7 +302,7 @@ func (p *Proxier) HNSChanged(c hnslb.Change) {
 	if c == hnslb.NetworksChanged {
 		p.request((*engine.Engine).CheckNetwork)
 	} else {
-		p.questions.forget()
+		p.networkReader.reset()
 		p.request((*engine.Engine).ServiceChanged)
 	}
 }

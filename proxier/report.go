@@ -24,19 +24,19 @@ const syncWrites = 16
 // reporter tells the table, users, metrics, logs and health what became of whom.
 type reporter struct {
 	*Proxier
-	// began is when the sync in progress began, the zero time for none; wrote are its writes by
+	// syncStart is when the sync in progress began, the zero time for none; wrote are its writes by
 	// family.
-	began  time.Time
-	wrote  map[hnslb.Family]int
-	writes int
-	// behind are the families whose last sync broke off.
-	behind map[hnslb.Family]bool
-	synced bool
-	losses losses
+	syncStart      time.Time
+	writesByFamily map[hnslb.Family]int
+	writes         int
+	// failedFamilies are the families whose last sync broke off.
+	failedFamilies map[hnslb.Family]bool
+	synced         bool
+	deletions      deletionDetector
 }
 
 func newReporter(p *Proxier) *reporter {
-	return &reporter{Proxier: p, wrote: map[hnslb.Family]int{}, behind: map[hnslb.Family]bool{}}
+	return &reporter{Proxier: p, writesByFamily: map[hnslb.Family]int{}, failedFamilies: map[hnslb.Family]bool{}}
 }
 
 // publish takes transitions in.
@@ -44,16 +44,16 @@ func (r *reporter) publish(ts []engine.Transition) {
 	for _, t := range ts {
 		r.publishOne(t)
 	}
-	r.noteLosses()
+	r.reportDeletions()
 	n := 0
-	for _, count := range r.wrote {
+	for _, count := range r.writesByFamily {
 		n += count
 	}
 	if n >= syncWrites {
 		r.endSync(false)
 	}
 	r.cfg.Metrics.Pending(r.engine.Pending())
-	r.tellHealth()
+	r.updateHealth()
 }
 
 // publishOne takes what is about frontends, and hands on what is about HNS.
@@ -61,27 +61,27 @@ func (r *reporter) publishOne(t engine.Transition) {
 	now := r.cfg.Clock.Now()
 	switch t := t.(type) {
 	case engine.FrontendStatus:
-		r.events.Set(t.Frontend, t.Note, !passing(t))
-		if told, news := r.table.set(t, now); news {
-			r.logStatus(t, told)
+		r.events.Set(t.Frontend, t.Note, !transient(t))
+		if logged, changed := r.table.set(t, now); changed {
+			r.logStatus(t, logged)
 		}
 	case engine.FrontendChanged:
 		r.table.refresh(t.Frontend)
 	case engine.FrontendGone:
-		told := r.table.remove(t.Service, t.Key)
+		logged := r.table.remove(t.Service, t.Key)
 		r.events.Remove(t.Service, t.Key)
 		if log := r.cfg.Logger.V(2); log.Enabled() {
-			log.Info("Frontend gone", "frontend", t.Key.String(), "service", t.Service.String(), "backends", backendsText(told, nil))
+			log.Info("Frontend gone", "frontend", t.Key.String(), "service", t.Service.String(), "backends", backendsText(logged, nil))
 		}
 	case engine.ChangeProgrammed:
 		r.cfg.Metrics.NetworkProgrammed(t.Family, t.After)
 	case engine.Queued:
 		r.cfg.Metrics.SyncQueued(t.Family, now)
-		if r.began.IsZero() {
-			r.began = now
+		if r.syncStart.IsZero() {
+			r.syncStart = now
 		}
 	case engine.Written:
-		r.wrote[t.Family]++
+		r.writesByFamily[t.Family]++
 		r.writes++
 	case engine.LoadBalancerFailed:
 		r.cfg.Metrics.LoadBalancerFailed(t.Verb, t.Family, metrics.LBType(t.Kind.String()), t.Err)
@@ -91,14 +91,14 @@ func (r *reporter) publishOne(t engine.Transition) {
 }
 
 // logStatus logs how far a frontend is, and its backends before and now.
-func (r *reporter) logStatus(t engine.FrontendStatus, told *desired.Frontend) {
+func (r *reporter) logStatus(t engine.FrontendStatus, logged *desired.Frontend) {
 	level := 2
-	if passing(t) {
+	if transient(t) {
 		level = 4
 	}
 	if log := r.cfg.Logger.V(level); log.Enabled() {
 		line := []any{"frontend", t.Frontend.Key.String(), "service", t.Frontend.Service.String(),
-			"kind", t.Frontend.Kind.String(), "state", t.State, "backends", backendsText(told, t.Frontend)}
+			"kind", t.Frontend.Kind.String(), "state", t.State, "backends", backendsText(logged, t.Frontend)}
 		if t.Note.Reason != "" {
 			line = append(line, "reason", t.Note.Reason, "message", t.Note.Message)
 		}
@@ -106,9 +106,9 @@ func (r *reporter) logStatus(t engine.FrontendStatus, told *desired.Frontend) {
 	}
 }
 
-// noteLosses says that most frontends went.
-func (r *reporter) noteLosses() {
-	if gone, of := r.losses.count(r.table.size(), r.cfg.Clock.Now()); gone > 0 {
+// reportDeletions says that most frontends went.
+func (r *reporter) reportDeletions() {
+	if gone, of := r.deletions.count(r.table.size(), r.cfg.Clock.Now()); gone > 0 {
 		r.cfg.Logger.Info("More than half of all frontends were deleted", "deleted", gone, "of", of,
 			"remedy", "if this was not intended, find out what deleted the Services; connections to them fail until they are restored")
 	}
@@ -133,7 +133,7 @@ func (r *reporter) publishHNS(t engine.Transition) {
 		log.Info("HNS found", "version", f.Version.String(), "dsr", f.DSR,
 			"sessionAffinity", f.SessionAffinity, "ipv6", f.IPv6, "modify", f.Modify)
 	case engine.HNSLost:
-		r.lost(t)
+		r.hnsLost(t)
 	case engine.ListFailed:
 		log.Error(t.Err, "Listing HNS objects failed; retrying")
 	case engine.EndpointLimitLearned:
@@ -155,8 +155,8 @@ const reasonNotDeleted = "HNSKeepsDeletedObjects"
 // objects any more, so there is no Service to tell of them.
 func (r *reporter) deletionsUndone(t engine.DeletionsUndone) {
 	r.cfg.Logger.Error(nil, "HNS reported objects as deleted but still lists them; retrying with backoff", "objects", t.Objects)
-	if r.cfg.TellNode != nil {
-		r.cfg.TellNode(reasonNotDeleted, "HNS reported endpoints or load balancers as deleted but still lists them; "+
+	if r.cfg.SendNodeEvent != nil {
+		r.cfg.SendNodeEvent(reasonNotDeleted, "HNS reported endpoints or load balancers as deleted but still lists them; "+
 			"hnsproxy retries with backoff; restart the hns service if their number grows")
 	}
 }
@@ -167,8 +167,8 @@ func (r *reporter) publishNetwork(t engine.Transition) {
 	switch t := t.(type) {
 	case engine.NetworkFound:
 		n := t.Network
-		r.noteSourceVIP(n)
-		log.Info("HNS network found", "network", n.Name, "id", n.ID, "type", n.Type, "managementIP", shown(n.ManagementIP))
+		r.reportSourceVIP(n)
+		log.Info("HNS network found", "network", n.Name, "id", n.ID, "type", n.Type, "managementIP", addrOrNone(n.ManagementIP))
 		if strings.EqualFold(n.Type, "Transparent") {
 			log.Error(nil, "HNS network is of type Transparent; treating it as L2Bridge, as kube-proxy does; this is little tested",
 				"network", n.Name, "remedy", "use a network plugin that creates an L2Bridge or Overlay network")
@@ -177,7 +177,7 @@ func (r *reporter) publishNetwork(t engine.Transition) {
 		log.Error(nil, "HNS network not ready; existing rules left in place", "network", t.Network.Name,
 			"why", t.Missing, "since", t.Since, "remedy", "waiting for the network plugin and Windows; check the network adapters of the host")
 	case engine.NetworkComplete:
-		log.Info("HNS network ready", "network", t.Network.Name, "address", shown(t.Host.IP), "mac", t.Host.MAC)
+		log.Info("HNS network ready", "network", t.Network.Name, "address", addrOrNone(t.Host.IP), "mac", t.Host.MAC)
 	case engine.HostFound:
 		r.hostFound(t)
 	case engine.NodeChanged:
@@ -193,7 +193,7 @@ func (r *reporter) publishNetwork(t engine.Transition) {
 // not agree on it: then something outside of hnsproxy is set up for one of them only.
 func (r *reporter) hostFound(t engine.HostFound) {
 	log, management := r.cfg.Logger, t.Network.ManagementIP
-	log.Info("Address of this node", "address", t.Host.IP, "mac", t.Host.MAC, "node", t.Node, "managementIP", shown(management))
+	log.Info("Address of this node", "address", t.Host.IP, "mac", t.Host.MAC, "node", t.Node, "managementIP", addrOrNone(management))
 	if !management.IsValid() || len(t.Node) == 0 || slices.Contains(t.Node, management) {
 		return
 	}
@@ -202,24 +202,24 @@ func (r *reporter) hostFound(t engine.HostFound) {
 		"remedy", "set --bind-address and the kubelet's --node-ip to the address of the adapter that the network uses")
 }
 
-// shown is an address that may be missing.
-func shown(ip netip.Addr) string {
+// addrOrNone is an address that may be missing.
+func addrOrNone(ip netip.Addr) string {
 	if !ip.IsValid() {
 		return "none"
 	}
 	return ip.String()
 }
 
-// noteSourceVIP says that the source VIP is not used, where it is not.
-func (r *reporter) noteSourceVIP(n hnslb.Network) {
+// reportSourceVIP says that the source VIP is not used, where it is not.
+func (r *reporter) reportSourceVIP(n hnslb.Network) {
 	if o := r.cfg.Options; o.SourceVIP.IsValid() && !n.IsOverlay() && o.BridgeSource != desired.BridgeGiven {
 		r.cfg.Logger.Info("Source VIP ignored: the network is not an overlay (same as kube-proxy)",
 			"network", n.Name, "type", n.Type, "sourceVIP", o.SourceVIP, "remedy", "to use it, set --hns-bridge-source-vip=source-vip")
 	}
 }
 
-// lost says that HNS or its network is not there.
-func (r *reporter) lost(t engine.HNSLost) {
+// hnsLost says that HNS or its network is not there.
+func (r *reporter) hnsLost(t engine.HNSLost) {
 	r.endSync(true)
 	what, remedy := "HNS request failed", "see the error; restart the hns service if it persists"
 	_, missing := errors.AsType[*hnslb.NetworkNotFound](t.Err)
@@ -237,20 +237,20 @@ func (r *reporter) lost(t engine.HNSLost) {
 // endSync reports the sync in progress.
 func (r *reporter) endSync(failed bool) {
 	now := r.cfg.Clock.Now()
-	for f := range r.wrote {
-		if r.behind[f] = failed; failed {
-			r.cfg.Metrics.SyncFailed(f, r.began, now)
+	for f := range r.writesByFamily {
+		if r.failedFamilies[f] = failed; failed {
+			r.cfg.Metrics.SyncFailed(f, r.syncStart, now)
 		} else {
-			r.cfg.Metrics.SyncDone(f, r.began, now)
+			r.cfg.Metrics.SyncDone(f, r.syncStart, now)
 		}
 	}
-	clear(r.wrote)
-	r.began = time.Time{}
+	clear(r.writesByFamily)
+	r.syncStart = time.Time{}
 	r.cfg.Metrics.RemoteEndpoints(r.engine.OwnEndpoints())
 }
 
-// rest says that all work was tried, if it was, and once that the first state is complete.
-func (r *reporter) rest() {
+// reportConverged says that all work was tried, if it was, and once that the first state is complete.
+func (r *reporter) reportConverged() {
 	if !r.engine.Converged() {
 		return
 	}
@@ -258,17 +258,17 @@ func (r *reporter) rest() {
 	if !r.synced {
 		// The first sync counts, too, when HNS held everything before.
 		for _, f := range r.engine.Families() {
-			r.behind[f] = true
+			r.failedFamilies[f] = true
 		}
 	}
 	r.endSync(false)
-	for f, behind := range r.behind {
+	for f, behind := range r.failedFamilies {
 		if behind {
 			// Nothing was left to do when HNS could be asked again.
 			r.cfg.Metrics.SyncDone(f, now, now)
 		}
 	}
-	clear(r.behind)
+	clear(r.failedFamilies)
 	if r.synced {
 		return
 	}
@@ -278,8 +278,8 @@ func (r *reporter) rest() {
 		"programmed", counts[Programmed], "blocked", counts[Blocked], "failing", counts[Failing], "pending", counts[Pending])
 }
 
-// tellHealth tells the families that this node carries how far the proxy is.
-func (r *reporter) tellHealth() {
+// updateHealth tells the families that this node carries how far the proxy is.
+func (r *reporter) updateHealth() {
 	if r.cfg.Health == nil {
 		return
 	}

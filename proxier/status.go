@@ -51,8 +51,8 @@ func (s FrontendStatus) Notes() []desired.Note {
 	return s.Frontend.Notes(desired.Note{Reason: s.Reason, Message: s.Message})
 }
 
-// claim identifies a status: two Services may claim one frontend.
-type claim struct {
+// tableKey identifies a status: two Services may claim one frontend.
+type tableKey struct {
 	service services.Name
 	key     hnslb.FrontendKey
 }
@@ -61,16 +61,16 @@ type claim struct {
 // servers read.
 type Table struct {
 	mu   sync.Mutex
-	rows map[claim]tableRow
+	rows map[tableKey]tableRow
 }
 
 type tableRow struct {
 	FrontendStatus
-	// told is the frontend as the log told it last, nil for never.
-	told *desired.Frontend
+	// logged is the frontend as the log told it last, nil for never.
+	logged *desired.Frontend
 }
 
-func newTable() *Table { return &Table{rows: map[claim]tableRow{}} }
+func newTable() *Table { return &Table{rows: map[tableKey]tableRow{}} }
 
 // Rows returns all statuses in order of Service, kind and frontend.
 func (t *Table) Rows() []FrontendStatus {
@@ -105,30 +105,30 @@ func (t *Table) Counts() map[FrontendState]int {
 
 // set stores a status. It tells whether state or reason are new, and the frontend as it was
 // told last. One that is about to be written is not told.
-func (t *Table) set(s engine.FrontendStatus, now time.Time) (told *desired.Frontend, news bool) {
+func (t *Table) set(s engine.FrontendStatus, now time.Time) (logged *desired.Frontend, changed bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	c := claim{s.Frontend.Service, s.Frontend.Key}
+	c := tableKey{s.Frontend.Service, s.Frontend.Key}
 	old, ok := t.rows[c]
-	fresh := tableRow{FrontendStatus{Frontend: s.Frontend, State: s.State, Reason: s.Note.Reason, Message: s.Note.Message, Since: now}, old.told}
+	fresh := tableRow{FrontendStatus{Frontend: s.Frontend, State: s.State, Reason: s.Note.Reason, Message: s.Note.Message, Since: now}, old.logged}
 	same := ok && old.State == s.State && old.Reason == s.Note.Reason
 	if same {
 		fresh.Since = old.Since
-	} else if !passing(s) {
-		fresh.told = s.Frontend
+	} else if !transient(s) {
+		fresh.logged = s.Frontend
 	}
 	t.rows[c] = fresh
-	return old.told, !same
+	return old.logged, !same
 }
 
-// passing tells whether a state is on the way to another one, which comes with the next writes.
-func passing(s engine.FrontendStatus) bool { return s.State == Pending && s.Note.Reason == "" }
+// transient tells whether a state is on the way to another one, which comes with the next writes.
+func transient(s engine.FrontendStatus) bool { return s.State == Pending && s.Note.Reason == "" }
 
 // refresh stores a frontend whose state did not change.
 func (t *Table) refresh(f *desired.Frontend) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	c := claim{f.Service, f.Key}
+	c := tableKey{f.Service, f.Key}
 	if row, ok := t.rows[c]; ok {
 		row.Frontend = f
 		t.rows[c] = row
@@ -136,13 +136,13 @@ func (t *Table) refresh(f *desired.Frontend) {
 }
 
 // remove forgets a frontend and returns it as it was told last.
-func (t *Table) remove(service services.Name, key hnslb.FrontendKey) (told *desired.Frontend) {
+func (t *Table) remove(service services.Name, key hnslb.FrontendKey) (logged *desired.Frontend) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	c := claim{service, key}
-	told = t.rows[c].told
+	c := tableKey{service, key}
+	logged = t.rows[c].logged
 	delete(t.rows, c)
-	return told
+	return logged
 }
 
 // size is how many frontends there are.

@@ -177,7 +177,7 @@ func TestRoutesOfNobody(t *testing.T) {
 	if missing := only[RoutesMissing](b.told); len(missing) > 0 {
 		t.Errorf("told of %v", missing)
 	}
-	if b.env.Awaited() > 0 {
+	if b.env.AwaitedCount() > 0 {
 		t.Error("it waits still")
 	}
 }

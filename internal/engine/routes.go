@@ -196,7 +196,7 @@ func (e *Engine) forgetUnusedRoutes(ips []netip.Addr) {
 			e.routes.forget(ip)
 		}
 	}
-	if e.env.Awaited() != len(e.routes.awaited) {
+	if e.env.AwaitedCount() != len(e.routes.awaited) {
 		e.env = e.env.WithAwaited(e.routes.set())
 	}
 }

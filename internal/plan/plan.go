@@ -228,7 +228,7 @@ func (u *Unit) backend(in Input, b desired.Backend) (e *observed.Endpoint, comin
 // taken returns whether the address of a backend has another role. at is the endpoint at the
 // address, nil for none.
 func taken(in Input, b desired.Backend, at *observed.Endpoint) bool {
-	if in.Env.HoldsSourceVIP(b.IP) {
+	if in.Env.IsSourceVIP(b.IP) {
 		return true
 	}
 	if at != nil && !at.Remote {
@@ -240,7 +240,7 @@ func taken(in Input, b desired.Backend, at *observed.Endpoint) bool {
 
 // TakenReason describes why the address of a backend has another role.
 func TakenReason(in Input, ip netip.Addr) string {
-	if in.Env.HoldsSourceVIP(ip) {
+	if in.Env.IsSourceVIP(ip) {
 		return fmt.Sprintf("%s (the source VIP of this node)", ip)
 	}
 	if owner, owned := in.State.Owner(ip); owned {
@@ -287,7 +287,7 @@ func matchesRole(in Input, e *observed.Endpoint, role desired.Role) bool {
 // role returns the role that the address has on this node.
 func role(in Input, ip netip.Addr) desired.Role {
 	r := in.State.Role(ip)
-	if in.Env.HoldsSourceVIP(ip) || r == desired.AsRemote && in.Env.LocalOnly(ip) {
+	if in.Env.IsSourceVIP(ip) || r == desired.AsRemote && in.Env.LocalOnly(ip) {
 		return desired.Unwanted
 	}
 	return r

@@ -39,9 +39,9 @@ type computation struct {
 	out  []*Frontend
 }
 
-// face is what sets one kind of frontend apart: data only (law 3; the table is in
+// frontendSpec is what sets one kind of frontend apart: data only (law 3; the table is in
 // proxier/README.md, What a frontend becomes).
-type face struct {
+type frontendSpec struct {
 	kind    Kind
 	vip     netip.Addr
 	port    uint16
@@ -57,46 +57,46 @@ type face struct {
 
 // port adds the frontends of one Service port in one family.
 func (c *computation) port(p services.Port, f hnslb.Family) {
-	var eps chosen
+	var eps usableEndpoints
 	var refused []Note
 	if p.Protocol != hnslb.SCTP {
 		var all []candidate
-		all, refused = c.env.allowed(candidates(c.in, p, f, c.env.node))
-		eps = choose(all, c.env.node)
+		all, refused = c.env.allowedEndpoints(candidates(c.in, p, f, c.env.node))
+		eps = selectEndpoints(all, c.env.node)
 	}
-	for _, x := range c.faces(p, f) {
-		x.limits = append(slices.Clip(x.limits), refused...)
+	for _, spec := range c.frontendSpecs(p, f) {
+		spec.limits = append(slices.Clip(spec.limits), refused...)
 		cs := eps.cluster
-		if x.local && (len(eps.local) > 0 || !x.shortCut) {
+		if spec.local && (len(eps.local) > 0 || !spec.shortCut) {
 			cs = eps.local
 		}
-		c.add(p, f, x, cs)
+		c.add(p, f, spec, cs)
 	}
 }
 
 // add adds one frontend, once: an address may be both cluster IP and external IP.
-func (c *computation) add(p services.Port, f hnslb.Family, x face, cs []candidate) {
-	key := hnslb.FrontendKey{Family: f, VIP: x.vip, Protocol: p.Protocol, Port: x.port}
+func (c *computation) add(p services.Port, f hnslb.Family, spec frontendSpec, cs []candidate) {
+	key := hnslb.FrontendKey{Family: f, VIP: spec.vip, Protocol: p.Protocol, Port: spec.port}
 	if c.seen[key] {
 		return
 	}
 	c.seen[key] = true
-	c.out = append(c.out, c.frontend(key, p, x, cs))
+	c.out = append(c.out, c.frontend(key, p, spec, cs))
 }
 
-// faces lists the frontend types of one Service port in one family.
-func (c *computation) faces(p services.Port, f hnslb.Family) []face {
-	var out []face
+// frontendSpecs lists the frontend types of one Service port in one family.
+func (c *computation) frontendSpecs(p services.Port, f hnslb.Family) []frontendSpec {
+	var out []frontendSpec
 	for _, vip := range ofFamily(c.svc.ClusterIPs, f) {
-		out = append(out, face{kind: ClusterIP, vip: vip, port: p.Port, local: c.svc.InternalLocal,
+		out = append(out, frontendSpec{kind: ClusterIP, vip: vip, port: p.Port, local: c.svc.InternalLocal,
 			dsr: c.env.options.DSR && c.env.features.DSR})
 	}
-	return append(out, c.externalFaces(p, f)...)
+	return append(out, c.externalSpecs(p, f)...)
 }
 
-// externalFaces lists the frontend types for clients outside the cluster.
-func (c *computation) externalFaces(p services.Port, f hnslb.Family) []face {
-	var out []face
+// externalSpecs lists the frontend types for clients outside the cluster.
+func (c *computation) externalSpecs(p services.Port, f hnslb.Family) []frontendSpec {
+	var out []frontendSpec
 	svc, dsr := c.svc, c.env.features.DSR
 	// Policy Local and preserve-destination live on DSR; an HNS without it serves every
 	// endpoint rather than none, and says so.
@@ -108,7 +108,7 @@ func (c *computation) externalFaces(p services.Port, f hnslb.Family) []face {
 	local := svc.ExternalLocal && dsr
 	preserve := svc.PreserveDestination && dsr
 	if p.NodePort != 0 {
-		out = append(out, face{kind: NodePort, port: p.NodePort, local: local || preserve, dsr: local,
+		out = append(out, frontendSpec{kind: NodePort, port: p.NodePort, local: local || preserve, dsr: local,
 			mapping: hnslb.LocalRoutedVIP | hnslb.VIPExternal, limits: limits, blocked: c.env.nodePortExcluded(f)})
 	}
 	// From the inside, policy Local of an address that is not the node's own means all
@@ -121,12 +121,12 @@ func (c *computation) externalFaces(p services.Port, f hnslb.Family) []face {
 			// One frontend, and source ranges and preserve-destination are of the ingress IP.
 			continue
 		}
-		out = append(out, face{kind: ExternalIP, vip: vip, port: p.Port, local: local, dsr: local,
+		out = append(out, frontendSpec{kind: ExternalIP, vip: vip, port: p.Port, local: local, dsr: local,
 			mapping: hnslb.VIPExternal, limits: limits, shortCut: c.env.shortCut(local)})
 	}
-	ingress := face{kind: IngressIP, port: p.Port, local: local || preserve, dsr: local || preserve,
+	ingress := frontendSpec{kind: IngressIP, port: p.Port, local: local || preserve, dsr: local || preserve,
 		mapping: hnslb.VIPExternal, limits: limits, shortCut: c.env.shortCut(local && !preserve)}
-	c.restrict(&ingress, f)
+	c.applySourceRanges(&ingress, f)
 	if preserve {
 		ingress.mapping |= hnslb.UseMux | hnslb.PreserveDIP
 	}
@@ -137,38 +137,38 @@ func (c *computation) externalFaces(p services.Port, f hnslb.Family) []face {
 	return out
 }
 
-// restrict says what becomes of loadBalancerSourceRanges. HNS has no filter by source for a
+// applySourceRanges says what becomes of loadBalancerSourceRanges. HNS has no filter by source for a
 // load balancer; ACLs belong to endpoints, which are the network plugin's (law 10), and
 // without DSR they would see the node's address.
-func (c *computation) restrict(x *face, f hnslb.Family) {
+func (c *computation) applySourceRanges(spec *frontendSpec, f hnslb.Family) {
 	if !slices.Contains(c.svc.Restricted, f) {
 		return
 	}
 	if c.env.options.SkipSourceRanges {
-		x.blocked = Note{NoSourceRanges, "Windows cannot enforce loadBalancerSourceRanges, and --hns-unenforced-source-ranges=skip " +
+		spec.blocked = Note{NoSourceRanges, "Windows cannot enforce loadBalancerSourceRanges, and --hns-unenforced-source-ranges=skip " +
 			"leaves the address unprogrammed"}
 		return
 	}
-	x.limits = append(slices.Clip(x.limits), Note{NoSourceRanges, "loadBalancerSourceRanges is not enforced on Windows nodes: any client " +
+	spec.limits = append(slices.Clip(spec.limits), Note{NoSourceRanges, "loadBalancerSourceRanges is not enforced on Windows nodes: any client " +
 		"can connect to this address; filter in front of the nodes, or set --hns-unenforced-source-ranges=skip"})
 }
 
 // frontend puts one face and its endpoints together. Every kind takes this one path.
-func (c *computation) frontend(key hnslb.FrontendKey, p services.Port, x face, cs []candidate) *Frontend {
+func (c *computation) frontend(key hnslb.FrontendKey, p services.Port, spec frontendSpec, cs []candidate) *Frontend {
 	out := &Frontend{
 		Key:          key,
-		Kind:         x.kind,
+		Kind:         spec.kind,
 		Service:      c.svc.Name,
 		Port:         p.Name,
 		UID:          c.svc.UID,
 		Created:      c.svc.Created,
 		Critical:     critical(c.svc.Name, p),
-		MappingFlags: x.mapping,
-		Limits:       x.limits,
-		Local:        x.local,
+		MappingFlags: spec.mapping,
+		Limits:       spec.limits,
+		Local:        spec.local,
 	}
-	refused := c.env.refuseVIP(x.kind, key.VIP)
-	out.OwnsVIP = x.kind == ClusterIP && refused.Reason == ""
+	refused := c.env.refuseVIP(spec.kind, key.VIP)
+	out.OwnsVIP = spec.kind == ClusterIP && refused.Reason == ""
 	out.VIPEndpoint = out.OwnsVIP && c.env.network.IsOverlay()
 	if refused.Reason != "" {
 		out.Limits = nil // nothing of it is in force
@@ -176,15 +176,15 @@ func (c *computation) frontend(key hnslb.FrontendKey, p services.Port, x face, c
 	if key.Family == hnslb.IPv6 {
 		out.Flags |= hnslb.IPv6Enabled
 	}
-	if x.dsr {
+	if spec.dsr {
 		out.Flags |= hnslb.DSR
 	}
 	c.backends(out, cs)
-	if c.svc.ClientIPAffinity && x.kind != HealthCheck {
+	if c.svc.ClientIPAffinity && spec.kind != HealthCheck {
 		c.affinity(out)
 	}
 	out.SourceVIP = c.env.sourceVIP(key.Family, out.Backends)
-	for _, out.Blocked = range []Note{refused, x.blocked, c.blocked(out)} {
+	for _, out.Blocked = range []Note{refused, spec.blocked, c.blocked(out)} {
 		if out.Blocked.Reason != "" {
 			break
 		}
@@ -197,19 +197,19 @@ func (c *computation) frontend(key hnslb.FrontendKey, p services.Port, x face, c
 
 // backends takes those of the chosen endpoints that one load balancer can hold.
 func (c *computation) backends(f *Frontend, cs []candidate) {
-	same := group(cs)
-	if len(same) < len(cs) {
+	samePort := withCommonPort(cs)
+	if len(samePort) < len(cs) {
 		f.limit(MixedPorts, "HNS supports one target port per load balancer: %d endpoints with a target port other than %d are not programmed",
-			len(cs)-len(same), same[0].port)
+			len(cs)-len(samePort), samePort[0].port)
 	}
-	most := c.env.features.MaxEndpoints
-	held := subset(same, most, c.env.node.Name)
-	if len(held) < len(same) {
+	limit := c.env.features.MaxEndpoints
+	selected := limitEndpoints(samePort, limit, c.env.node.Name)
+	if len(selected) < len(samePort) {
 		f.limit(TooManyEndpoints, "HNS %s supports %d endpoints per load balancer: %d of %d are not programmed on this node",
-			c.env.features.Version, most, len(same)-len(held), len(same))
+			c.env.features.Version, limit, len(samePort)-len(selected), len(samePort))
 	}
-	f.Backends = make([]Backend, 0, len(held))
-	for _, e := range held {
+	f.Backends = make([]Backend, 0, len(selected))
+	for _, e := range selected {
 		f.InternalPort = e.port
 		f.Backends = append(f.Backends, Backend{IP: e.IP, Pod: e.Pod, Local: e.local})
 	}

@@ -20,20 +20,20 @@ type candidate struct {
 	local bool
 }
 
-// chosen are the endpoints that a Service port may use now: those for traffic of policy
+// usableEndpoints are the endpoints that a Service port may use now: those for traffic of policy
 // Cluster, and those on this node for policy Local.
-type chosen struct {
+type usableEndpoints struct {
 	cluster, local []candidate
 }
 
-// choose picks the usable endpoints of one Service port, by the rules that the Linux
+// selectEndpoints picks the usable endpoints of one Service port, by the rules that the Linux
 // proxiers share:
 //   - ready endpoints; when there is none, those that are serving while they terminate
 //     (KEP-1669), for policy Cluster and for policy Local each on its own;
 //   - for policy Cluster only, and only among ready endpoints: same node, else same zone,
 //     when every ready endpoint has such hints and one of them is for us (KEP-2433,
 //     KEP-3015). Hints never leave a Service without endpoints.
-func choose(all []candidate, node services.Node) chosen {
+func selectEndpoints(all []candidate, node services.Node) usableEndpoints {
 	isReady := func(c candidate) bool { return c.Ready }
 	isDraining := func(c candidate) bool { return c.Serving && c.Terminating }
 	isLocal := func(c candidate) bool { return c.local }
@@ -43,15 +43,15 @@ func choose(all []candidate, node services.Node) chosen {
 		}
 		return filter(cs, isDraining)
 	}
-	return chosen{
-		cluster: near(fallback(all), node),
+	return usableEndpoints{
+		cluster: applyHints(fallback(all), node),
 		local:   fallback(filter(all, isLocal)),
 	}
 }
 
-// near applies the hints to endpoints for policy Cluster. Endpoints that only drain are
+// applyHints applies the hints to endpoints for policy Cluster. Endpoints that only drain are
 // taken as they are: hints speak of ready ones.
-func near(cs []candidate, node services.Node) []candidate {
+func applyHints(cs []candidate, node services.Node) []candidate {
 	if len(cs) == 0 || !cs[0].Ready {
 		return cs
 	}
@@ -141,10 +141,10 @@ func (c candidate) rank() int {
 	return rank
 }
 
-// group returns the endpoints that share one target port: HNS has one internal port per
+// withCommonPort returns the endpoints that share one target port: HNS has one internal port per
 // load balancer, so of endpoints that disagree the port with the most wins, the lowest
 // among equals, and the others are left out rather than sent to a wrong port.
-func group(cs []candidate) []candidate {
+func withCommonPort(cs []candidate) []candidate {
 	if len(cs) == 0 || every(cs, func(c candidate) bool { return c.port == cs[0].port }) {
 		return cs
 	}
@@ -161,12 +161,12 @@ func group(cs []candidate) []candidate {
 	return filter(cs, func(c candidate) bool { return c.port == port })
 }
 
-// find looks an address up in sorted backends.
-func find(backends []Backend, ip netip.Addr) (int, bool) {
+// findBackend looks an address up in sorted backends.
+func findBackend(backends []Backend, ip netip.Addr) (int, bool) {
 	return slices.BinarySearchFunc(backends, ip, func(b Backend, ip netip.Addr) int { return b.IP.Compare(ip) })
 }
 
-func holds(backends []Backend, ip netip.Addr) bool {
-	_, ok := find(backends, ip)
+func containsBackend(backends []Backend, ip netip.Addr) bool {
+	_, ok := findBackend(backends, ip)
 	return ok
 }

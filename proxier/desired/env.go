@@ -79,8 +79,8 @@ const (
 	BridgeGiven BridgeSource = "source-vip"
 )
 
-// Fit says why an HNS and its network cannot serve with these options, nil if they can.
-func (o Options) Fit(f hnslb.Features, n hnslb.Network) error {
+// CheckCompatible says why an HNS and its network cannot serve with these options, nil if they can.
+func (o Options) CheckCompatible(f hnslb.Features, n hnslb.Network) error {
 	switch {
 	case !f.V2:
 		return fmt.Errorf("HNS %s does not support the HCN API (V2): update Windows to HNS 9.2 or later", f.Version)
@@ -116,8 +116,8 @@ func (e *Env) WithAwaited(ips map[netip.Addr]bool) *Env {
 	return &with
 }
 
-// Awaited returns to how many addresses a route is awaited.
-func (e *Env) Awaited() int { return len(e.awaited) }
+// AwaitedCount returns to how many addresses a route is awaited.
+func (e *Env) AwaitedCount() int { return len(e.awaited) }
 
 // AwaitsRoute tells whether a route to an address is awaited: nothing is made for it now.
 func (e *Env) AwaitsRoute(ip netip.Addr) bool { return e.awaited[ip] }
@@ -167,12 +167,12 @@ func (e *Env) OwnAddress(ip netip.Addr) bool {
 // NeedsSourceVIP tells whether a source address needs an endpoint of its own: that of the
 // source VIP on an overlay.
 func (e *Env) NeedsSourceVIP(source netip.Addr) bool {
-	return source.IsValid() && e.HoldsSourceVIP(source)
+	return source.IsValid() && e.IsSourceVIP(source)
 }
 
-// HoldsSourceVIP tells whether an address is the source VIP, which has an endpoint of its own
+// IsSourceVIP tells whether an address is the source VIP, which has an endpoint of its own
 // on an overlay. Elsewhere the source VIP is an address like others, such as the node's own.
-func (e *Env) HoldsSourceVIP(ip netip.Addr) bool {
+func (e *Env) IsSourceVIP(ip netip.Addr) bool {
 	return e.network.IsOverlay() && ip == e.options.SourceVIP && !e.OwnAddress(ip)
 }
 
@@ -296,7 +296,7 @@ func (e *Env) sourceVIP(f hnslb.Family, backends []Backend) netip.Addr {
 		return netip.Addr{}
 	}
 	for _, b := range backends {
-		if !b.Local && !e.awaited[b.IP] && e.outside(b.IP) {
+		if !b.Local && !e.awaited[b.IP] && e.outsideCluster(b.IP) {
 			return e.host.IP
 		}
 	}
@@ -310,9 +310,9 @@ func (e *Env) SourceVIPOptional() bool {
 		e.features.Version.Major == 9
 }
 
-// outside tells whether an address is neither in this node's pod subnets nor in those of
+// outsideCluster tells whether an address is neither in this node's pod subnets nor in those of
 // another node.
-func (e *Env) outside(ip netip.Addr) bool {
+func (e *Env) outsideCluster(ip netip.Addr) bool {
 	if e.routes.isHost(ip) {
 		return true
 	}

@@ -47,7 +47,7 @@ func localReady(slices []*services.Slice, f hnslb.Family, node string) int {
 			continue
 		}
 		for _, e := range s.Endpoints {
-			if e.Ready && e.Node == node && node != "" && refusal(e.IP) == "" {
+			if e.Ready && e.Node == node && node != "" && invalidReason(e.IP) == "" {
 				ready.Insert(e.IP)
 			}
 		}
@@ -59,16 +59,16 @@ func localReady(slices []*services.Slice, f hnslb.Family, node string) int {
 // a backend. It belongs to the network plugin (law 10). The zero value means that nobody
 // has looked for it, so that nothing is said of what it would be needed for.
 type Root struct {
-	looked bool
-	ips    [2]netip.Addr
+	searched bool
+	ips      [2]netip.Addr
 }
 
 // FindRoot looks for the endpoint of that name among those of a network. Without a name
 // nobody looks.
 func FindRoot(endpoints []hnslb.Endpoint, network hnslb.ID, name string) Root {
-	r := Root{looked: name != ""}
+	r := Root{searched: name != ""}
 	for _, e := range endpoints {
-		if r.looked && e.Name == name && e.Network == network && !e.Remote {
+		if r.searched && e.Name == name && e.Network == network && !e.Remote {
 			copy(r.ips[:], e.IPs)
 		}
 	}
@@ -88,7 +88,7 @@ func (e *Env) WithRoot(r Root) *Env {
 // which needs a load balancer for them.
 func (c *computation) healthChecks(f hnslb.Family) {
 	port := cmp.Or(c.svc.HealthCheckNodePort, c.env.options.HealthzPort)
-	if port == 0 || !c.env.root.looked {
+	if port == 0 || !c.env.root.searched {
 		return
 	}
 	var backends []candidate
@@ -97,11 +97,11 @@ func (c *computation) healthChecks(f hnslb.Family) {
 			backends = append(backends, candidate{Endpoint: services.Endpoint{IP: ip}, port: port, local: true})
 		}
 	}
-	x := face{kind: HealthCheck, port: port}
+	spec := frontendSpec{kind: HealthCheck, port: port}
 	if c.svc.PreserveDestination && c.env.features.DSR {
-		x.mapping = hnslb.UseMux | hnslb.PreserveDIP
+		spec.mapping = hnslb.UseMux | hnslb.PreserveDIP
 	}
-	for _, x.vip = range ofFamily(c.svc.IngressIPs, f) {
-		c.add(services.Port{Protocol: hnslb.TCP}, f, x, backends)
+	for _, spec.vip = range ofFamily(c.svc.IngressIPs, f) {
+		c.add(services.Port{Protocol: hnslb.TCP}, f, spec, backends)
 	}
 }

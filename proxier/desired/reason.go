@@ -110,32 +110,32 @@ func FailureReason(c hnslb.Class) Reason {
 	return HNSError
 }
 
-// Telling is how users are told of a Reason (law 13).
-type Telling struct {
+// EventPolicy is how users are told of a Reason (law 13).
+type EventPolicy struct {
 	// Warning: it breaks traffic or security. Else things are only different.
 	Warning bool
-	// After is how long it has to last. What passes by itself is told to nobody.
-	After time.Duration
-	// Remark is what users should know beside the message.
-	Remark string
+	// MinDuration is how long it has to last. What passes by itself is told to nobody.
+	MinDuration time.Duration
+	// Hint is what users should know beside the message.
+	Hint string
 }
 
 // How long something lasts that passes by itself.
 const (
-	// retried is time for half a dozen tries of a failing object.
-	retried = 10 * time.Second
-	// arriving is time for the pods of a new Deployment, and their endpoints, to come.
-	arriving = 30 * time.Second
+	// retryGrace is time for half a dozen tries of a failing object.
+	retryGrace = 10 * time.Second
+	// startupGrace is time for the pods of a new Deployment, and their endpoints, to come.
+	startupGrace = 30 * time.Second
 )
 
-// Tellings has the Telling of every Reason.
-func Tellings() map[Reason]Telling {
+// EventPolicies has the Telling of every Reason.
+func EventPolicies() map[Reason]EventPolicy {
 	const (
 		warning = true
 		normal  = false
 	)
-	return map[Reason]Telling{
-		NoEndpoints:   {normal, arriving, "on Windows, connections time out instead of being refused"},
+	return map[Reason]EventPolicy{
+		NoEndpoints:   {normal, startupGrace, "on Windows, connections time out instead of being refused"},
 		NoProtocol:    {warning, 0, ""},
 		NoIPv6:        {warning, 0, ""},
 		NoSourceVIP:   {warning, 0, ""},
@@ -149,31 +149,31 @@ func Tellings() map[Reason]Telling {
 		NodePortExcluded:  {normal, 0, ""},
 		TooManyEndpoints:  {warning, 0, ""},
 
-		NoRootEndpoint: {warning, arriving, ""},
+		NoRootEndpoint: {warning, startupGrace, ""},
 
 		EndpointRefused: {warning, 0, ""},
 		VIPRefused:      {warning, 0, ""},
 		AddressTaken:    {warning, 0, ""},
 
-		ForeignHolder:    {warning, retried, ""},
-		LocalMissing:     {warning, arriving, "the network plugin creates HNS endpoints for pods"},
-		LocalAwaited:     {normal, arriving, "the network plugin creates HNS endpoints for pods"},
-		EndpointReplaced: {normal, arriving, ""},
-		EndpointFailing:  {warning, retried, ""},
-		HNSDegraded:      {warning, retried, ""},
+		ForeignHolder:    {warning, retryGrace, ""},
+		LocalMissing:     {warning, startupGrace, "the network plugin creates HNS endpoints for pods"},
+		LocalAwaited:     {normal, startupGrace, "the network plugin creates HNS endpoints for pods"},
+		EndpointReplaced: {normal, startupGrace, ""},
+		EndpointFailing:  {warning, retryGrace, ""},
+		HNSDegraded:      {warning, retryGrace, ""},
 
-		RouteAwaited:      {normal, arriving, "the network plugin adds routes to other nodes"},
-		SourceVIPAwaited:  {warning, retried, ""},
-		NetworkIncomplete: {warning, arriving, "the network plugin and Windows set up the network"},
+		RouteAwaited:      {normal, startupGrace, "the network plugin adds routes to other nodes"},
+		SourceVIPAwaited:  {warning, retryGrace, ""},
+		NetworkIncomplete: {warning, startupGrace, "the network plugin and Windows set up the network"},
 
-		HNSNotFound:      {warning, retried, ""},
-		HNSPortInUse:     {warning, retried, ""},
-		HNSAlreadyExists: {warning, retried, ""},
-		HNSUnavailable:   {warning, retried, "is the HNS service running?"},
-		HNSUnsupported:   {warning, retried, ""},
-		HNSDenied:        {warning, retried, "hnsproxy must run as an administrator, or as NT AUTHORITY\\SYSTEM in a HostProcess container"},
-		HNSInvalid:       {warning, retried, ""},
-		HNSTimeout:       {warning, retried, "is the HNS service stuck?"},
-		HNSError:         {warning, retried, ""},
+		HNSNotFound:      {warning, retryGrace, ""},
+		HNSPortInUse:     {warning, retryGrace, ""},
+		HNSAlreadyExists: {warning, retryGrace, ""},
+		HNSUnavailable:   {warning, retryGrace, "is the HNS service running?"},
+		HNSUnsupported:   {warning, retryGrace, ""},
+		HNSDenied:        {warning, retryGrace, "hnsproxy must run as an administrator, or as NT AUTHORITY\\SYSTEM in a HostProcess container"},
+		HNSInvalid:       {warning, retryGrace, ""},
+		HNSTimeout:       {warning, retryGrace, "is the HNS service stuck?"},
+		HNSError:         {warning, retryGrace, ""},
 	}
 }

@@ -51,10 +51,10 @@ func reservedRanges() (thisNetwork, class5 netip.Prefix) {
 	return netip.PrefixFrom(netip.AddrFrom4([4]byte{}), 8), netip.PrefixFrom(netip.AddrFrom4([4]byte{240}), 4)
 }
 
-// refusal tells why an address is neither an endpoint nor a VIP, whoever wrote it; "" when it
+// invalidReason tells why an address is neither an endpoint nor a VIP, whoever wrote it; "" when it
 // may be either. The API server refuses most of these addresses in EndpointSlices and external
 // IPs, but not all of them, not in the status of a Service, and not in files.
-func refusal(ip netip.Addr) string {
+func invalidReason(ip netip.Addr) string {
 	thisNetwork, class5 := reservedRanges()
 	switch {
 	case ip.Is4In6():
@@ -77,7 +77,7 @@ func refusal(ip netip.Addr) string {
 
 // refuseEndpoint tells why an address must not be an endpoint; "" when it may.
 func (e *Env) refuseEndpoint(ip netip.Addr) string {
-	if why := refusal(ip); why != "" {
+	if why := invalidReason(ip); why != "" {
 		return why
 	}
 	if slices.ContainsFunc(e.denied, func(p netip.Prefix) bool { return p.Contains(ip) }) {
@@ -90,7 +90,7 @@ func (e *Env) refuseEndpoint(ip netip.Addr) string {
 // --hns-deny-endpoints also holds for external IPs, which whoever writes a Service chooses,
 // but not for the addresses that the API server and cloud controllers hand out.
 func (e *Env) refuseVIP(kind Kind, ip netip.Addr) Note {
-	why := refusal(ip)
+	why := invalidReason(ip)
 	if why == "" && kind == ExternalIP {
 		why = e.refuseEndpoint(ip)
 	}
@@ -99,7 +99,7 @@ func (e *Env) refuseVIP(kind Kind, ip netip.Addr) Note {
 		return Note{}
 	case why != "":
 		return Note{VIPRefused, fmt.Sprintf("%s is not a valid Service address: %s", ip, why)}
-	case e.HoldsSourceVIP(ip):
+	case e.IsSourceVIP(ip):
 		return Note{AddressTaken, fmt.Sprintf("%s is the source VIP of this node", ip)}
 	case kind == ClusterIP && e.network.IsOverlay() && e.OwnAddress(ip):
 		return Note{AddressTaken, fmt.Sprintf("%s is the address of this node", ip)}
@@ -107,8 +107,8 @@ func (e *Env) refuseVIP(kind Kind, ip netip.Addr) Note {
 	return Note{}
 }
 
-// allowed leaves out the endpoints that are refused, and says so.
-func (e *Env) allowed(all []candidate) ([]candidate, []Note) {
+// allowedEndpoints leaves out the endpoints that are refused, and says so.
+func (e *Env) allowedEndpoints(all []candidate) ([]candidate, []Note) {
 	var refused []string
 	ok := filter(all, func(c candidate) bool { return e.refuseEndpoint(c.IP) == "" })
 	if len(ok) == len(all) {
@@ -122,13 +122,13 @@ func (e *Env) allowed(all []candidate) ([]candidate, []Note) {
 	return ok, []Note{{EndpointRefused, "endpoints not programmed: " + List(slices.Compact(refused))}}
 }
 
-// listed is how many items a message names.
-const listed = 5
+// maxListed is how many items a message names.
+const maxListed = 5
 
 // List joins items for a message, the first few of them if there are many.
 func List(items []string) string {
-	if more := len(items) - listed; more > 0 {
-		return strings.Join(items[:listed], ", ") + fmt.Sprintf(" and %d more", more)
+	if more := len(items) - maxListed; more > 0 {
+		return strings.Join(items[:maxListed], ", ") + fmt.Sprintf(" and %d more", more)
 	}
 	return strings.Join(items, ", ")
 }

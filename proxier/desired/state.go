@@ -123,16 +123,16 @@ func (s *State) claim(key hnslb.FrontendKey, name services.Name, f *Frontend, c 
 	if after == nil {
 		delete(s.slots, key)
 	}
-	s.reown(sl, owned, c)
+	s.updateOwners(sl, owned, c)
 	if before != nil && after != nil && before.Equal(after) {
 		return
 	}
 	c.Frontends = append(c.Frontends, key)
-	s.reindex(sl, before, after, c)
+	s.updateUsers(sl, before, after, c)
 }
 
-// reown moves a slot in the index of owners; owned tells whether it was in it.
-func (s *State) reown(sl *slot, owned bool, c *Changes) {
+// updateOwners moves a slot in the index of owners; owned tells whether it was in it.
+func (s *State) updateOwners(sl *slot, owned bool, c *Changes) {
 	ip := sl.key.VIP
 	switch owns := sl.owner() != nil; {
 	case owns && !owned:
@@ -145,8 +145,8 @@ func (s *State) reown(sl *slot, owned bool, c *Changes) {
 	}
 }
 
-// reindex moves a slot in the index from the addresses of one winner to those of another.
-func (s *State) reindex(sl *slot, before, after *Frontend, c *Changes) {
+// updateUsers moves a slot in the index from the addresses of one winner to those of another.
+func (s *State) updateUsers(sl *slot, before, after *Frontend, c *Changes) {
 	for ip := range before.addresses() {
 		if after.lists(ip) {
 			continue
@@ -173,14 +173,14 @@ func (f *Frontend) addresses() func(yield func(netip.Addr) bool) {
 				return
 			}
 		}
-		if f.VIPEndpoint && !holds(f.Backends, f.Key.VIP) {
+		if f.VIPEndpoint && !containsBackend(f.Backends, f.Key.VIP) {
 			yield(f.Key.VIP)
 		}
 	}
 }
 
 func (f *Frontend) lists(ip netip.Addr) bool {
-	return f.Programmable() && (f.VIPEndpoint && f.Key.VIP == ip || holds(f.Backends, ip))
+	return f.Programmable() && (f.VIPEndpoint && f.Key.VIP == ip || containsBackend(f.Backends, ip))
 }
 
 // Frontend returns what HNS should hold for a key, nil for nothing.
@@ -206,11 +206,11 @@ func (s *State) Conflict(f *Frontend) (Note, bool) {
 	case w.Reserved:
 		return Note{Conflict, fmt.Sprintf("temporarily reserved: was the cluster IP of deleted Service %s", w.Service)}, true
 	case w.rank() != f.rank():
-		why = fmt.Sprintf("which takes precedence over its use as %s", f.Kind.Words())
+		why = fmt.Sprintf("which takes precedence over its use as %s", f.Kind.Description())
 	case !w.Created.Equal(f.Created):
 		why = "which is older"
 	}
-	return Note{Conflict, fmt.Sprintf("held as %s by Service %s, %s", w.Kind.Words(), w.Service, why)}, true
+	return Note{Conflict, fmt.Sprintf("held as %s by Service %s, %s", w.Kind.Description(), w.Service, why)}, true
 }
 
 // Reserve returns frontends that keep the cluster IPs of a critical Service from being taken
@@ -291,7 +291,7 @@ func (s *State) Role(ip netip.Addr) Role {
 			continue
 		}
 		r := AsVIP
-		if i, ok := find(f.Backends, ip); ok {
+		if i, ok := findBackend(f.Backends, ip); ok {
 			r = AsRemote
 			if f.Backends[i].Local {
 				r = AsLocal

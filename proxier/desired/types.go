@@ -33,8 +33,8 @@ func (k Kind) String() string {
 	return [...]string{"clusterip", "nodeport", "externalip", "ingressip", "healthcheck"}[k]
 }
 
-// Words names the kind in messages for people.
-func (k Kind) Words() string {
+// Description names the kind in messages for people.
+func (k Kind) Description() string {
 	return [...]string{"cluster IP", "node port", "external IP", "load balancer ingress IP", "health-check port"}[k]
 }
 

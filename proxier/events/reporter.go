@@ -24,20 +24,20 @@ import (
 )
 
 const (
-	// gather is how long the first frontend that a cause concerns waits for others of its
+	// gatherDelay is how long the first frontend that a cause concerns waits for others of its
 	// Service, so that one Event names them all.
-	gather = time.Second
-	// burst Events are sent at once, then one per refill. A Service that is scaled to zero
+	gatherDelay = time.Second
+	// eventBurst Events are sent at once, then one per refill. A Service that is scaled to zero
 	// concerns every node, so a large cluster must not be written to at the speed at which
 	// proxies start.
-	burst  = 25
-	refill = 5 * time.Second
-	// lineBurst lines are logged at once, then one per lineRefill, which makes 50 in the worst
-	// minute. What had to wait leaves newsLines of the burst to what is new, so that a Service
+	eventBurst    = 25
+	eventInterval = 5 * time.Second
+	// logBurst lines are logged at once, then one per logInterval, which makes 50 in the worst
+	// minute. What had to wait leaves reservedLogBurst of the burst to what is new, so that a Service
 	// that begins to fail is told at once though hundreds wait.
-	lineBurst  = 20
-	lineRefill = 2 * time.Second
-	newsLines  = 10
+	logBurst         = 20
+	logInterval      = 2 * time.Second
+	reservedLogBurst = 10
 	// summaryPause is the time between two lines about what waits to be logged.
 	summaryPause = time.Minute
 )
@@ -74,21 +74,21 @@ type Config struct {
 
 // Reporter knows what there is to tell, and tells it. It is safe for concurrent use.
 type Reporter struct {
-	cfg    Config
-	bucket flowcontrol.PassiveRateLimiter
-	lines  *rate.Limiter
-	// summary is when it was said last how many causes wait to be logged. It belongs to Run.
-	summary time.Time
-	wakeup  chan struct{}
+	cfg          Config
+	eventLimiter flowcontrol.PassiveRateLimiter
+	logLimiter   *rate.Limiter
+	// lastSummary is when it was said last how many causes wait to be logged. It belongs to Run.
+	lastSummary time.Time
+	wakeup      chan struct{}
 
-	mu       sync.Mutex
-	subjects map[services.Name]*subject
+	mu     sync.Mutex
+	causes map[services.Name]*serviceCauses
 	// pending are the causes that are not logged or not sent yet.
 	pending map[*cause]bool
 }
 
-// subject is a Service about which there is something to tell.
-type subject struct {
+// serviceCauses is a Service about which there is something to tell.
+type serviceCauses struct {
 	uid    types.UID
 	causes map[desired.Reason]*cause
 }
@@ -98,25 +98,25 @@ type cause struct {
 	service services.Name
 	uid     types.UID
 	reason  desired.Reason
-	telling desired.Telling
+	policy  desired.EventPolicy
 	// messages of the frontends that it concerns.
 	messages map[hnslb.FrontendKey]string
 	due      time.Time
 	logged   bool
 	sent     bool
-	// waited: there was no room for its line when it was due.
-	waited bool
+	// delayed: there was no room for its line when it was due.
+	delayed bool
 }
 
 // New makes a Reporter. It tells nothing before Run.
 func New(cfg Config) *Reporter {
 	return &Reporter{
-		cfg:      cfg,
-		bucket:   flowcontrol.NewTokenBucketPassiveRateLimiterWithClock(float32(1/refill.Seconds()), burst, cfg.Clock),
-		lines:    rate.NewLimiter(rate.Every(lineRefill), lineBurst),
-		wakeup:   make(chan struct{}, 1),
-		subjects: map[services.Name]*subject{},
-		pending:  map[*cause]bool{},
+		cfg:          cfg,
+		eventLimiter: flowcontrol.NewTokenBucketPassiveRateLimiterWithClock(float32(1/eventInterval.Seconds()), eventBurst, cfg.Clock),
+		logLimiter:   rate.NewLimiter(rate.Every(logInterval), logBurst),
+		wakeup:       make(chan struct{}, 1),
+		causes:       map[services.Name]*serviceCauses{},
+		pending:      map[*cause]bool{},
 	}
 }
 
@@ -126,7 +126,7 @@ func New(cfg Config) *Reporter {
 func (r *Reporter) Set(f *desired.Frontend, why desired.Note, final bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s := r.subjects[f.Service]
+	s := r.causes[f.Service]
 	if s != nil && s.uid != f.UID {
 		// Another Service of the same name: its users have been told nothing.
 		r.forget(f.Service, s, func(*cause) bool { return true })
@@ -140,8 +140,8 @@ func (r *Reporter) Set(f *desired.Frontend, why desired.Note, final bool) {
 		return
 	}
 	if s == nil {
-		s = &subject{f.UID, map[desired.Reason]*cause{}}
-		r.subjects[f.Service] = s
+		s = &serviceCauses{f.UID, map[desired.Reason]*cause{}}
+		r.causes[f.Service] = s
 	}
 	for _, n := range notes {
 		r.note(s, f, n)
@@ -160,7 +160,7 @@ func (r *Reporter) Set(f *desired.Frontend, why desired.Note, final bool) {
 func (r *Reporter) Remove(service services.Name, key hnslb.FrontendKey) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if s := r.subjects[service]; s != nil {
+	if s := r.causes[service]; s != nil {
 		r.forget(service, s, func(c *cause) bool {
 			delete(c.messages, key)
 			return len(c.messages) == 0
@@ -168,12 +168,12 @@ func (r *Reporter) Remove(service services.Name, key hnslb.FrontendKey) {
 	}
 }
 
-func (r *Reporter) note(s *subject, f *desired.Frontend, n desired.Note) {
+func (r *Reporter) note(s *serviceCauses, f *desired.Frontend, n desired.Note) {
 	c := s.causes[n.Reason]
 	if c == nil {
-		c = &cause{service: f.Service, uid: f.UID, reason: n.Reason, telling: desired.Tellings()[n.Reason],
+		c = &cause{service: f.Service, uid: f.UID, reason: n.Reason, policy: desired.EventPolicies()[n.Reason],
 			messages: map[hnslb.FrontendKey]string{}}
-		c.due = r.cfg.Clock.Now().Add(max(c.telling.After, gather))
+		c.due = r.cfg.Clock.Now().Add(max(c.policy.MinDuration, gatherDelay))
 		s.causes[n.Reason] = c
 		r.pending[c] = true
 		select {
@@ -185,7 +185,7 @@ func (r *Reporter) note(s *subject, f *desired.Frontend, n desired.Note) {
 }
 
 // forget drops the causes that are gone.
-func (r *Reporter) forget(name services.Name, s *subject, gone func(*cause) bool) {
+func (r *Reporter) forget(name services.Name, s *serviceCauses, gone func(*cause) bool) {
 	for reason, c := range s.causes {
 		if gone(c) {
 			delete(s.causes, reason)
@@ -193,7 +193,7 @@ func (r *Reporter) forget(name services.Name, s *subject, gone func(*cause) bool
 		}
 	}
 	if len(s.causes) == 0 {
-		delete(r.subjects, name)
+		delete(r.causes, name)
 	}
 }
 
@@ -220,7 +220,7 @@ func (r *Reporter) wait(ctx context.Context, until time.Time) bool {
 	case <-r.wakeup:
 	}
 	// What is new is not due before, and many new causes are looked at together.
-	timer := r.cfg.Clock.NewTimer(gather)
+	timer := r.cfg.Clock.NewTimer(gatherDelay)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
@@ -234,13 +234,13 @@ func (r *Reporter) wait(ctx context.Context, until time.Time) bool {
 // nothing is pending.
 func (r *Reporter) flush() time.Time {
 	now := r.cfg.Clock.Now()
-	n := r.take(now)
-	for _, e := range n.lines {
+	n := r.collect(now)
+	for _, e := range n.logged {
 		r.cfg.Logger.Info("Service not fully programmed", "service", e.Service.String(), "type", e.Type(),
 			"reason", e.Reason, "message", e.Message)
 	}
-	if len(n.unlogged) > 0 && now.Sub(r.summary) >= summaryPause {
-		r.summary = now
+	if len(n.unlogged) > 0 && now.Sub(r.lastSummary) >= summaryPause {
+		r.lastSummary = now
 		r.cfg.Logger.Info("More Services not fully programmed; their log lines are rate limited", "services", n.unloggedServices(),
 			"reasons", n.reasons(), "seeAll", "the Events of the Services, the metric hnsproxy_frontends_limited")
 	}
@@ -253,10 +253,10 @@ func (r *Reporter) flush() time.Time {
 	return n.next
 }
 
-// news is what there is to tell at some time.
-type news struct {
-	// lines are to be logged, sent to be sent.
-	lines, sent []Event
+// report is what there is to tell at some time.
+type report struct {
+	// logged are to be logged, sent to be sent.
+	logged, sent []Event
 	// unlogged are causes whose line has no room; delayed counts those whose Event has none.
 	unlogged []*cause
 	delayed  int
@@ -264,17 +264,17 @@ type news struct {
 	next time.Time
 }
 
-// take returns what to tell now.
-func (r *Reporter) take(now time.Time) news {
+// collect returns what to tell now.
+func (r *Reporter) collect(now time.Time) report {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var n news
+	var n report
 	var due []*cause
 	for c := range r.pending {
 		if !now.Before(c.due) {
 			due = append(due, c)
 		} else {
-			n.soon(c.due)
+			n.wakeAt(c.due)
 		}
 	}
 	slices.SortFunc(due, compareCauses)
@@ -286,43 +286,43 @@ func (r *Reporter) take(now time.Time) news {
 		}
 	}
 	if n.delayed > 0 {
-		n.soon(now.Add(refill))
+		n.wakeAt(now.Add(eventInterval))
 	}
 	if len(n.unlogged) > 0 {
-		n.soon(now.Add(lineRefill))
+		n.wakeAt(now.Add(logInterval))
 	}
 	return n
 }
 
 // log finds room for lines: first for what is new.
-func (r *Reporter) log(due []*cause, now time.Time, n *news) {
+func (r *Reporter) log(due []*cause, now time.Time, n *report) {
 	for _, old := range []bool{false, true} {
 		for _, c := range due {
-			if c.logged || c.waited != old {
+			if c.logged || c.delayed != old {
 				continue
 			}
-			if old && r.lines.TokensAt(now) < newsLines+1 || !r.lines.AllowN(now, 1) {
+			if old && r.logLimiter.TokensAt(now) < reservedLogBurst+1 || !r.logLimiter.AllowN(now, 1) {
 				n.unlogged = append(n.unlogged, c)
 				continue
 			}
 			c.logged = true
-			n.lines = append(n.lines, c.event())
+			n.logged = append(n.logged, c.event())
 		}
 	}
 	for _, c := range n.unlogged {
-		c.waited = true
+		c.delayed = true
 	}
 }
 
 // send finds room for Events.
-func (r *Reporter) send(due []*cause, n *news) {
+func (r *Reporter) send(due []*cause, n *report) {
 	if r.cfg.Send == nil {
 		return
 	}
 	for _, c := range due {
 		switch {
 		case c.sent:
-		case n.delayed == 0 && r.bucket.TryAccept():
+		case n.delayed == 0 && r.eventLimiter.TryAccept():
 			c.sent = true
 			n.sent = append(n.sent, c.event())
 		default:
@@ -331,15 +331,15 @@ func (r *Reporter) send(due []*cause, n *news) {
 	}
 }
 
-// soon notes that something is due.
-func (n *news) soon(at time.Time) {
+// wakeAt notes that something is due.
+func (n *report) wakeAt(at time.Time) {
 	if n.next.IsZero() || at.Before(n.next) {
 		n.next = at
 	}
 }
 
 // unloggedServices counts the Services of the causes that are not logged.
-func (n *news) unloggedServices() int {
+func (n *report) unloggedServices() int {
 	names := map[services.Name]bool{}
 	for _, c := range n.unlogged {
 		names[c.service] = true
@@ -348,7 +348,7 @@ func (n *news) unloggedServices() int {
 }
 
 // reasons counts the causes that are not logged by reason: "HNSPortInUse=480 NoEndpoints=3".
-func (n *news) reasons() string {
+func (n *report) reasons() string {
 	counts := map[desired.Reason]int{}
 	for _, c := range n.unlogged {
 		counts[c.reason]++
@@ -363,7 +363,7 @@ func (n *news) reasons() string {
 // compareCauses puts warnings first, then what is due for longest.
 func compareCauses(a, b *cause) int {
 	rank := func(c *cause) int {
-		if c.telling.Warning {
+		if c.policy.Warning {
 			return 0
 		}
 		return 1

@@ -24,16 +24,16 @@ type connLimit struct {
 
 	mu sync.Mutex
 	// conns are the open connections, the one that changed last at the end.
-	conns *list.List
-	at    map[net.Conn]*list.Element
+	conns    *list.List
+	elements map[net.Conn]*list.Element
 }
 
 func newConnLimit(most int) *connLimit {
-	return &connLimit{max: most, conns: list.New(), at: map[net.Conn]*list.Element{}}
+	return &connLimit{max: most, conns: list.New(), elements: map[net.Conn]*list.Element{}}
 }
 
-// note hears of each connection that changes its state, as http.Server.ConnState does.
-func (l *connLimit) note(c net.Conn, s http.ConnState) {
+// onStateChange hears of each connection that changes its state, as http.Server.ConnState does.
+func (l *connLimit) onStateChange(c net.Conn, s http.ConnState) {
 	if excess := l.update(c, s); excess != nil {
 		if secure, ok := excess.(*tls.Conn); ok {
 			excess = secure.NetConn() // Without a farewell, for which a client may let us wait.
@@ -46,9 +46,9 @@ func (l *connLimit) note(c net.Conn, s http.ConnState) {
 func (l *connLimit) update(c net.Conn, s http.ConnState) (excess net.Conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	switch e := l.at[c]; {
+	switch e := l.elements[c]; {
 	case s == http.StateNew:
-		l.at[c] = l.conns.PushBack(c)
+		l.elements[c] = l.conns.PushBack(c)
 	case e == nil:
 		// It was closed here a moment ago.
 	case s == http.StateClosed || s == http.StateHijacked:
@@ -64,6 +64,6 @@ func (l *connLimit) update(c net.Conn, s http.ConnState) (excess net.Conn) {
 
 func (l *connLimit) forget(e *list.Element) net.Conn {
 	c, _ := l.conns.Remove(e).(net.Conn)
-	delete(l.at, c)
+	delete(l.elements, c)
 	return c
 }

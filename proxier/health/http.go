@@ -36,7 +36,7 @@ func (h *Health) Healthz() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		s, eligible := h.status(), h.nodeEligible()
 		s.NodeEligible = &eligible
-		answer(w, s, s.Healthy && eligible, h.cfg.OnHealthz)
+		writeStatus(w, s, s.Healthy && eligible, h.cfg.OnHealthz)
 	})
 }
 
@@ -44,18 +44,18 @@ func (h *Health) Healthz() http.Handler {
 func (h *Health) Livez() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		s := h.status()
-		answer(w, s, s.Healthy, h.cfg.OnLivez)
+		writeStatus(w, s, s.Healthy, h.cfg.OnLivez)
 	})
 }
 
-func answer(w http.ResponseWriter, s status, ok bool, heard func(int)) {
+func writeStatus(w http.ResponseWriter, s status, ok bool, onServed func(int)) {
 	code := http.StatusServiceUnavailable
 	if ok {
 		code = http.StatusOK
 		s.LastUpdated = s.CurrentTime
 	}
-	if heard != nil {
-		heard(code)
+	if onServed != nil {
+		onServed(code)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Content-Type-Options", "nosniff")

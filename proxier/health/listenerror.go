@@ -16,9 +16,9 @@ const (
 	wsaAccess       = syscall.Errno(10013)
 )
 
-// explain adds to the error of a listener who may hold the port, and how to see that: more often
+// explainListenError adds to the error of a listener who may hold the port, and how to see that: more often
 // than not it is the proxy that hnsproxy is to replace.
-func explain(err error, addr string) error {
+func explainListenError(err error, addr string) error {
 	_, port, splitErr := net.SplitHostPort(addr)
 	if splitErr != nil {
 		return err

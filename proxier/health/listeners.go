@@ -27,7 +27,7 @@ type portWorker struct {
 	open  map[services.Name]map[netip.AddrPort]*openPort
 	// addresses to listen on, and when they were read.
 	addresses map[hnslb.Family][]netip.Addr
-	read      time.Time
+	readAt    time.Time
 	backoff   *backoff.Backoff[services.Name]
 }
 
@@ -61,9 +61,9 @@ func (o *openPort) close() {
 	<-o.done
 }
 
-// round opens and closes what differs. It closes first, so that a port may pass from one
+// sync opens and closes what differs. It closes first, so that a port may pass from one
 // Service to another.
-func (w *portWorker) round(ctx context.Context) {
+func (w *portWorker) sync(ctx context.Context) {
 	names := w.due()
 	for _, name := range names {
 		w.closeUnwanted(name)
@@ -78,8 +78,8 @@ func (w *portWorker) due() []services.Name {
 	n := w.ports
 	now := n.cfg.Clock.Now()
 	n.mu.Lock()
-	changed, broken, node, moved := n.changed, n.broken, n.node, n.moved
-	n.changed, n.broken, n.moved = sets.New[services.Name](), map[services.Name]error{}, false
+	changed, broken, node, moved := n.changed, n.broken, n.node, n.addressesChanged
+	n.changed, n.broken, n.addressesChanged = sets.New[services.Name](), map[services.Name]error{}, false
 	n.mu.Unlock()
 	for name := range changed {
 		w.backoff.Succeeded(name) // another port has another luck
@@ -88,7 +88,7 @@ func (w *portWorker) due() []services.Name {
 		w.failed(name, fmt.Errorf("serve health checks of Service %s: %w", name, err))
 	}
 	due := changed.Insert(w.backoff.Due(now)...)
-	if moved || !now.Before(w.read.Add(addressPeriod)) {
+	if moved || !now.Before(w.readAt.Add(addressPeriod)) {
 		if w.readAddresses(node, now) {
 			n.mu.Lock()
 			due.Insert(slices.Collect(maps.Keys(n.checks))...)
@@ -100,7 +100,7 @@ func (w *portWorker) due() []services.Name {
 
 // readAddresses reads where to listen, and tells whether that changed.
 func (w *portWorker) readAddresses(node services.Node, now time.Time) bool {
-	w.read = now
+	w.readAt = now
 	fresh := map[hnslb.Family][]netip.Addr{}
 	allowed := w.ports.cfg.Addresses.For(node)
 	for f, unspecified := range map[hnslb.Family]netip.Addr{hnslb.IPv4: netip.IPv4Unspecified(), hnslb.IPv6: netip.IPv6Unspecified()} {
@@ -244,15 +244,15 @@ func (w *portWorker) listen(ctx context.Context, name services.Name, at netip.Ad
 		err := o.server.Serve(listener)
 		close(o.done)
 		if !errors.Is(err, http.ErrServerClosed) {
-			n.broke(name, err)
+			n.listenerFailed(name, err)
 		}
 	}()
 	n.cfg.Logger.V(2).Info("Health-check node port opened", "service", name.String(), "address", at.String())
 	return nil
 }
 
-// broke asks for a look at a Service of which a listener ended by itself.
-func (n *NodePorts) broke(name services.Name, err error) {
+// listenerFailed asks for a look at a Service of which a listener ended by itself.
+func (n *NodePorts) listenerFailed(name services.Name, err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.broken[name] = err
@@ -261,7 +261,7 @@ func (n *NodePorts) broke(name services.Name, err error) {
 
 // untilNext returns how long nothing is due.
 func (w *portWorker) untilNext() time.Duration {
-	next := w.read.Add(addressPeriod)
+	next := w.readAt.Add(addressPeriod)
 	if t := w.backoff.Next(); !t.IsZero() && t.Before(next) {
 		next = t
 	}

@@ -61,14 +61,14 @@ type NodePorts struct {
 	// broken are Services of which a listener ended by itself, and why.
 	broken map[services.Name]error
 	node   services.Node
-	// moved tells that the addresses of the node changed.
-	moved bool
+	// addressesChanged tells that the addresses of the node changed.
+	addressesChanged bool
 }
 
 // NewNodePorts returns NodePorts that are closed before Run.
 func NewNodePorts(cfg NodePortsConfig) *NodePorts {
 	if cfg.Network == nil {
-		cfg.Network = machine{}
+		cfg.Network = hostNetwork{}
 	}
 	if cfg.Clock == nil {
 		cfg.Clock = clock.RealClock{}
@@ -76,7 +76,7 @@ func NewNodePorts(cfg NodePortsConfig) *NodePorts {
 	return &NodePorts{
 		cfg:     cfg,
 		wakeup:  make(chan struct{}, 1),
-		conns:   newConnLimit(checkConns),
+		conns:   newConnLimit(maxCheckConns),
 		checks:  map[services.Name][]desired.HealthCheckPort{},
 		changed: sets.New[services.Name](),
 		broken:  map[services.Name]error{},
@@ -110,7 +110,7 @@ func (n *NodePorts) set(name services.Name, checks []desired.HealthCheckPort) {
 func (n *NodePorts) SetNode(node services.Node) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.moved = n.moved || !slices.Equal(n.node.IPs, node.IPs)
+	n.addressesChanged = n.addressesChanged || !slices.Equal(n.node.IPs, node.IPs)
 	n.node = node
 	n.wake()
 }
@@ -128,7 +128,7 @@ func (n *NodePorts) Run(ctx context.Context) {
 	w := newPortWorker(n)
 	defer w.closeAll()
 	for {
-		w.round(ctx)
+		w.sync(ctx)
 		timer := n.cfg.Clock.NewTimer(w.untilNext())
 		select {
 		case <-ctx.Done():
@@ -195,11 +195,11 @@ type Network interface {
 	Listen(ctx context.Context, network, address string) (net.Listener, error)
 }
 
-type machine struct{}
+type hostNetwork struct{}
 
-func (machine) InterfaceAddrs() ([]net.Addr, error) { return net.InterfaceAddrs() }
+func (hostNetwork) InterfaceAddrs() ([]net.Addr, error) { return net.InterfaceAddrs() }
 
-func (machine) Listen(ctx context.Context, network, address string) (net.Listener, error) {
+func (hostNetwork) Listen(ctx context.Context, network, address string) (net.Listener, error) {
 	var lc net.ListenConfig
 	return lc.Listen(ctx, network, address)
 }

@@ -37,11 +37,11 @@ const (
 	// maxBody bounds the body of a request. No page needs one but those of --profiling, which
 	// take a number, or a list of addresses.
 	maxBody = 64 << 10
-	// serverConns is how many connections a Server holds at once.
-	serverConns = 128
-	// checkConns is how many connections all health-check node ports hold together: there
+	// maxServerConns is how many connections a Server holds at once.
+	maxServerConns = 128
+	// maxCheckConns is how many connections all health-check node ports hold together: there
 	// may be hundreds of ports.
-	checkConns = 1024
+	maxCheckConns = 1024
 )
 
 // Server is one port that answers HTTP.
@@ -98,14 +98,14 @@ func (s Server) Serve(ctx context.Context) error {
 func (s Server) serveOnce(ctx context.Context) error {
 	network := s.Network
 	if network == nil {
-		network = machine{}
+		network = hostNetwork{}
 	}
 	listener, err := network.Listen(ctx, "tcp", s.Addr)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil
 		}
-		return explain(err, s.Addr)
+		return explainListenError(err, s.Addr)
 	}
 	if s.Listening != nil {
 		s.Listening(listener.Addr())
@@ -113,7 +113,7 @@ func (s Server) serveOnce(ctx context.Context) error {
 	if s.TLS != nil {
 		listener = tls.NewListener(listener, s.TLS)
 	}
-	server := newHTTPServer(ctx, s.Handler, newConnLimit(serverConns))
+	server := newHTTPServer(ctx, s.Handler, newConnLimit(maxServerConns))
 	stopped := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(stopped)
@@ -139,7 +139,7 @@ func newHTTPServer(ctx context.Context, h http.Handler, limit *connLimit) *http.
 		WriteTimeout:      writePeriod,
 		IdleTimeout:       idlePeriod,
 		MaxHeaderBytes:    maxHead,
-		ConnState:         limit.note,
+		ConnState:         limit.onStateChange,
 		// What a probe or a scrape does wrong is not worth an error in the log.
 		ErrorLog:    klog.NewStandardLogger("INFO"),
 		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },

@@ -313,9 +313,9 @@ func joinHints[T any](hints []T, name func(T) string) string {
 
 func intern(s string) string { return unique.Make(s).Value() }
 
-// NodeOf returns what of a Node object matters to a proxy, and what of it could not be
+// ReadNode returns what of a Node object matters to a proxy, and what of it could not be
 // understood; the rest is usable then.
-func NodeOf(n *corev1.Node) (Node, error) {
+func ReadNode(n *corev1.Node) (Node, error) {
 	out, errs := convertNode(n)
 	return out, errs.ToAggregate()
 }

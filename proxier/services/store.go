@@ -25,10 +25,10 @@ type Store struct {
 	changed chan struct{}
 
 	mu sync.Mutex
-	// follow hears of each change at once; nil for nobody.
-	follow  func(Input)
-	entries map[Name]*entry
-	dirty   sets.Set[Name]
+	// onChange hears of each change at once; nil for nobody.
+	onChange func(Input)
+	entries  map[Name]*entry
+	dirty    sets.Set[Name]
 }
 
 // entry is one Service with its slices. Either may exist without the other: their
@@ -68,7 +68,7 @@ func NewStore(node string, started time.Time) *Store {
 func (s *Store) Follow(f func(Input)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.follow = f
+	s.onChange = f
 }
 
 // Changed gets a value when something became dirty since the last value was read.
@@ -238,8 +238,8 @@ func (s *Store) prune(name Name, e *entry) {
 
 func (s *Store) markDirty(name Name) {
 	s.dirty.Insert(name)
-	if s.follow != nil {
-		s.follow(s.input(name))
+	if s.onChange != nil {
+		s.onChange(s.input(name))
 	}
 	select {
 	case s.changed <- struct{}{}:

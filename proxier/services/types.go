@@ -147,9 +147,9 @@ func (n Node) IP(f hnslb.Family) netip.Addr {
 	return netip.Addr{}
 }
 
-// WithGiven returns the node with addresses that outrank its own, each in its family: the other
+// WithOverrides returns the node with addresses that outrank its own, each in its family: the other
 // family of a dual-stack node keeps what the Node object says.
-func (n Node) WithGiven(given []netip.Addr) Node {
+func (n Node) WithOverrides(given []netip.Addr) Node {
 	if len(given) == 0 {
 		return n
 	}

@@ -22,64 +22,64 @@ import (
 )
 
 const (
-	// contactPeriod is how often it is looked whether something is to be said.
-	contactPeriod = 2 * time.Second
-	// answerPeriod is after how long it is said that the API server has not answered.
-	answerPeriod = 5 * time.Second
-	// complainPeriod is how often a failure that stays the same is logged.
-	complainPeriod = time.Minute
+	// checkInterval is how often it is looked whether something is to be said.
+	checkInterval = 2 * time.Second
+	// responseTimeout is after how long it is said that the API server has not answered.
+	responseTimeout = 5 * time.Second
+	// repeatInterval is how often a failure that stays the same is logged.
+	repeatInterval = time.Minute
 )
 
-// contact says in the log that the API server cannot be reached. client-go tries again without
+// apiMonitor says in the log that the API server cannot be reached. client-go tries again without
 // a word, or with one for each resource and each try.
-type contact struct {
+type apiMonitor struct {
 	// server is the URL of the API server, remedy what to do when it cannot be reached.
 	server, remedy string
 	logger         klog.Logger
 	clock          clock.WithTicker
 
 	mu sync.Mutex
-	// asked are the requests in progress, and since when.
-	asked map[*string]time.Time
+	// pending are the requests in progress, and since when.
+	pending map[*string]time.Time
 	// failing is what is wrong with each resource, and since when the first one failed.
-	failing map[string]trouble
+	failing map[string]requestFailure
 	since   time.Time
-	// said is when each cause was said last.
-	said map[string]time.Time
+	// lastLogged is when each cause was said last.
+	lastLogged map[string]time.Time
 }
 
-// trouble is what is wrong with a resource. Those of one cause are told in one line.
-type trouble struct {
+// requestFailure is what is wrong with a resource. Those of one cause are told in one line.
+type requestFailure struct {
 	cause string
 	err   error
 }
 
-func newContact(server, remedy string, logger klog.Logger, c clock.WithTicker) *contact {
-	return &contact{
+func newAPIMonitor(server, remedy string, logger klog.Logger, c clock.WithTicker) *apiMonitor {
+	return &apiMonitor{
 		server: server, remedy: remedy, logger: logger, clock: c,
-		asked: map[*string]time.Time{}, failing: map[string]trouble{}, said: map[string]time.Time{},
+		pending: map[*string]time.Time{}, failing: map[string]requestFailure{}, lastLogged: map[string]time.Time{},
 	}
 }
 
 // run says each minute what goes on to fail, and what does not answer, until ctx ends.
-func (c *contact) run(ctx context.Context) {
-	ticker := c.clock.NewTicker(contactPeriod)
+func (c *apiMonitor) run(ctx context.Context) {
+	ticker := c.clock.NewTicker(checkInterval)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C():
-			c.look()
+			c.check()
 		}
 	}
 }
 
-func (c *contact) look() {
+func (c *apiMonitor) check() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for resource, since := range c.asked {
-		if _, failing := c.failing[*resource]; !failing && c.clock.Since(since) >= answerPeriod {
+	for resource, since := range c.pending {
+		if _, failing := c.failing[*resource]; !failing && c.clock.Since(since) >= responseTimeout {
 			c.fail(*resource, errNoAnswer)
 		}
 	}
@@ -91,19 +91,19 @@ func (c *contact) look() {
 var errNoAnswer = errors.New("no response yet")
 
 // begin notes that a resource is asked for.
-func (c *contact) begin(resource string) (end func()) {
+func (c *apiMonitor) begin(resource string) (end func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.asked[&resource] = c.clock.Now()
+	c.pending[&resource] = c.clock.Now()
 	return func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		delete(c.asked, &resource)
+		delete(c.pending, &resource)
 	}
 }
 
 // note takes the outcome of a request.
-func (c *contact) note(resource string, err error) {
+func (c *apiMonitor) note(resource string, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err != nil {
@@ -114,22 +114,22 @@ func (c *contact) note(resource string, err error) {
 	if len(c.failing) == 0 && !c.since.IsZero() {
 		c.logger.Info("API server reachable again", "server", c.server, "after", c.clock.Since(c.since))
 		c.since = time.Time{}
-		clear(c.said)
+		clear(c.lastLogged)
 	}
 }
 
 // fail says what is wrong with a resource, unless that was said a short while ago.
-func (c *contact) fail(resource string, err error) {
+func (c *apiMonitor) fail(resource string, err error) {
 	now := c.clock.Now()
 	if c.since.IsZero() {
 		c.since = now
 	}
-	t := trouble{printable.Cause(err), err}
+	t := requestFailure{printable.Cause(err), err}
 	c.failing[resource] = t
-	if last, told := c.said[t.cause]; told && now.Sub(last) < complainPeriod {
+	if last, told := c.lastLogged[t.cause]; told && now.Sub(last) < repeatInterval {
 		return
 	}
-	c.said[t.cause] = now
+	c.lastLogged[t.cause] = now
 	if sent, ok := errors.AsType[*url.Error](err); ok {
 		err = sent.Err // without the query
 	}
@@ -151,45 +151,45 @@ func refusalRemedy(reason metav1.StatusReason) string {
 	return "check the API server logs"
 }
 
-// watched asks the API server for a resource and notes how that goes.
-type watched struct {
+// monitoredListWatch asks the API server for a resource and notes how that goes.
+type monitoredListWatch struct {
 	inner    cache.ListerWatcherWithContext
 	resource string
-	contact  *contact
+	monitor  *apiMonitor
 }
 
-var _ cache.ListerWatcherWithContext = watched{}
+var _ cache.ListerWatcherWithContext = monitoredListWatch{}
 
-// notedError is an error that went to the log.
-type notedError struct{ error }
+// loggedError is an error that went to the log.
+type loggedError struct{ error }
 
 // Unwrap returns the error.
-func (e notedError) Unwrap() error { return e.error }
+func (e loggedError) Unwrap() error { return e.error }
 
 // List is part of cache.ListerWatcher.
-func (w watched) List(o metav1.ListOptions) (runtime.Object, error) {
+func (w monitoredListWatch) List(o metav1.ListOptions) (runtime.Object, error) {
 	return w.ListWithContext(context.Background(), o)
 }
 
 // Watch is part of cache.ListerWatcher.
-func (w watched) Watch(o metav1.ListOptions) (watch.Interface, error) {
+func (w monitoredListWatch) Watch(o metav1.ListOptions) (watch.Interface, error) {
 	return w.WatchWithContext(context.Background(), o)
 }
 
 // ListWithContext is part of cache.ListerWatcherWithContext.
-func (w watched) ListWithContext(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-	end := w.contact.begin(w.resource)
+func (w monitoredListWatch) ListWithContext(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+	end := w.monitor.begin(w.resource)
 	out, err := w.inner.ListWithContext(ctx, o)
 	end()
 	return out, w.note(ctx, err)
 }
 
 // WatchWithContext is part of cache.ListerWatcherWithContext.
-func (w watched) WatchWithContext(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+func (w monitoredListWatch) WatchWithContext(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 	initial := o.SendInitialEvents != nil && *o.SendInitialEvents
 	if initial {
 		// Others may be answered with their first event only, if a proxy stands between.
-		end := w.contact.begin(w.resource)
+		end := w.monitor.begin(w.resource)
 		defer end()
 	}
 	out, err := w.inner.WatchWithContext(ctx, o)
@@ -200,21 +200,21 @@ func (w watched) WatchWithContext(ctx context.Context, o metav1.ListOptions) (wa
 }
 
 // note takes the outcome of a request. Errors that are a part of the protocol are none.
-func (w watched) note(ctx context.Context, err error) error {
+func (w monitoredListWatch) note(ctx context.Context, err error) error {
 	switch {
 	case ctx.Err() != nil || errors.Is(err, io.EOF) || apierrors.IsResourceExpired(err) || apierrors.IsGone(err):
 		return err
 	case err == nil:
-		w.contact.note(w.resource, nil)
+		w.monitor.note(w.resource, nil)
 		return nil
 	}
-	w.contact.note(w.resource, err)
-	return notedError{err}
+	w.monitor.note(w.resource, err)
+	return loggedError{err}
 }
 
 // quietWatchErrors logs what ended a watch, unless that was done.
 func quietWatchErrors(ctx context.Context, r *cache.Reflector, err error) {
-	if _, noted := errors.AsType[notedError](err); !noted {
+	if _, noted := errors.AsType[loggedError](err); !noted {
 		cache.DefaultWatchErrorHandler(ctx, r, err)
 	}
 }

@@ -12,40 +12,40 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// keptService and keptSlice are what informers keep of a Service or EndpointSlice: its
+// cachedService and cachedSlice are what informers keep of a Service or EndpointSlice: its
 // identity, and the value that the proxy's store keeps too. So a cluster is in memory
 // once, without the labels, owners and managed fields that nobody here reads. A Service
 // that is not proxied, or a slice that serves none, is nil.
 type (
-	keptService struct {
+	cachedService struct {
 		metav1.ObjectMeta
 		value *services.Service
 		// err says what of the object could not be understood.
 		err error
 	}
-	keptSlice struct {
+	cachedSlice struct {
 		metav1.ObjectMeta
 		value *services.Slice
 		err   error
 	}
 )
 
-// keeper makes what informers keep.
-type keeper struct {
+// cacheTransform makes what informers keep.
+type cacheTransform struct {
 	store *services.Store
 	// externalIPs tells that spec.externalIPs is in force.
 	externalIPs bool
 }
 
 // transform is a cache.TransformFunc.
-func (k keeper) transform(obj any) (any, error) {
+func (k cacheTransform) transform(obj any) (any, error) {
 	switch o := obj.(type) {
 	case *corev1.Service:
-		out := &keptService{ObjectMeta: identity(o.ObjectMeta)}
+		out := &cachedService{ObjectMeta: identity(o.ObjectMeta)}
 		out.value, out.err = services.ReadService(k.inForce(o))
 		return out, nil
 	case *discoveryv1.EndpointSlice:
-		out := &keptSlice{ObjectMeta: identity(o.ObjectMeta)}
+		out := &cachedSlice{ObjectMeta: identity(o.ObjectMeta)}
 		out.value, out.err = k.store.ReadSlice(o)
 		return out, nil
 	case *corev1.Node:
@@ -55,7 +55,7 @@ func (k keeper) transform(obj any) (any, error) {
 }
 
 // inForce returns the Service without what a feature gate takes out of force.
-func (k keeper) inForce(s *corev1.Service) *corev1.Service {
+func (k cacheTransform) inForce(s *corev1.Service) *corev1.Service {
 	if k.externalIPs || len(s.Spec.ExternalIPs) == 0 {
 		return s
 	}

@@ -29,9 +29,9 @@ func (p *program) apiListWatches() (listWatches, error) {
 	if err != nil {
 		return listWatches{}, fmt.Errorf("create API server client: %w", err)
 	}
-	p.contact = newContact(config.Host, contactRemedy(o), p.logger, p.deps.Clock)
+	p.apiMonitor = newAPIMonitor(config.Host, apiServerRemedy(o), p.logger, p.deps.Clock)
 	list := func(client cache.Getter, resource string, tweak func(*metav1.ListOptions)) cache.ListerWatcher {
-		return watched{cache.NewFilteredListWatchFromClient(client, resource, metav1.NamespaceAll, tweak), resource, p.contact}
+		return monitoredListWatch{cache.NewFilteredListWatchFromClient(client, resource, metav1.NamespaceAll, tweak), resource, p.apiMonitor}
 	}
 	core, discovery := client.CoreV1().RESTClient(), client.DiscoveryV1().RESTClient()
 	return listWatches{
@@ -92,8 +92,8 @@ var errClusterIP = errors.New("the service account of the pod uses the cluster I
 	"cannot reach until hnsproxy has programmed it; set --kubeconfig or --master to the API server's own address, " +
 	"or set the environment variable KUBERNETES_SERVICE_HOST of the pod to it; if the host has a route to the cluster IP, pass it as --master")
 
-// contactRemedy says what to do when the API server cannot be reached.
-func contactRemedy(o *Options) string {
+// apiServerRemedy says what to do when the API server cannot be reached.
+func apiServerRemedy(o *Options) string {
 	const check = "check that the API server is running and that its address is correct in "
 	switch {
 	case o.Master != "":

@@ -68,8 +68,8 @@ func networksOf(d hnslb.Driver) func(context.Context) ([]string, error) {
 		if !ok {
 			return nil, err
 		}
-		names := make([]string, 0, len(missing.Exist))
-		for _, n := range missing.Exist {
+		names := make([]string, 0, len(missing.Existing))
+		for _, n := range missing.Existing {
 			names = append(names, n.Name)
 		}
 		return names, nil

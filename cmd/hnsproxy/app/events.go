@@ -43,29 +43,29 @@ const (
 )
 
 const (
-	// instanceLimit is the longest reporting instance that the API takes, in bytes.
-	instanceLimit = 128
-	// noteLimit is the longest note.
-	noteLimit = 1024
-	// farewell is how long Events may take at the end of the program.
-	farewell = 2 * time.Second
+	// maxInstanceBytes is the longest reporting instance that the API takes, in bytes.
+	maxInstanceBytes = 128
+	// maxNoteBytes is the longest note.
+	maxNoteBytes = 1024
+	// eventFlushTimeout is how long Events may take at the end of the program.
+	eventFlushTimeout = 2 * time.Second
 )
 
-// announcer sends Events to the API server, by client-go's recorder: what is sent twice
+// eventSender sends Events to the API server, by client-go's recorder: what is sent twice
 // within minutes becomes a series there. It never blocks and drops what the API server
 // refuses. A nil announcer, of a program without API server, sends nothing.
-type announcer struct {
+type eventSender struct {
 	recorder clientevents.EventRecorder
 	stop     func()
 	node     string
 	sink     clientevents.EventSink
 	metrics  *metrics.Metrics
-	// asked counts Events, begun and ended the requests that came of them.
-	asked, begun, ended atomic.Int64
+	// sent counts Events, begun and ended the requests that came of them.
+	sent, requestsStarted, requestsDone atomic.Int64
 }
 
-// newAnnouncer makes the announcer of a program; nil if its objects come from files.
-func (p *program) newAnnouncer(ctx context.Context) (*announcer, error) {
+// newEventSender makes the announcer of a program; nil if its objects come from files.
+func (p *program) newEventSender(ctx context.Context) (*eventSender, error) {
 	if len(p.opts.Objects) > 0 {
 		return nil, nil
 	}
@@ -78,12 +78,12 @@ func (p *program) newAnnouncer(ctx context.Context) (*announcer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create client for Events: %w", err)
 	}
-	return startAnnouncer(ctx, &clientevents.EventSinkImpl{Interface: client}, p.opts.Hostname, p.metrics)
+	return startEventSender(ctx, &clientevents.EventSinkImpl{Interface: client}, p.opts.Hostname, p.metrics)
 }
 
-// startAnnouncer sends to a sink until close. It outlives ctx, of which it takes the logger.
-func startAnnouncer(ctx context.Context, sink clientevents.EventSink, node string, m *metrics.Metrics) (*announcer, error) {
-	a := &announcer{node: node, sink: sink, metrics: m}
+// startEventSender sends to a sink until close. It outlives ctx, of which it takes the logger.
+func startEventSender(ctx context.Context, sink clientevents.EventSink, node string, m *metrics.Metrics) (*eventSender, error) {
+	a := &eventSender{node: node, sink: sink, metrics: m}
 	broadcaster := clientevents.NewBroadcaster(a)
 	a.recorder = broadcaster.NewRecorder(scheme.Scheme, reportingController)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -100,39 +100,39 @@ func startAnnouncer(ctx context.Context, sink clientevents.EventSink, node strin
 
 // close ends the sending, once each Event so far was tried: the last one may say why the
 // program ends, and a request that is cut off looks like a failure of the API server there.
-func (a *announcer) close() {
+func (a *eventSender) close() {
 	if a == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), farewell)
+	ctx, cancel := context.WithTimeout(context.Background(), eventFlushTimeout)
 	defer cancel()
 	// An error says that the time is over: the API server hangs, or client-go made more of
 	// one series than the two requests that it begins with.
-	_ = wait.PollUntilContextCancel(ctx, farewell/100, true, func(context.Context) (bool, error) {
-		ended := a.ended.Load()
-		return ended >= a.asked.Load() && ended == a.begun.Load(), nil
+	_ = wait.PollUntilContextCancel(ctx, eventFlushTimeout/100, true, func(context.Context) (bool, error) {
+		ended := a.requestsDone.Load()
+		return ended >= a.sent.Load() && ended == a.requestsStarted.Load(), nil
 	})
 	a.stop()
 }
 
 // send hands an Event to the recorder.
-func (a *announcer) send(about *corev1.ObjectReference, kind, reason, action, message string) {
+func (a *eventSender) send(about *corev1.ObjectReference, kind, reason, action, message string) {
 	if a == nil {
 		return
 	}
-	a.asked.Add(1)
+	a.sent.Add(1)
 	message = printable.Text(message)
-	if len(message) > noteLimit {
-		message = strings.ToValidUTF8(message[:noteLimit], "") // what is left of a character
+	if len(message) > maxNoteBytes {
+		message = strings.ToValidUTF8(message[:maxNoteBytes], "") // what is left of a character
 	}
 	a.recorder.Eventf(about, nil, kind, reason, action, "%s", message)
 }
 
 // Create is part of events.EventSink. It names this node as the instance, where client-go
 // takes the name of the host, and tells apart what is no failure.
-func (a *announcer) Create(ctx context.Context, event *eventsv1.Event) (*eventsv1.Event, error) {
-	a.begun.Add(1)
-	event.ReportingInstance = a.node[:min(len(a.node), instanceLimit)]
+func (a *eventSender) Create(ctx context.Context, event *eventsv1.Event) (*eventsv1.Event, error) {
+	a.requestsStarted.Add(1)
+	event.ReportingInstance = a.node[:min(len(a.node), maxInstanceBytes)]
 	event.Name = uniqueName(event, a.node)
 	made, err := a.sink.Create(ctx, event)
 	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
@@ -153,15 +153,15 @@ func uniqueName(event *eventsv1.Event, node string) string {
 	}
 	suffix := fmt.Sprintf(".%016x", h.Sum64())
 	name := strings.TrimSuffix(event.Name, suffix)
-	return name[:min(len(name), nameLimit-len(suffix))] + suffix
+	return name[:min(len(name), maxNameBytes-len(suffix))] + suffix
 }
 
-// nameLimit is the longest name of an object, in bytes.
-const nameLimit = 253
+// maxNameBytes is the longest name of an object, in bytes.
+const maxNameBytes = 253
 
 // Update is part of events.EventSink.
-func (a *announcer) Update(ctx context.Context, event *eventsv1.Event) (*eventsv1.Event, error) {
-	a.begun.Add(1)
+func (a *eventSender) Update(ctx context.Context, event *eventsv1.Event) (*eventsv1.Event, error) {
+	a.requestsStarted.Add(1)
 	event.Name = uniqueName(event, a.node)
 	made, err := a.sink.Update(ctx, event)
 	a.count(err)
@@ -169,8 +169,8 @@ func (a *announcer) Update(ctx context.Context, event *eventsv1.Event) (*eventsv
 }
 
 // Patch is part of events.EventSink.
-func (a *announcer) Patch(ctx context.Context, event *eventsv1.Event, data []byte) (*eventsv1.Event, error) {
-	a.begun.Add(1)
+func (a *eventSender) Patch(ctx context.Context, event *eventsv1.Event, data []byte) (*eventsv1.Event, error) {
+	a.requestsStarted.Add(1)
 	// client-go may know it by the name that it gave, while Create is in progress.
 	event.Name = uniqueName(event, a.node)
 	made, err := a.sink.Patch(ctx, event, data)
@@ -178,13 +178,13 @@ func (a *announcer) Patch(ctx context.Context, event *eventsv1.Event, data []byt
 	return made, err
 }
 
-func (a *announcer) count(err error) {
+func (a *eventSender) count(err error) {
 	a.metrics.EventSent(err)
-	a.ended.Add(1)
+	a.requestsDone.Add(1)
 }
 
-// tell returns what sends the Events of Services; nil when there is nobody to send to.
-func (a *announcer) tell() func(events.Event) {
+// serviceEvents returns what sends the Events of Services; nil when there is nobody to send to.
+func (a *eventSender) serviceEvents() func(events.Event) {
 	if a == nil {
 		return nil
 	}
@@ -193,25 +193,25 @@ func (a *announcer) tell() func(events.Event) {
 	}
 }
 
-// tellNode sends an Event on the Node of this program.
-func (p *program) tellNode(kind, reason, action, message string) {
+// sendNodeEvent sends an Event on the Node of this program.
+func (p *program) sendNodeEvent(kind, reason, action, message string) {
 	about := &corev1.ObjectReference{APIVersion: "v1", Kind: "Node", Name: p.opts.Hostname, UID: types.UID(p.opts.Hostname)}
 	// Without its object the name stands for the UID, as in the kubelet's Events.
 	if n := p.source.node(p.opts.Hostname); n != nil && n.UID != "" {
 		about.UID = n.UID
 	}
-	p.announcer.send(about, kind, reason, action, message)
+	p.events.send(about, kind, reason, action, message)
 }
 
-// tellPortFailed sends an Event on a Service whose health-check node port cannot be opened.
-func (p *program) tellPortFailed(name services.Name, port uint16, err error) {
+// sendPortFailed sends an Event on a Service whose health-check node port cannot be opened.
+func (p *program) sendPortFailed(name services.Name, port uint16, err error) {
 	var uid types.UID
 	if obj, ok, getErr := p.source.services.GetStore().GetByKey(name.String()); getErr == nil && ok {
-		if s, ok := obj.(*keptService); ok {
+		if s, ok := obj.(*cachedService); ok {
 			uid = s.UID
 		}
 	}
-	p.announcer.send(serviceReference(name, uid), corev1.EventTypeWarning, reasonPortFailed, actionListen,
+	p.events.send(serviceReference(name, uid), corev1.EventTypeWarning, reasonPortFailed, actionListen,
 		fmt.Sprintf("node %s cannot open health-check node port %d: %v", p.opts.Hostname, port, err))
 }
 

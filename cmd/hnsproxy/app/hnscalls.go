@@ -28,15 +28,15 @@ func logCalls(d hnslb.Driver, logger klog.Logger, c clock.PassiveClock) hnslb.Dr
 		if err != nil {
 			line = append(line, "err", err)
 		} else {
-			line = append(line, found(out)...)
+			line = append(line, callResult(out)...)
 		}
 		l.Info("HNS call", line...)
 		return out, err
 	})
 }
 
-// found says what came of a call, for the log.
-func found(out any) []any {
+// callResult says what came of a call, for the log.
+func callResult(out any) []any {
 	switch out := out.(type) {
 	case []hnslb.Endpoint:
 		return []any{"found", len(out)}

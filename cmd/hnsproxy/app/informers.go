@@ -27,7 +27,7 @@ type informers struct {
 	synced []cache.DoneChecker
 }
 
-func newInformers(lw listWatches, resync time.Duration, k keeper) (*informers, error) {
+func newInformers(lw listWatches, resync time.Duration, k cacheTransform) (*informers, error) {
 	i := &informers{}
 	for _, x := range []struct {
 		to      *cache.SharedIndexInformer
@@ -126,34 +126,34 @@ type feeder struct {
 	metrics *metrics.Metrics
 	health  *health.Health
 	ports   *health.NodePorts
-	// given are the node's addresses by --bind-address, which outrank those of its object.
-	given  []netip.Addr
-	logger klog.Logger
-	// gone tells that the Node was deleted.
-	gone bool
+	// bindAddresses are the node's addresses by --bind-address, which outrank those of its object.
+	bindAddresses []netip.Addr
+	logger        klog.Logger
+	// nodeDeleted tells that the Node was deleted.
+	nodeDeleted bool
 }
 
 // attach makes the proxy follow the informers.
 func (f *feeder) attach(i *informers) error {
 	store := f.proxier.Store()
-	err := i.handle(i.services, eventHandler[*keptService]{
-		set: func(_, s *keptService) {
+	err := i.handle(i.services, eventHandler[*cachedService]{
+		set: func(_, s *cachedService) {
 			f.note(f.metrics.ServiceChange, s, store.PutService(nameOf(s), s.value), s.err)
 		},
-		remove: func(s *keptService) { f.note(f.metrics.ServiceChange, s, store.DeleteService(nameOf(s)), nil) },
+		remove: func(s *cachedService) { f.note(f.metrics.ServiceChange, s, store.DeleteService(nameOf(s)), nil) },
 	})
 	if err != nil {
 		return err
 	}
-	err = i.handle(i.slices, eventHandler[*keptSlice]{
-		set: func(old, s *keptSlice) {
+	err = i.handle(i.slices, eventHandler[*cachedSlice]{
+		set: func(old, s *cachedSlice) {
 			var was *services.Slice
 			if old != nil {
 				was = old.value
 			}
 			f.note(f.metrics.EndpointChange, s, store.PutSlice(was, s.value), s.err)
 		},
-		remove: func(s *keptSlice) { f.note(f.metrics.EndpointChange, s, store.PutSlice(s.value, nil), nil) },
+		remove: func(s *cachedSlice) { f.note(f.metrics.EndpointChange, s, store.PutSlice(s.value, nil), nil) },
 	})
 	if err != nil {
 		return err
@@ -164,7 +164,9 @@ func (f *feeder) attach(i *informers) error {
 	})
 }
 
-func nameOf(s *keptService) services.Name { return services.Name{Namespace: s.Namespace, Name: s.Name} }
+func nameOf(s *cachedService) services.Name {
+	return services.Name{Namespace: s.Namespace, Name: s.Name}
+}
 
 // note counts a change if it mattered, and says which values could not be used. The rest
 // of such an object is in force (law 9).
@@ -179,20 +181,20 @@ func (f *feeder) note(count func(), obj klog.KMetadata, changed bool, err error)
 
 func kindOf(obj any) string {
 	switch obj.(type) {
-	case *keptService:
+	case *cachedService:
 		return "Service"
-	case *keptSlice:
+	case *cachedSlice:
 		return "EndpointSlice"
 	}
 	return "Node"
 }
 
 func (f *feeder) setNode(obj *corev1.Node) {
-	n, err := services.NodeOf(obj)
+	n, err := services.ReadNode(obj)
 	f.note(nil, obj, false, err)
-	n = n.WithGiven(f.given)
-	if f.gone {
-		f.gone = false
+	n = n.WithOverrides(f.bindAddresses)
+	if f.nodeDeleted {
+		f.nodeDeleted = false
 		f.logger.Info("Node was created again; health checks tell load balancers to send traffic to this node", "node", klog.KObj(obj), "addresses", n.IPs)
 	}
 	f.proxier.SetNode(n)
@@ -203,7 +205,7 @@ func (f *feeder) setNode(obj *corev1.Node) {
 // removeNode stops load balancers from sending here. What is programmed stays: pods of
 // this node may live on, and their zone and addresses with them.
 func (f *feeder) removeNode(obj *corev1.Node) {
-	f.gone = true
+	f.nodeDeleted = true
 	f.logger.Info("Node was deleted; health checks tell load balancers not to send traffic to this node; existing rules left in place", "node", klog.KObj(obj))
 	f.health.SetNodeEligible(false)
 }

@@ -18,8 +18,8 @@ import (
 	"gopkg.in/natefinch/lumberjack.v2"
 )
 
-// keptLogFiles is how many full log files are kept beside the one that is written.
-const keptLogFiles = 2
+// maxLogBackups is how many full log files are kept beside the one that is written.
+const maxLogBackups = 2
 
 // logFile is where the log goes with --logtostderr=false. Each Write is one record.
 type logFile struct {
@@ -29,8 +29,8 @@ type logFile struct {
 	copied func(record []byte) bool
 
 	mu sync.Mutex
-	// broken tells that the last write to the file failed, which was said.
-	broken bool
+	// failed tells that the last write to the file failed, which was said.
+	failed bool
 }
 
 // openLogFile makes the directory and the file, so that a log that cannot be written ends
@@ -58,7 +58,7 @@ func openLogFile(f options.LogFiles, stderr io.Writer) (*logFile, error) {
 		return nil, fmt.Errorf("%s: %w; %s", flag, err, remedy)
 	}
 	return &logFile{
-		file:   &lumberjack.Logger{Filename: path, MaxSize: maxLogSize(f.MaxSize), MaxBackups: keptLogFiles, LocalTime: true},
+		file:   &lumberjack.Logger{Filename: path, MaxSize: maxLogSize(f.MaxSize), MaxBackups: maxLogBackups, LocalTime: true},
 		stderr: stderr,
 		copied: copiedRecords(f),
 	}, nil
@@ -118,8 +118,8 @@ func (l *logFile) Write(record []byte) (int, error) {
 func (l *logFile) note(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err != nil && !l.broken {
+	if err != nil && !l.failed {
 		_, _ = fmt.Fprintf(l.stderr, "Cannot write the log file; logging to standard error: %v\n", err) // there is no other place
 	}
-	l.broken = err != nil
+	l.failed = err != nil
 }

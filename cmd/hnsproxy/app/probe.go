@@ -99,7 +99,7 @@ func (o *probeOptions) run(cmd *cobra.Command) error {
 		return probe.Clean(ctx, c)
 	}
 	if !o.yes {
-		if err := confirm(cmd.InOrStdin(), cmd.ErrOrStderr(), o.announcement()); err != nil {
+		if err := confirm(cmd.InOrStdin(), cmd.ErrOrStderr(), o.confirmationText()); err != nil {
 			return err
 		}
 	}
@@ -146,8 +146,8 @@ func (o *probeOptions) config(ctx context.Context, progress io.Writer) (probe.Co
 	return c, nil
 }
 
-// announcement says what the probe will do.
-func (o *probeOptions) announcement() string {
+// confirmationText says what the probe will do.
+func (o *probeOptions) confirmationText() string {
 	sizes, most := "100 and 1,000", "about 2,000"
 	if o.quick {
 		sizes, most = "100", "about 250"

@@ -88,13 +88,13 @@ type program struct {
 	source   *informers
 	// watch says how changes of HNS itself are noticed.
 	watch watch.Config
-	// announcer and contact are nil without API server.
-	announcer *announcer
-	contact   *contact
+	// events and contact are nil without API server.
+	events     *eventSender
+	apiMonitor *apiMonitor
 	// files is nil when the objects come from an API server.
 	files *objects.Source
-	// logged is the HNS to program, with a line in the log for each call.
-	logged hnslb.Driver
+	// loggedDriver is the HNS to program, with a line in the log for each call.
+	loggedDriver hnslb.Driver
 	// calls counts the calls of it.
 	calls table.Calls
 
@@ -110,7 +110,7 @@ type program struct {
 func Run(ctx context.Context, o Options, d Deps) error {
 	for {
 		err := runOnce(ctx, o, d)
-		found, ok := errors.AsType[*vipFound](err)
+		found, ok := errors.AsType[*sourceVIPFound](err)
 		if !ok {
 			return err
 		}
@@ -134,7 +134,7 @@ func runOnce(ctx context.Context, o Options, d Deps) error {
 	if err == nil {
 		err = p.run(ctx)
 	}
-	p.announcer.close()
+	p.events.close()
 	if stop(); p.files != nil {
 		<-p.files.Done()
 	}
@@ -157,8 +157,8 @@ func (p *program) build(ctx context.Context) error {
 	if o.Network == "" && p.networkNames() == nil {
 		return options.Invalid("network-name", "", "the name of the HNS network is unknown", "set it, or set KUBE_NETWORK")
 	}
-	p.logged = logCalls(p.calls.Count(driver), p.logger, p.deps.Clock)
-	if p.announcer, err = p.newAnnouncer(ctx); err != nil {
+	p.loggedDriver = logCalls(p.calls.Count(driver), p.logger, p.deps.Clock)
+	if p.events, err = p.newEventSender(ctx); err != nil {
 		return err
 	}
 	wanted, seed := o.Desired(), uint64(p.deps.Clock.Now().UnixNano())
@@ -168,27 +168,27 @@ func (p *program) build(ctx context.Context) error {
 		OnHealthz:  p.metrics.HealthzServed,
 		OnLivez:    p.metrics.LivezServed,
 	})
-	learned := probe.Learn(p.logged, o.StateDir, p.logger)
+	learned := probe.Learn(p.loggedDriver, o.StateDir, p.logger)
 	counted := metrics.Instrument(hnslb.WithTimeout(learned, o.HNSCallTimeout), p.metrics, p.deps.Clock)
 	p.watch = watch.Config{Bare: driver, Driver: counted, Network: o.Network, Clock: p.deps.Clock, Logger: p.logger}
 	p.proxier, err = proxier.New(proxier.Config{
-		CallTimeout: o.HNSCallTimeout,
-		AtOnce:      o.CallsAtOnce,
-		Fit:         wanted.Fit,
-		Driver:      metrics.Instrument(learned, p.metrics, p.deps.Clock), // bare: a call that hangs may take as long as it likes
-		Network:     o.Network,
-		Node:        o.Node(),
-		Options:     wanted,
-		AuditPeriod: o.SyncPeriod,
-		Gather:      o.Gather(),
-		Share:       o.HNSShare,
-		Metrics:     p.metrics,
-		Health:      p.health,
-		Tell:        p.announcer.tell(),
-		TellNode:    func(reason, message string) { p.tellNode(corev1.EventTypeWarning, reason, actionClean, message) },
-		Logger:      p.logger,
-		Clock:       p.deps.Clock,
-		Seed:        seed,
+		CallTimeout:        o.HNSCallTimeout,
+		MaxConcurrentCalls: o.CallsAtOnce,
+		CheckCompatible:    wanted.CheckCompatible,
+		Driver:             metrics.Instrument(learned, p.metrics, p.deps.Clock), // bare: a call that hangs may take as long as it likes
+		Network:            o.Network,
+		Node:               o.Node(),
+		Options:            wanted,
+		AuditPeriod:        o.SyncPeriod,
+		MinSyncPeriod:      o.Gather(),
+		Share:              o.HNSShare,
+		Metrics:            p.metrics,
+		Health:             p.health,
+		SendEvent:          p.events.serviceEvents(),
+		SendNodeEvent:      func(reason, message string) { p.sendNodeEvent(corev1.EventTypeWarning, reason, actionClean, message) },
+		Logger:             p.logger,
+		Clock:              p.deps.Clock,
+		Seed:               seed,
 	})
 	if err != nil {
 		return err
@@ -198,7 +198,7 @@ func (p *program) build(ctx context.Context) error {
 		Addresses:      wanted.NodePortAddresses,
 		EachAddress:    o.ForwardHealthCheckVIP,
 		Clock:          p.deps.Clock,
-		OnListenFailed: p.tellPortFailed,
+		OnListenFailed: p.sendPortFailed,
 		Logger:         p.logger,
 		Seed:           seed,
 	})
@@ -230,19 +230,19 @@ func (p *program) connect(ctx context.Context, gate featuregate.FeatureGate) err
 		return err
 	}
 	p.files = files
-	if p.source, err = newInformers(lw, p.opts.ConfigSyncPeriod, keeper{p.proxier.Store(), gate.Enabled(options.AllowExternalIPs)}); err != nil {
+	if p.source, err = newInformers(lw, p.opts.ConfigSyncPeriod, cacheTransform{p.proxier.Store(), gate.Enabled(options.AllowExternalIPs)}); err != nil {
 		return fmt.Errorf("make informers: %w", err)
 	}
 	if e := p.emulation; e != nil {
-		err := p.source.handle(p.source.slices, eventHandler[*keptSlice]{
-			set:    func(_, s *keptSlice) { e.SetSlice(cache.MetaObjectToName(s), s.value) },
-			remove: func(s *keptSlice) { e.SetSlice(cache.MetaObjectToName(s), nil) },
+		err := p.source.handle(p.source.slices, eventHandler[*cachedSlice]{
+			set:    func(_, s *cachedSlice) { e.SetSlice(cache.MetaObjectToName(s), s.value) },
+			remove: func(s *cachedSlice) { e.SetSlice(cache.MetaObjectToName(s), nil) },
 		})
 		if err != nil {
 			return fmt.Errorf("make informers: %w", err)
 		}
 	}
-	f := &feeder{proxier: p.proxier, metrics: p.metrics, health: p.health, ports: p.ports, given: p.opts.Node().IPs, logger: p.logger}
+	f := &feeder{proxier: p.proxier, metrics: p.metrics, health: p.health, ports: p.ports, bindAddresses: p.opts.Node().IPs, logger: p.logger}
 	if err := f.attach(p.source); err != nil {
 		return fmt.Errorf("make informers: %w", err)
 	}
@@ -264,9 +264,9 @@ func (p *program) run(ctx context.Context) error {
 		p.source.run(ctx)
 		return nil
 	})
-	if p.contact != nil {
+	if p.apiMonitor != nil {
 		group.Go(func() error {
-			p.contact.run(ctx)
+			p.apiMonitor.run(ctx)
 			return nil
 		})
 	}
@@ -304,11 +304,11 @@ func (p *program) proxy(ctx context.Context) error {
 			return err
 		}
 	}
-	complete, ok := p.findPlace(ctx)
+	complete, ok := p.findNetwork(ctx)
 	if !ok {
 		return nil
 	}
-	p.tellNode(corev1.EventTypeNormal, reasonStarting, actionStart, fmt.Sprintf("hnsproxy %s is programming HNS network %s", ownVersion(), p.opts.Network))
+	p.sendNodeEvent(corev1.EventTypeNormal, reasonStarting, actionStart, fmt.Sprintf("hnsproxy %s is programming HNS network %s", ownVersion(), p.opts.Network))
 	if p.deps.OnStart != nil {
 		p.deps.OnStart(Started{p.proxier})
 	}
@@ -330,7 +330,7 @@ func (p *program) proxy(ctx context.Context) error {
 	err := p.proxier.Run(ctx)
 	stop()
 	if beside.Wait(); found.IsValid() && err == nil {
-		return &vipFound{found}
+		return &sourceVIPFound{found}
 	}
 	return err
 }

@@ -14,22 +14,22 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 )
 
-// scrape counts what metrics show of the table of frontends. It is counted when somebody
+// scraper counts what metrics show of the table of frontends. It is counted when somebody
 // asks, since that costs a pass over all frontends (law 1).
-type scrape struct {
+type scraper struct {
 	proxier *proxier.Proxier
 	metrics *metrics.Metrics
 }
 
-// before refreshes the gauges before h answers.
-func (s scrape) before(h http.Handler) http.Handler {
+// wrap refreshes the gauges before h answers.
+func (s scraper) wrap(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.refresh()
 		h.ServeHTTP(w, r)
 	})
 }
 
-func (s scrape) refresh() {
+func (s scraper) refresh() {
 	counts := s.proxier.Table().Counts()
 	s.metrics.Frontends(metrics.FrontendCounts{
 		Programmed: counts[proxier.Programmed],
@@ -70,14 +70,14 @@ func limits(rows []proxier.FrontendStatus) map[metrics.Limit]int {
 	return out
 }
 
-// localless are the Services that have policy Local and no endpoint here.
-type localless struct{ internal, external sets.Set[services.Name] }
+// servicesWithoutLocal are the Services that have policy Local and no endpoint here.
+type servicesWithoutLocal struct{ internal, external sets.Set[services.Name] }
 
 // withoutLocal counts them for each family.
-func withoutLocal(rows []proxier.FrontendStatus) map[hnslb.Family]localless {
-	out := map[hnslb.Family]localless{}
+func withoutLocal(rows []proxier.FrontendStatus) map[hnslb.Family]servicesWithoutLocal {
+	out := map[hnslb.Family]servicesWithoutLocal{}
 	for _, family := range []hnslb.Family{hnslb.IPv4, hnslb.IPv6} {
-		out[family] = localless{sets.New[services.Name](), sets.New[services.Name]()}
+		out[family] = servicesWithoutLocal{sets.New[services.Name](), sets.New[services.Name]()}
 	}
 	for _, r := range rows {
 		f := r.Frontend

@@ -98,7 +98,7 @@ func serveOne(ctx context.Context, c *options.CommandLine, r *options.Resolved, 
 	f := &configFile{
 		resolve: func() (*options.Resolved, error) { return c.Resolve(thisHost()) },
 		read:    func() ([]byte, error) { return os.ReadFile(r.Options.ConfigFile) },
-		logger:  logger, clock: clock.RealClock{}, taken: shown.Store,
+		logger:  logger, clock: clock.RealClock{}, onReload: shown.Store,
 	}
 	var next *options.Resolved
 	var changed error
@@ -124,8 +124,8 @@ type configFile struct {
 	read    func() ([]byte, error)
 	logger  klog.Logger
 	clock   clock.WithTicker
-	// taken hears of a configuration that is in force without a new start; nil for nobody.
-	taken func(*options.Resolved)
+	// onReload hears of a configuration that is in force without a new start; nil for nobody.
+	onReload func(*options.Resolved)
 }
 
 // follow returns the configuration that takes the place of r, an error if the program is to
@@ -150,8 +150,8 @@ func (f *configFile) follow(ctx context.Context, r *options.Resolved) (*options.
 			f.logger.Info("Applying the changed configuration file", "file", next.Options.ConfigFile)
 			return next, nil
 		}
-		if r = next; f.taken != nil {
-			f.taken(r)
+		if r = next; f.onReload != nil {
+			f.onReload(r)
 		}
 	}
 }

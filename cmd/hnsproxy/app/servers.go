@@ -32,11 +32,11 @@ func (p *program) addMetrics(gates featuregate.FeatureGate) {
 // servers are the ports of kube-proxy.
 func (p *program) servers() ([]health.Server, error) {
 	o := &p.opts
-	served, err := p.guard(pages.New(p.pages()))
+	served, err := p.authorize(pages.New(p.pages()))
 	if err != nil {
 		return nil, err
 	}
-	secure, err := p.secure()
+	secure, err := p.metricsTLS()
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +58,7 @@ func (p *program) server(name, addr, reason string, h http.Handler) health.Serve
 		},
 		Failed: func(err error) {
 			if !failing {
-				p.tellNode(corev1.EventTypeWarning, reason, actionStart, err.Error())
+				p.sendNodeEvent(corev1.EventTypeWarning, reason, actionStart, err.Error())
 			}
 			failing = true
 		},
@@ -72,7 +72,7 @@ func (p *program) pages() pages.Config {
 		frontends = pages.LoopbackOnly(frontends)
 	}
 	shown := pages.Config{
-		Metrics:       scrape{p.proxier, p.metrics}.before(metrics.Handler(p.registry, klog.NewStandardLogger("ERROR"))),
+		Metrics:       scraper{p.proxier, p.metrics}.wrap(metrics.Handler(p.registry, klog.NewStandardLogger("ERROR"))),
 		Configuration: p.deps.Configuration,
 		Status:        p.gates.Enabled(zpagesfeatures.ComponentStatusz),
 		Started:       processStart(),
@@ -95,8 +95,8 @@ func processStart() time.Time {
 	return time.Unix(int64(seconds), 0)
 }
 
-// guard lets the API server decide who reads the pages, if that is asked for.
-func (p *program) guard(h http.Handler) (http.Handler, error) {
+// authorize lets the API server decide who reads the pages, if that is asked for.
+func (p *program) authorize(h http.Handler) (http.Handler, error) {
 	if !p.opts.MetricsAuthorization {
 		return h, nil
 	}
@@ -113,8 +113,8 @@ func (p *program) guard(h http.Handler) (http.Handler, error) {
 	return pages.NewAccess(client, p.deps.Clock, p.logger).Guard(h), nil
 }
 
-// secure is how the pages are encrypted, nil for not at all.
-func (p *program) secure() (*tls.Config, error) {
+// metricsTLS is how the pages are encrypted, nil for not at all.
+func (p *program) metricsTLS() (*tls.Config, error) {
 	o := &p.opts
 	if o.MetricsCert == "" || o.MetricsBindAddress == "" {
 		return nil, nil
