@@ -13,9 +13,9 @@ import (
 	"github.com/hnsproxy/hnsproxy/internal/plan"
 )
 
-// stopGrace is how long calls that were begun, and those that must follow them, may go on
-// after the proxy was asked to stop: enough for hundreds of writes, and less than what
-// Windows and Kubernetes grant.
+// stopGrace is how long calls in flight, and those that must follow them, may continue after the
+// proxy was asked to stop. It is enough for hundreds of writes, and less than the grace periods of
+// Windows and Kubernetes.
 const stopGrace = 5 * time.Second
 
 // graceContext returns a context that ends stopGrace after ctx, or when release is called.
@@ -36,14 +36,14 @@ func (p *Proxier) graceContext(ctx context.Context) (longer context.Context, rel
 	}
 }
 
-// executor carries out what the engine asks for, each call on a goroutine of its own: a call
-// into HNS cannot be taken back, and may never return.
+// executor executes the work that the engine returns, each call on its own goroutine: a call into
+// HNS cannot be cancelled, and may never return.
 type executor struct {
 	*Proxier
 	ctx context.Context
 }
 
-// start begins what the engine asks for.
+// start starts the work that the engine returned.
 func (d *executor) start(r engine.Ready) {
 	for _, c := range r.Calls {
 		d.run(func() func(*engine.Engine) {
@@ -59,8 +59,8 @@ func (d *executor) start(r engine.Ready) {
 	}
 }
 
-// run runs f and hands what it returns to the loop. After the proxy has stopped nobody waits
-// for it.
+// run calls f on a new goroutine and hands what it returns to the loop, until the proxy has
+// stopped.
 func (d *executor) run(f func() func(*engine.Engine)) {
 	go func() {
 		take := f()
@@ -105,7 +105,7 @@ func (d *executor) list(request *engine.ListRequest) func(*engine.Engine) {
 	if !request.EndpointsOnly {
 		list.LoadBalancers, err = d.cfg.Driver.LoadBalancers(d.ctx)
 	}
-	// After the load balancers, so that what they name is in the list.
+	// List endpoints after the load balancers, so that the list contains those that they reference.
 	if err == nil || hnslb.ErrorClass(err) != hnslb.Unavailable {
 		eps, endpointsErr := d.cfg.Driver.Endpoints(d.ctx)
 		list.Endpoints = eps
@@ -116,8 +116,9 @@ func (d *executor) list(request *engine.ListRequest) func(*engine.Engine) {
 	return func(e *engine.Engine) { e.Listed(request, list, err) }
 }
 
-// finish ends what was begun. Between the deletion of a load balancer and the creation after
-// it the VIP serves nobody, and stopping there would leave it so until the next start (law 8).
+// finish waits for the changes in progress. Between the deletion of a load balancer and its
+// re-creation the VIP serves no traffic, and stopping there would leave it so until the next start
+// (law 8).
 func (d *executor) finish() {
 	d.engine.Stop()
 	for d.engine.Finishing() && d.ctx.Err() == nil {

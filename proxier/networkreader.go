@@ -12,22 +12,23 @@ import (
 	"github.com/hnsproxy/hnsproxy/hnslb"
 )
 
-// maxPendingReads is how many questions for the network may be without an answer. Each holds a
-// thread, and HNS that answers none of them will not answer one more.
+// maxPendingReads limits the reads without an answer. Each occupies a thread, and an HNS that
+// answers none of them will not answer another one.
 const maxPendingReads = 16
 
-// networkReader asks for the features of HNS and its network, and bounds what has no answer.
+// networkReader reads the features of HNS and its network, and limits the reads without an answer.
 type networkReader struct {
 	hns     hnslb.Driver
 	network string
 
 	mu sync.Mutex
-	// features are asked for once: the version does not change under a running process.
+	// features are read once, since the HNS version does not change while the process runs.
 	features *hnslb.Features
-	// pending counts the questions without an answer; asking: one of them is for the features.
+	// pending counts the reads without an answer. readingFeatures is true if one of them reads the
+	// features.
 	pending         int
 	readingFeatures bool
-	// generation counts the ends of HNS. Questions of a former life get no answer.
+	// generation counts the restarts of HNS. Reads of an earlier generation get no answer.
 	generation int
 }
 
@@ -50,7 +51,7 @@ func (q *networkReader) read(ctx context.Context) (f hnslb.Features, n hnslb.Net
 	return *known, n, err
 }
 
-// acquire counts a question, or says why there can be no more of them.
+// acquire counts a read, or returns an error if there are too many.
 func (q *networkReader) acquire() (known *hnslb.Features, generation int, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -67,7 +68,7 @@ func (q *networkReader) acquire() (known *hnslb.Features, generation int, err er
 	return q.features, q.generation, nil
 }
 
-// setFeatures takes the answer to the question for the features.
+// setFeatures records the result of reading the features.
 func (q *networkReader) setFeatures(generation int, f hnslb.Features, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -87,7 +88,7 @@ func (q *networkReader) release(generation int) {
 	}
 }
 
-// reset says that HNS ended: what it was asked before it will not answer.
+// reset discards the pending reads after the HNS service has ended, since they get no answer.
 func (q *networkReader) reset() {
 	q.mu.Lock()
 	defer q.mu.Unlock()

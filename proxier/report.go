@@ -17,19 +17,19 @@ import (
 	"github.com/hnsproxy/hnsproxy/proxier/desired"
 )
 
-// syncWrites is how many writes count as one sync in the metrics that kube-proxy has: where
-// there is always something to do, a sync that ends with the work would never end.
+// syncWrites is the number of writes that count as one sync in kube-proxy's metrics. Under constant
+// change, a sync that ends when all work is done would never end.
 const syncWrites = 16
 
-// reporter tells the table, users, metrics, logs and health what became of whom.
+// reporter publishes transitions to the table, Events, metrics, logs and health checks.
 type reporter struct {
 	*Proxier
-	// syncStart is when the sync in progress began, the zero time for none; wrote are its writes by
-	// family.
+	// syncStart is when the sync in progress began, the zero time for none. writesByFamily counts
+	// its writes.
 	syncStart      time.Time
 	writesByFamily map[hnslb.Family]int
 	writes         int
-	// failedFamilies are the families whose last sync broke off.
+	// failedFamilies are the families whose last sync failed.
 	failedFamilies map[hnslb.Family]bool
 	synced         bool
 	deletions      deletionDetector
@@ -39,7 +39,7 @@ func newReporter(p *Proxier) *reporter {
 	return &reporter{Proxier: p, writesByFamily: map[hnslb.Family]int{}, failedFamilies: map[hnslb.Family]bool{}}
 }
 
-// publish takes transitions in.
+// publish publishes transitions.
 func (r *reporter) publish(ts []engine.Transition) {
 	for _, t := range ts {
 		r.publishOne(t)
@@ -56,7 +56,7 @@ func (r *reporter) publish(ts []engine.Transition) {
 	r.updateHealth()
 }
 
-// publishOne takes what is about frontends, and hands on what is about HNS.
+// publishOne publishes a transition of a frontend, and passes others on.
 func (r *reporter) publishOne(t engine.Transition) {
 	now := r.cfg.Clock.Now()
 	switch t := t.(type) {
@@ -90,7 +90,7 @@ func (r *reporter) publishOne(t engine.Transition) {
 	}
 }
 
-// logStatus logs how far a frontend is, and its backends before and now.
+// logStatus logs the state of a frontend, and its previous and current backends.
 func (r *reporter) logStatus(t engine.FrontendStatus, logged *desired.Frontend) {
 	level := 2
 	if transient(t) {
@@ -106,7 +106,7 @@ func (r *reporter) logStatus(t engine.FrontendStatus, logged *desired.Frontend) 
 	}
 }
 
-// reportDeletions says that most frontends went.
+// reportDeletions logs that most frontends were deleted.
 func (r *reporter) reportDeletions() {
 	if gone, of := r.deletions.count(r.table.size(), r.cfg.Clock.Now()); gone > 0 {
 		r.cfg.Logger.Info("More than half of all frontends were deleted", "deleted", gone, "of", of,
@@ -114,7 +114,7 @@ func (r *reporter) reportDeletions() {
 	}
 }
 
-// publishHNS logs what is about HNS.
+// publishHNS logs transitions of HNS.
 func (r *reporter) publishHNS(t engine.Transition) {
 	log := r.cfg.Logger
 	switch t := t.(type) {
@@ -148,11 +148,11 @@ func (r *reporter) publishHNS(t engine.Transition) {
 	}
 }
 
-// reasonNotDeleted is the reason of the Event on the Node when deletions are not carried out.
+// reasonNotDeleted is the reason of the Node Event for deletions that did not take effect.
 const reasonNotDeleted = "HNSKeepsDeletedObjects"
 
-// deletionsUndone says that HNS does not delete what it reports as deleted. Nothing uses these
-// objects any more, so there is no Service to tell of them.
+// deletionsUndone reports that HNS did not delete objects that it reported as deleted. No Service
+// uses them any more, so the Event is about the Node.
 func (r *reporter) deletionsUndone(t engine.DeletionsUndone) {
 	r.cfg.Logger.Error(nil, "HNS reported objects as deleted but still lists them; retrying with backoff", "objects", t.Objects)
 	if r.cfg.SendNodeEvent != nil {
@@ -161,7 +161,7 @@ func (r *reporter) deletionsUndone(t engine.DeletionsUndone) {
 	}
 }
 
-// publishNetwork logs what is about the node and its network.
+// publishNetwork logs transitions of the node and its network.
 func (r *reporter) publishNetwork(t engine.Transition) {
 	log := r.cfg.Logger
 	switch t := t.(type) {
@@ -189,8 +189,8 @@ func (r *reporter) publishNetwork(t engine.Transition) {
 	}
 }
 
-// hostFound says which address of the node counts, and warns when the Node and the network do
-// not agree on it: then something outside of hnsproxy is set up for one of them only.
+// hostFound logs the address of the node, and warns if the Node and the network disagree about it,
+// since then another component is configured for only one of them.
 func (r *reporter) hostFound(t engine.HostFound) {
 	log, management := r.cfg.Logger, t.Network.ManagementIP
 	log.Info("Address of this node", "address", t.Host.IP, "mac", t.Host.MAC, "node", t.Node, "managementIP", addrOrNone(management))
@@ -202,7 +202,7 @@ func (r *reporter) hostFound(t engine.HostFound) {
 		"remedy", "set --bind-address and the kubelet's --node-ip to the address of the adapter that the network uses")
 }
 
-// addrOrNone is an address that may be missing.
+// addrOrNone formats an address, or "none".
 func addrOrNone(ip netip.Addr) string {
 	if !ip.IsValid() {
 		return "none"
@@ -210,7 +210,7 @@ func addrOrNone(ip netip.Addr) string {
 	return ip.String()
 }
 
-// reportSourceVIP says that the source VIP is not used, where it is not.
+// reportSourceVIP logs that the configured source VIP is ignored, if it is.
 func (r *reporter) reportSourceVIP(n hnslb.Network) {
 	if o := r.cfg.Options; o.SourceVIP.IsValid() && !n.IsOverlay() && o.BridgeSource != desired.BridgeGiven {
 		r.cfg.Logger.Info("Source VIP ignored: the network is not an overlay (same as kube-proxy)",
@@ -218,7 +218,7 @@ func (r *reporter) reportSourceVIP(n hnslb.Network) {
 	}
 }
 
-// hnsLost says that HNS or its network is not there.
+// hnsLost logs that HNS or its network is not available.
 func (r *reporter) hnsLost(t engine.HNSLost) {
 	r.endSync(true)
 	what, remedy := "HNS request failed", "see the error; restart the hns service if it persists"
@@ -234,7 +234,7 @@ func (r *reporter) hnsLost(t engine.HNSLost) {
 	r.cfg.Logger.Error(t.Err, what+"; existing rules left in place", "network", r.cfg.Network, "since", t.Since, "remedy", remedy)
 }
 
-// endSync reports the sync in progress.
+// endSync records the sync in progress in the metrics.
 func (r *reporter) endSync(failed bool) {
 	now := r.cfg.Clock.Now()
 	for f := range r.writesByFamily {
@@ -249,14 +249,14 @@ func (r *reporter) endSync(failed bool) {
 	r.cfg.Metrics.RemoteEndpoints(r.engine.OwnEndpoints())
 }
 
-// reportConverged says that all work was tried, if it was, and once that the first state is complete.
+// reportConverged records the end of a sync when all work is done, and logs the first one.
 func (r *reporter) reportConverged() {
 	if !r.engine.Converged() {
 		return
 	}
 	now := r.cfg.Clock.Now()
 	if !r.synced {
-		// The first sync counts, too, when HNS held everything before.
+		// The first sync counts even if HNS already held everything.
 		for _, f := range r.engine.Families() {
 			r.failedFamilies[f] = true
 		}
@@ -264,7 +264,8 @@ func (r *reporter) reportConverged() {
 	r.endSync(false)
 	for f, behind := range r.failedFamilies {
 		if behind {
-			// Nothing was left to do when HNS could be asked again.
+			// The last sync failed, and nothing was left to do once HNS was available again.
+			// Without an update, last_timestamp would stay behind last_queued_timestamp.
 			r.cfg.Metrics.SyncDone(f, now, now)
 		}
 	}
@@ -278,7 +279,7 @@ func (r *reporter) reportConverged() {
 		"programmed", counts[Programmed], "blocked", counts[Blocked], "failing", counts[Failing], "pending", counts[Pending])
 }
 
-// updateHealth tells the families that this node carries how far the proxy is.
+// updateHealth passes the progress of each family in use to Config.Health.
 func (r *reporter) updateHealth() {
 	if r.cfg.Health == nil {
 		return
