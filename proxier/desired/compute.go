@@ -12,8 +12,8 @@ import (
 	"github.com/hnsproxy/hnsproxy/proxier/services"
 )
 
-// Compute returns the frontends of one Service, in a fixed order and each key once. A
-// frontend that cannot be programmed is there too, with the reason.
+// Compute returns the frontends of one Service, in a fixed order and each key once. Frontends that
+// cannot be programmed are included, with the reason.
 func Compute(in services.Input, env *Env) []*Frontend {
 	if in.Service == nil {
 		return nil
@@ -30,7 +30,7 @@ func Compute(in services.Input, env *Env) []*Frontend {
 	return c.out
 }
 
-// computation is one Compute in progress.
+// computation is the state of one call of Compute.
 type computation struct {
 	in   services.Input
 	svc  *services.Service
@@ -39,8 +39,8 @@ type computation struct {
 	out  []*Frontend
 }
 
-// frontendSpec is what sets one kind of frontend apart: data only (law 3; the table is in
-// proxier/README.md, What a frontend becomes).
+// frontendSpec is what distinguishes one type of frontend from another. It contains data only (law
+// 3; the table is in proxier/README.md, What a frontend becomes).
 type frontendSpec struct {
 	kind    Kind
 	vip     netip.Addr
@@ -49,9 +49,9 @@ type frontendSpec struct {
 	dsr     bool
 	mapping hnslb.MappingFlags
 	limits  []Note
-	// blocked keeps it out of HNS whatever endpoints there are.
+	// blocked is why the frontend is not programmed, whatever its endpoints.
 	blocked Note
-	// shortCut leads pods of this node to all endpoints while none is on this node.
+	// shortCut lets pods of this node reach all endpoints while none of them is local.
 	shortCut bool
 }
 
@@ -74,7 +74,7 @@ func (c *computation) port(p services.Port, f hnslb.Family) {
 	}
 }
 
-// add adds one frontend, once: an address may be both cluster IP and external IP.
+// add adds a frontend, unless its key exists: an address may be both cluster IP and external IP.
 func (c *computation) add(p services.Port, f hnslb.Family, spec frontendSpec, cs []candidate) {
 	key := hnslb.FrontendKey{Family: f, VIP: spec.vip, Protocol: p.Protocol, Port: spec.port}
 	if c.seen[key] {
@@ -98,8 +98,8 @@ func (c *computation) frontendSpecs(p services.Port, f hnslb.Family) []frontendS
 func (c *computation) externalSpecs(p services.Port, f hnslb.Family) []frontendSpec {
 	var out []frontendSpec
 	svc, dsr := c.svc, c.env.features.DSR
-	// Policy Local and preserve-destination live on DSR; an HNS without it serves every
-	// endpoint rather than none, and says so.
+	// Policy Local and preserve-destination need DSR. On an HNS without it all endpoints are used
+	// instead of none, and the frontend reports that.
 	var limits []Note
 	if (svc.ExternalLocal || svc.PreserveDestination) && !dsr {
 		limits = []Note{{NoLocalPolicy, fmt.Sprintf("HNS %s has no DSR: externalTrafficPolicy Local and preserve-destination "+
@@ -111,14 +111,16 @@ func (c *computation) externalSpecs(p services.Port, f hnslb.Family) []frontendS
 		out = append(out, frontendSpec{kind: NodePort, port: p.NodePort, local: local || preserve, dsr: local,
 			mapping: hnslb.LocalRoutedVIP | hnslb.VIPExternal, limits: limits, blocked: c.env.nodePortExcluded(f)})
 	}
-	// From the inside, policy Local of an address that is not the node's own means all
-	// endpoints (KEP-1669, k8s issue 109780). Where none is on this node, DSR can do it: the
-	// packets of pods are rewritten at their own port, and what comes from the outside finds
-	// no backend here (docs/hns.md, Rules in VFP). Where one is, HNS cannot tell pods from others, and all
-	// go to this node's. preserve-destination is for pods of this node alone.
+	// For clients in the cluster, policy Local of an address that is not the node's own means all
+	// endpoints (KEP-1669, k8s issue 109780). With DSR this works if no endpoint is local: packets
+	// of pods are rewritten at the pod's own port, and packets from outside find no backend here
+	// (docs/hns.md, Rules in VFP). If one is local, HNS cannot distinguish pods from other clients,
+	// and all of them use the local endpoints. preserve-destination applies to pods of this node
+	// only.
 	for _, vip := range ofFamily(svc.ExternalIPs, f) {
 		if slices.Contains(svc.IngressIPs, vip) {
-			// One frontend, and source ranges and preserve-destination are of the ingress IP.
+			// The ingress IP frontend covers this address; source ranges and preserve-destination
+			// apply to it.
 			continue
 		}
 		out = append(out, frontendSpec{kind: ExternalIP, vip: vip, port: p.Port, local: local, dsr: local,
@@ -137,9 +139,9 @@ func (c *computation) externalSpecs(p services.Port, f hnslb.Family) []frontendS
 	return out
 }
 
-// applySourceRanges says what becomes of loadBalancerSourceRanges. HNS has no filter by source for a
-// load balancer; ACLs belong to endpoints, which are the network plugin's (law 10), and
-// without DSR they would see the node's address.
+// applySourceRanges handles loadBalancerSourceRanges, which HNS cannot enforce: load balancers have
+// no source filter. ACLs apply to endpoints, which belong to the network plugin (law 10), and
+// without DSR they see the node's address as source.
 func (c *computation) applySourceRanges(spec *frontendSpec, f hnslb.Family) {
 	if !slices.Contains(c.svc.Restricted, f) {
 		return
@@ -153,7 +155,7 @@ func (c *computation) applySourceRanges(spec *frontendSpec, f hnslb.Family) {
 		"can connect to this address; filter in front of the nodes, or set --hns-unenforced-source-ranges=skip"})
 }
 
-// frontend puts one face and its endpoints together. Every kind takes this one path.
+// frontend builds a frontend from its spec and endpoints. All types of frontends share this path.
 func (c *computation) frontend(key hnslb.FrontendKey, p services.Port, spec frontendSpec, cs []candidate) *Frontend {
 	out := &Frontend{
 		Key:          key,
@@ -171,7 +173,7 @@ func (c *computation) frontend(key hnslb.FrontendKey, p services.Port, spec fron
 	out.OwnsVIP = spec.kind == ClusterIP && refused.Reason == ""
 	out.VIPEndpoint = out.OwnsVIP && c.env.network.IsOverlay()
 	if refused.Reason != "" {
-		out.Limits = nil // nothing of it is in force
+		out.Limits = nil // they do not apply to a frontend that is not programmed
 	}
 	if key.Family == hnslb.IPv6 {
 		out.Flags |= hnslb.IPv6Enabled
@@ -195,7 +197,7 @@ func (c *computation) frontend(key hnslb.FrontendKey, p services.Port, spec fron
 	return out
 }
 
-// backends takes those of the chosen endpoints that one load balancer can hold.
+// backends sets the backends to the endpoints that fit into one load balancer.
 func (c *computation) backends(f *Frontend, cs []candidate) {
 	samePort := withCommonPort(cs)
 	if len(samePort) < len(cs) {
@@ -215,8 +217,8 @@ func (c *computation) backends(f *Frontend, cs []candidate) {
 	}
 }
 
-// affinity sets sessionAffinity ClientIP as far as HNS has it: by a hash of the client's
-// address, which neither begins nor ends.
+// affinity sets sessionAffinity ClientIP as far as HNS supports it: by a hash of the client
+// address, without a timeout.
 func (c *computation) affinity(f *Frontend) {
 	if !c.env.features.SessionAffinity {
 		f.limit(NoAffinity, "HNS %s does not support session affinity (requires 12.0, Windows Server 2022)", c.env.features.Version)
@@ -228,12 +230,12 @@ func (c *computation) affinity(f *Frontend) {
 	}
 }
 
-// limit appends to a fresh slice: the one of the face is shared by its frontends.
+// limit adds a limit. It copies the slice, since frontends of one spec share it.
 func (f *Frontend) limit(r Reason, format string, args ...any) {
 	f.Limits = append(slices.Clip(f.Limits), Note{r, fmt.Sprintf(format, args...)})
 }
 
-// blocked tells why nothing can be programmed for a frontend.
+// blocked returns why a frontend cannot be programmed, the zero Note if it can.
 func (c *computation) blocked(f *Frontend) Note {
 	switch {
 	case f.Key.Protocol == hnslb.SCTP:
@@ -254,8 +256,8 @@ func (c *computation) blocked(f *Frontend) Note {
 	return Note{}
 }
 
-// critical tells whether a Service must be programmed before all others: without cluster
-// DNS and the API server nothing on the node can start.
+// critical returns whether a Service must be programmed before all others: without cluster DNS and
+// the API server nothing else on the node can start.
 func critical(name services.Name, p services.Port) bool {
 	switch name.Namespace {
 	case "default":

@@ -9,67 +9,68 @@ import (
 	"github.com/hnsproxy/hnsproxy/hnslb"
 )
 
-// Reason says in one word why a frontend is not, or not fully, in force. It is the reason
-// of the Event, the metric label and the word in tables, so a name stays once released.
+// Reason is why a frontend is not, or not fully, programmed. It is the reason of the Event, the
+// metric label and the value in tables, so it must not change once released.
 type Reason string
 
-// Reasons that follow from what Kubernetes says and what this HNS can do.
+// Reasons that follow from the Kubernetes objects and the features of this HNS.
 const (
-	// NoEndpoints: no endpoint may serve this frontend now.
+	// NoEndpoints: no ready or serving endpoints.
 	NoEndpoints Reason = "NoEndpoints"
 	// NoProtocol: HNS supports TCP and UDP only.
 	NoProtocol Reason = "ProtocolUnsupported"
-	// NoIPv6: this HNS or network has no IPv6.
+	// NoIPv6: this HNS or network does not support IPv6.
 	NoIPv6 Reason = "IPv6Unsupported"
-	// NoSourceVIP: an overlay needs a source VIP, and none is known.
+	// NoSourceVIP: an overlay needs a source VIP, and none is configured.
 	NoSourceVIP Reason = "SourceVIPMissing"
-	// Conflict: another Service has the better claim to the frontend (law 12).
+	// Conflict: another Service has precedence for the frontend (law 12).
 	Conflict Reason = "FrontendConflict"
-	// NoAffinity: HNS before 12.0 has no session affinity.
+	// NoAffinity: HNS before 12.0 does not support session affinity.
 	NoAffinity Reason = "SessionAffinityUnsupported"
-	// NoLocalPolicy: policy Local needs DSR, which this HNS lacks.
+	// NoLocalPolicy: policy Local needs DSR, which this HNS does not support.
 	NoLocalPolicy Reason = "LocalPolicyUnsupported"
-	// NoAffinityTimeout: HNS keeps affinity without end.
+	// NoAffinityTimeout: session affinity of HNS does not expire.
 	NoAffinityTimeout Reason = "AffinityTimeoutUnsupported"
 	// NoSourceRanges: HNS does not filter by source address.
 	NoSourceRanges Reason = "SourceRangesNotEnforced"
-	// NodePortExcluded: HNS serves node ports on an address that the operator left out.
+	// NodePortExcluded: HNS serves node ports on an address that --nodeport-addresses excludes.
 	NodePortExcluded Reason = "NodePortAddressExcluded"
-	// TooManyEndpoints: a load balancer holds fewer endpoints than the Service has.
+	// TooManyEndpoints: the Service has more endpoints than a load balancer supports.
 	TooManyEndpoints Reason = "TooManyEndpoints"
-	// MixedPorts: HNS has one internal port per load balancer, the endpoints have several.
+	// MixedPorts: the endpoints have several target ports, and HNS supports one per load balancer.
 	MixedPorts Reason = "MixedTargetPorts"
-	// EndpointRefused: some endpoints have an address that cannot be one, or that the
-	// operator denies.
+	// EndpointRefused: some endpoints have an invalid address, or one that the operator denies.
 	EndpointRefused Reason = "EndpointAddressRefused"
-	// VIPRefused: the frontend has an address that cannot be one of a Service.
+	// VIPRefused: the frontend has an address that is not valid for a Service.
 	VIPRefused Reason = "VIPAddressRefused"
-	// NoRootEndpoint: HNS lacks the endpoint that health checks are forwarded to.
+	// NoRootEndpoint: HNS does not have the endpoint that health checks are forwarded to.
 	NoRootEndpoint Reason = "RootEndpointMissing"
 )
 
-// Reasons that follow from what HNS holds and how it answers.
+// Reasons that follow from the state of HNS.
 const (
-	// ForeignHolder: somebody else's load balancer holds the frontend.
+	// ForeignHolder: a load balancer of another program occupies the frontend.
 	ForeignHolder Reason = "HeldByForeignLoadBalancer"
-	// LocalMissing: HNS has the endpoint of none of the pods that should serve it (law 10).
+	// LocalMissing: HNS has an endpoint for none of the pods that should serve the frontend (law
+	// 10).
 	LocalMissing Reason = "LocalEndpointMissing"
-	// LocalAwaited: in force, but for pods of this node whose endpoint HNS does not have.
+	// LocalAwaited: programmed without some pods of this node, which have no HNS endpoint yet.
 	LocalAwaited Reason = "LocalEndpointAwaited"
-	// AddressTaken: the address of the frontend, or of some backends, has a role of a higher
-	// rank on this node (law 12).
+	// AddressTaken: the address of the frontend, or of some backends, has a role with a higher rank
+	// on this node (law 12).
 	AddressTaken Reason = "EndpointAddressTaken"
-	// EndpointReplaced: in force, but for an address at which another kind of endpoint is.
+	// EndpointReplaced: programmed without an address whose HNS endpoint is being replaced.
 	EndpointReplaced Reason = "EndpointReplaced"
-	// RouteAwaited: in force, but for pods of other nodes to which the overlay has no route yet.
+	// RouteAwaited: programmed without some pods on other nodes, to which the overlay has no route
+	// yet.
 	RouteAwaited Reason = "RouteAwaited"
-	// SourceVIPAwaited: the endpoint of the source VIP comes before the load balancer.
+	// SourceVIPAwaited: the load balancer waits for the endpoint of the source VIP.
 	SourceVIPAwaited Reason = "SourceVIPAwaited"
-	// NetworkIncomplete: the network does not have yet what everything on it rests on.
+	// NetworkIncomplete: the network does not have yet what all objects on it depend on.
 	NetworkIncomplete Reason = "NetworkIncomplete"
 	// EndpointFailing: HNS refuses the endpoints of some backends.
 	EndpointFailing Reason = "EndpointFailing"
-	// HNSDegraded: in force, but HNS reports that its load balancer does not work as it should.
+	// HNSDegraded: programmed, but HNS reports its load balancer as degraded.
 	HNSDegraded Reason = "HNSDegraded"
 )
 
@@ -86,7 +87,7 @@ const (
 	HNSError         Reason = "HNSError"
 )
 
-// FailureReason returns the reason of a frontend for which HNS returned an error of a class.
+// FailureReason returns the reason for an HNS error of a class.
 func FailureReason(c hnslb.Class) Reason {
 	switch c {
 	case hnslb.NotFound:
@@ -110,25 +111,26 @@ func FailureReason(c hnslb.Class) Reason {
 	return HNSError
 }
 
-// EventPolicy is how users are told of a Reason (law 13).
+// EventPolicy is how a Reason is reported to users (law 13).
 type EventPolicy struct {
-	// Warning: it breaks traffic or security. Else things are only different.
+	// Warning: it affects traffic or security. Otherwise the Event has type Normal.
 	Warning bool
-	// MinDuration is how long it has to last. What passes by itself is told to nobody.
+	// MinDuration is how long the reason has to persist before it is reported, so that transient
+	// problems are not.
 	MinDuration time.Duration
-	// Hint is what users should know beside the message.
+	// Hint is appended to the message.
 	Hint string
 }
 
-// How long something lasts that passes by itself.
+// How long transient problems last.
 const (
-	// retryGrace is time for half a dozen tries of a failing object.
+	// retryGrace allows for about six attempts on a failing object.
 	retryGrace = 10 * time.Second
-	// startupGrace is time for the pods of a new Deployment, and their endpoints, to come.
+	// startupGrace allows for the pods of a new Deployment, and their endpoints, to start.
 	startupGrace = 30 * time.Second
 )
 
-// EventPolicies has the Telling of every Reason.
+// EventPolicies returns the EventPolicy of every Reason.
 func EventPolicies() map[Reason]EventPolicy {
 	const (
 		warning = true

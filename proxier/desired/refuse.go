@@ -10,15 +10,14 @@ import (
 	"strings"
 )
 
-// AddressRanges are CIDRs, such as those of --hns-deny-endpoints. The zero value holds no
-// address. It is immutable, and == compares it.
+// AddressRanges are CIDRs, such as those of --hns-deny-endpoints. The zero value contains no
+// address. It is immutable and comparable.
 type AddressRanges struct {
 	// text holds the prefixes, joined by commas, so that the type is comparable.
 	text string
 }
 
-// ParseAddressRanges reads CIDRs and single addresses. The error names the first value that
-// is neither.
+// ParseAddressRanges parses CIDRs and single addresses. The error names the first invalid value.
 func ParseAddressRanges(values []string) (AddressRanges, error) {
 	var out []string
 	for _, v := range values {
@@ -45,15 +44,15 @@ func (r AddressRanges) prefixes() []netip.Prefix {
 	return out
 }
 
-// Ranges that never hold the address of a host that a load balancer may send to, or answer
-// for (RFC 1112, RFC 1122). netip has predicates for the others.
+// reservedRanges returns ranges that never contain the address of an endpoint or a Service (RFC
+// 1112, RFC 1122). Package netip has predicates for the other ones.
 func reservedRanges() (thisNetwork, class5 netip.Prefix) {
 	return netip.PrefixFrom(netip.AddrFrom4([4]byte{}), 8), netip.PrefixFrom(netip.AddrFrom4([4]byte{240}), 4)
 }
 
-// invalidReason tells why an address is neither an endpoint nor a VIP, whoever wrote it; "" when it
-// may be either. The API server refuses most of these addresses in EndpointSlices and external
-// IPs, but not all of them, not in the status of a Service, and not in files.
+// invalidReason returns why an address can be neither an endpoint nor a VIP; "" if it can. The API
+// server rejects most of these addresses in EndpointSlices and external IPs, but not all of them,
+// not in the status of a Service, and not in files.
 func invalidReason(ip netip.Addr) string {
 	thisNetwork, class5 := reservedRanges()
 	switch {
@@ -75,7 +74,7 @@ func invalidReason(ip netip.Addr) string {
 	return ""
 }
 
-// refuseEndpoint tells why an address must not be an endpoint; "" when it may.
+// refuseEndpoint returns why an address must not be an endpoint; "" if it may.
 func (e *Env) refuseEndpoint(ip netip.Addr) string {
 	if why := invalidReason(ip); why != "" {
 		return why
@@ -86,9 +85,9 @@ func (e *Env) refuseEndpoint(ip netip.Addr) string {
 	return ""
 }
 
-// refuseVIP tells why a frontend must not have a VIP; the zero Note when it may.
-// --hns-deny-endpoints also holds for external IPs, which whoever writes a Service chooses,
-// but not for the addresses that the API server and cloud controllers hand out.
+// refuseVIP returns why a frontend must not have a VIP; the zero Note if it may.
+// --hns-deny-endpoints also applies to external IPs, which the author of a Service chooses, but not
+// to the addresses that the API server and cloud controllers assign.
 func (e *Env) refuseVIP(kind Kind, ip netip.Addr) Note {
 	why := invalidReason(ip)
 	if why == "" && kind == ExternalIP {
@@ -107,7 +106,7 @@ func (e *Env) refuseVIP(kind Kind, ip netip.Addr) Note {
 	return Note{}
 }
 
-// allowedEndpoints leaves out the endpoints that are refused, and says so.
+// allowedEndpoints returns the endpoints that are not refused, and a note about those that are.
 func (e *Env) allowedEndpoints(all []candidate) ([]candidate, []Note) {
 	var refused []string
 	ok := filter(all, func(c candidate) bool { return e.refuseEndpoint(c.IP) == "" })
@@ -122,10 +121,10 @@ func (e *Env) allowedEndpoints(all []candidate) ([]candidate, []Note) {
 	return ok, []Note{{EndpointRefused, "endpoints not programmed: " + List(slices.Compact(refused))}}
 }
 
-// maxListed is how many items a message names.
+// maxListed is the maximum number of items in a message.
 const maxListed = 5
 
-// List joins items for a message, the first few of them if there are many.
+// List joins at most maxListed items for a message.
 func List(items []string) string {
 	if more := len(items) - maxListed; more > 0 {
 		return strings.Join(items[:maxListed], ", ") + fmt.Sprintf(" and %d more", more)

@@ -11,10 +11,10 @@ import (
 	"slices"
 )
 
-// limitEndpoints returns at most as many endpoints as one load balancer can hold: those of this
-// node first, then one of each zone in turn. Within a zone a hash of node and address
-// chooses, so that an endpoint that comes or goes moves at most one other, and nodes do
-// not all leave out the same ones. The order stays.
+// limitEndpoints returns at most limit endpoints: those on this node first, then one of each zone
+// in turn. Within a zone they are ordered by a hash of node and address, so that adding or removing
+// an endpoint changes at most one other, and nodes leave out different ones. The order of the input
+// is kept.
 func limitEndpoints(cs []candidate, limit int, node string) []candidate {
 	if len(cs) <= limit {
 		return cs
