@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	// maxMessageBytes is the longest note of an Event that the API takes, in bytes.
+	// maxMessageBytes is the API's limit for the note of an Event.
 	maxMessageBytes = 1024
-	// maxListed is how many frontends are named with one message, and how many messages.
+	// maxListed is the maximum number of frontends per message, and of messages.
 	maxListed = 5
 )
 
@@ -25,8 +25,8 @@ func (c *cause) event() Event {
 	return Event{Service: c.service, UID: c.uid, Warning: c.policy.Warning, Reason: c.reason, Message: c.text()}
 }
 
-// text names the frontends with their messages, each message once:
-// "10.96.0.5:80/TCP, node port 30080/TCP: what is wrong; remark".
+// text returns the frontends with their messages, each message once: "10.96.0.5:80/TCP, node port
+// 30080/TCP: message; hint".
 func (c *cause) text() string {
 	keys := slices.SortedFunc(maps.Keys(c.messages), hnslb.FrontendKey.Compare)
 	var order []string
@@ -48,7 +48,7 @@ func (c *cause) text() string {
 	return truncate(printable.Text(text), maxMessageBytes)
 }
 
-// frontendText is a frontend in the words of users.
+// frontendText returns the name of a frontend for users.
 func frontendText(k hnslb.FrontendKey) string {
 	switch {
 	case !k.NodePort():
@@ -66,7 +66,7 @@ func joinLimited(words []string, between string) string {
 	return strings.Join(words, between)
 }
 
-// truncate shortens a text to at most that many bytes, in front of a character.
+// truncate shortens a text to at most limit bytes without splitting a character.
 func truncate(text string, limit int) string {
 	const dots = "..."
 	if len(text) <= limit {
