@@ -44,49 +44,49 @@ func interceptDelete(ctx context.Context, i *intercepted, v Verb, id ID, call fu
 	return err
 }
 
-// Features is part of Driver.
+// Features implements Driver.
 func (i *intercepted) Features(ctx context.Context) (Features, error) {
 	return intercept(ctx, i, Call{VerbFeatures, "HNS", nil}, func(ctx context.Context) (Features, error) { return i.driver.Features(ctx) })
 }
 
-// Network is part of Driver.
+// Network implements Driver.
 func (i *intercepted) Network(ctx context.Context, name string) (Network, error) {
 	return intercept(ctx, i, Call{VerbNetwork, name, name}, func(ctx context.Context) (Network, error) { return i.driver.Network(ctx, name) })
 }
 
-// Endpoints is part of Driver.
+// Endpoints implements Driver.
 func (i *intercepted) Endpoints(ctx context.Context) ([]Endpoint, error) {
 	return intercept(ctx, i, Call{VerbEndpoints, "all", nil}, func(ctx context.Context) ([]Endpoint, error) { return i.driver.Endpoints(ctx) })
 }
 
-// LoadBalancers is part of Driver.
+// LoadBalancers implements Driver.
 func (i *intercepted) LoadBalancers(ctx context.Context) ([]LoadBalancer, error) {
 	return intercept(ctx, i, Call{VerbLoadBalancers, "all", nil}, func(ctx context.Context) ([]LoadBalancer, error) { return i.driver.LoadBalancers(ctx) })
 }
 
-// CreateEndpoint is part of Driver.
+// CreateEndpoint implements Driver.
 func (i *intercepted) CreateEndpoint(ctx context.Context, e Endpoint) (Endpoint, error) {
 	return intercept(ctx, i, Call{VerbCreateEndpoint, e.ObjectName(), e}, func(ctx context.Context) (Endpoint, error) { return i.driver.CreateEndpoint(ctx, e) })
 }
 
-// DeleteEndpoint is part of Driver.
+// DeleteEndpoint implements Driver.
 func (i *intercepted) DeleteEndpoint(ctx context.Context, id ID) error {
 	return interceptDelete(ctx, i, VerbDeleteEndpoint, id, func(ctx context.Context, id ID) error { return i.driver.DeleteEndpoint(ctx, id) })
 }
 
-// CreateLoadBalancer is part of Driver.
+// CreateLoadBalancer implements Driver.
 func (i *intercepted) CreateLoadBalancer(ctx context.Context, lb LoadBalancer) (LoadBalancer, error) {
 	return intercept(ctx, i, Call{VerbCreateLoadBalancer, lb.ObjectName(), lb},
 		func(ctx context.Context) (LoadBalancer, error) { return i.driver.CreateLoadBalancer(ctx, lb) })
 }
 
-// UpdateLoadBalancer is part of Driver.
+// UpdateLoadBalancer implements Driver.
 func (i *intercepted) UpdateLoadBalancer(ctx context.Context, lb LoadBalancer) (LoadBalancer, error) {
 	return intercept(ctx, i, Call{VerbUpdateLoadBalancer, lb.ObjectName(), lb},
 		func(ctx context.Context) (LoadBalancer, error) { return i.driver.UpdateLoadBalancer(ctx, lb) })
 }
 
-// DeleteLoadBalancer is part of Driver.
+// DeleteLoadBalancer implements Driver.
 func (i *intercepted) DeleteLoadBalancer(ctx context.Context, id ID) error {
 	return interceptDelete(ctx, i, VerbDeleteLoadBalancer, id, func(ctx context.Context, id ID) error { return i.driver.DeleteLoadBalancer(ctx, id) })
 }

@@ -22,33 +22,33 @@ import (
 )
 
 const (
-	// checkInterval is how often it is looked whether something is to be said.
+	// checkInterval is how often pending and failing requests are checked.
 	checkInterval = 2 * time.Second
-	// responseTimeout is after how long it is said that the API server has not answered.
+	// responseTimeout is when a request without a response is logged.
 	responseTimeout = 5 * time.Second
-	// repeatInterval is how often a failure that stays the same is logged.
+	// repeatInterval is how often a persistent failure is logged again.
 	repeatInterval = time.Minute
 )
 
-// apiMonitor says in the log that the API server cannot be reached. client-go tries again without
-// a word, or with one for each resource and each try.
+// apiMonitor logs that the API server cannot be reached. client-go retries silently, or logs each
+// attempt for each resource.
 type apiMonitor struct {
-	// server is the URL of the API server, remedy what to do when it cannot be reached.
+	// server is the URL of the API server, remedy what to do if it cannot be reached.
 	server, remedy string
 	logger         klog.Logger
 	clock          clock.WithTicker
 
 	mu sync.Mutex
-	// pending are the requests in progress, and since when.
+	// pending are the requests in progress, and when they started.
 	pending map[*string]time.Time
-	// failing is what is wrong with each resource, and since when the first one failed.
+	// failing is the failure of each resource; since is when the first one failed.
 	failing map[string]requestFailure
 	since   time.Time
-	// lastLogged is when each cause was said last.
+	// lastLogged is when each cause was last logged.
 	lastLogged map[string]time.Time
 }
 
-// requestFailure is what is wrong with a resource. Those of one cause are told in one line.
+// requestFailure is the failure of a resource. Those with the same cause share a log line.
 type requestFailure struct {
 	cause string
 	err   error
@@ -61,7 +61,7 @@ func newAPIMonitor(server, remedy string, logger klog.Logger, c clock.WithTicker
 	}
 }
 
-// run says each minute what goes on to fail, and what does not answer, until ctx ends.
+// run logs persistent failures and missing responses until ctx ends.
 func (c *apiMonitor) run(ctx context.Context) {
 	ticker := c.clock.NewTicker(checkInterval)
 	defer ticker.Stop()
@@ -90,7 +90,7 @@ func (c *apiMonitor) check() {
 
 var errNoAnswer = errors.New("no response yet")
 
-// begin notes that a resource is asked for.
+// begin records the start of a request.
 func (c *apiMonitor) begin(resource string) (end func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -102,7 +102,7 @@ func (c *apiMonitor) begin(resource string) (end func()) {
 	}
 }
 
-// note takes the outcome of a request.
+// note records the result of a request.
 func (c *apiMonitor) note(resource string, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -118,7 +118,7 @@ func (c *apiMonitor) note(resource string, err error) {
 	}
 }
 
-// fail says what is wrong with a resource, unless that was said a short while ago.
+// fail records a failure, and logs it unless the same cause was logged recently.
 func (c *apiMonitor) fail(resource string, err error) {
 	now := c.clock.Now()
 	if c.since.IsZero() {
@@ -140,7 +140,7 @@ func (c *apiMonitor) fail(resource string, err error) {
 	c.logger.Error(err, message, "server", c.server, "resource", resource, "since", c.since.Format(time.RFC3339), "remedy", remedy)
 }
 
-// refusalRemedy says what to do about an answer of the API server.
+// refusalRemedy suggests how to fix a rejected request.
 func refusalRemedy(reason metav1.StatusReason) string {
 	switch reason {
 	case metav1.StatusReasonUnauthorized:
@@ -151,7 +151,7 @@ func refusalRemedy(reason metav1.StatusReason) string {
 	return "check the API server logs"
 }
 
-// monitoredListWatch asks the API server for a resource and notes how that goes.
+// monitoredListWatch passes requests on and reports their results to the monitor.
 type monitoredListWatch struct {
 	inner    cache.ListerWatcherWithContext
 	resource string
@@ -160,23 +160,23 @@ type monitoredListWatch struct {
 
 var _ cache.ListerWatcherWithContext = monitoredListWatch{}
 
-// loggedError is an error that went to the log.
+// loggedError is an error that was logged.
 type loggedError struct{ error }
 
 // Unwrap returns the error.
 func (e loggedError) Unwrap() error { return e.error }
 
-// List is part of cache.ListerWatcher.
+// List implements cache.ListerWatcher.
 func (w monitoredListWatch) List(o metav1.ListOptions) (runtime.Object, error) {
 	return w.ListWithContext(context.Background(), o)
 }
 
-// Watch is part of cache.ListerWatcher.
+// Watch implements cache.ListerWatcher.
 func (w monitoredListWatch) Watch(o metav1.ListOptions) (watch.Interface, error) {
 	return w.WatchWithContext(context.Background(), o)
 }
 
-// ListWithContext is part of cache.ListerWatcherWithContext.
+// ListWithContext implements cache.ListerWatcherWithContext.
 func (w monitoredListWatch) ListWithContext(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 	end := w.monitor.begin(w.resource)
 	out, err := w.inner.ListWithContext(ctx, o)
@@ -184,22 +184,22 @@ func (w monitoredListWatch) ListWithContext(ctx context.Context, o metav1.ListOp
 	return out, w.note(ctx, err)
 }
 
-// WatchWithContext is part of cache.ListerWatcherWithContext.
+// WatchWithContext implements cache.ListerWatcherWithContext.
 func (w monitoredListWatch) WatchWithContext(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 	initial := o.SendInitialEvents != nil && *o.SendInitialEvents
 	if initial {
-		// Others may be answered with their first event only, if a proxy stands between.
+		// Other watches may get no response before the first event, if a proxy is in between.
 		end := w.monitor.begin(w.resource)
 		defer end()
 	}
 	out, err := w.inner.WatchWithContext(ctx, o)
 	if _, answered := errors.AsType[*apierrors.StatusError](err); answered && initial {
-		return out, err // it may not know such watches; a list follows
+		return out, err // the server may not support such watches; client-go falls back to a list
 	}
 	return out, w.note(ctx, err)
 }
 
-// note takes the outcome of a request. Errors that are a part of the protocol are none.
+// note reports the result of a request to the monitor, ignoring errors that are part of the protocol.
 func (w monitoredListWatch) note(ctx context.Context, err error) error {
 	switch {
 	case ctx.Err() != nil || errors.Is(err, io.EOF) || apierrors.IsResourceExpired(err) || apierrors.IsGone(err):
@@ -212,7 +212,7 @@ func (w monitoredListWatch) note(ctx context.Context, err error) error {
 	return loggedError{err}
 }
 
-// quietWatchErrors logs what ended a watch, unless that was done.
+// quietWatchErrors logs the error of a watch, unless the monitor has logged it.
 func quietWatchErrors(ctx context.Context, r *cache.Reflector, err error) {
 	if _, noted := errors.AsType[loggedError](err); !noted {
 		cache.DefaultWatchErrorHandler(ctx, r, err)

@@ -12,15 +12,15 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// cachedService and cachedSlice are what informers keep of a Service or EndpointSlice: its
-// identity, and the value that the proxy's store keeps too. So a cluster is in memory
-// once, without the labels, owners and managed fields that nobody here reads. A Service
-// that is not proxied, or a slice that serves none, is nil.
+// cachedService and cachedSlice are the objects in the informers' caches: the identity of a Service
+// or EndpointSlice, and the value that the proxy's store shares. The cluster is thus in memory
+// once, without labels, owners and managed fields that nothing here reads. The value is nil for a
+// Service that is not proxied, and for a slice without a Service.
 type (
 	cachedService struct {
 		metav1.ObjectMeta
 		value *services.Service
-		// err says what of the object could not be understood.
+		// err names the invalid fields of the object.
 		err error
 	}
 	cachedSlice struct {
@@ -30,10 +30,10 @@ type (
 	}
 )
 
-// cacheTransform makes what informers keep.
+// cacheTransform converts objects for the informers' caches.
 type cacheTransform struct {
 	store *services.Store
-	// externalIPs tells that spec.externalIPs is in force.
+	// externalIPs is whether spec.externalIPs is used.
 	externalIPs bool
 }
 
@@ -51,10 +51,10 @@ func (k cacheTransform) transform(obj any) (any, error) {
 	case *corev1.Node:
 		return slimNode(o), nil
 	}
-	return obj, nil // transformed before, or a tombstone
+	return obj, nil // already transformed, or a tombstone
 }
 
-// inForce returns the Service without what a feature gate takes out of force.
+// inForce returns the Service without fields that a feature gate disables.
 func (k cacheTransform) inForce(s *corev1.Service) *corev1.Service {
 	if k.externalIPs || len(s.Spec.ExternalIPs) == 0 {
 		return s
@@ -73,7 +73,7 @@ func identity(m metav1.ObjectMeta) metav1.ObjectMeta {
 	}
 }
 
-// slimNode drops what nobody here reads; the images alone are most of a Node.
+// slimNode drops unused fields; the images alone are most of a Node.
 func slimNode(in *corev1.Node) *corev1.Node {
 	out := &corev1.Node{ObjectMeta: identity(in.ObjectMeta)}
 	out.DeletionTimestamp = in.DeletionTimestamp
