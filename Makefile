@@ -38,7 +38,7 @@ windows: ## build, vet and compile all tests for Windows
 
 winunit: ## the unit tests as Windows programs, under Wine
 	hack/winlab.sh
-	GOOS=windows $(GO) test -timeout 10m -exec "$(CURDIR)/hack/wine-exec.sh" $$( list ./... | grep -v /benchmarks)
+	GOOS=windows $(GO) test -timeout 10m -exec "$(CURDIR)/hack/wine-exec.sh" $$($(GO) list ./... | grep -v /benchmarks)
 
 lint: ## the linter with the limits of .golangci.yml, and that of the workflows
 	$(GO) tool -modfile=hack/tools/go.mod actionlint -shellcheck= -pyflakes=

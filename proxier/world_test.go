@@ -129,9 +129,9 @@ func (w *world) start() {
 	cfg := proxier.Config{
 		Driver: w.keeper, Network: "pods", Options: options,
 		Node:        services.Node{Name: "this", IPs: []netip.Addr{netip.MustParseAddr("10.0.0.4")}},
-		AuditPeriod: w.audit, Gather: 50 * time.Millisecond,
+		AuditPeriod: w.audit, MinSyncPeriod: 50 * time.Millisecond,
 		Metrics: metrics.New(w.registry), Logger: w.logger, Clock: &w.clock,
-		TellNode: func(reason, _ string) { w.toldNode = append(w.toldNode, reason) },
+		SendNodeEvent: func(reason, _ string) { w.toldNode = append(w.toldNode, reason) },
 	}
 	if w.tweak != nil {
 		w.tweak(&cfg)

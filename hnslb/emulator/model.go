@@ -36,7 +36,7 @@ func NewModel(profile profiles.Profile, st State) (*Model, []error) {
 		leave(m.store.restoreEndpoint(ep), "endpoint %s %v", ep.ID, ep.IPs)
 	}
 	for _, lb := range st.LoadBalancers {
-		leave(m.store.restoreBalancer(lb), "load balancer %s (%s)", lb.ID, lb.ObjectName())
+		leave(m.store.restoreLoadBalancer(lb), "load balancer %s (%s)", lb.ID, lb.ObjectName())
 	}
 	for _, p := range st.Listeners {
 		m.store.ports.listeners[p] = true
@@ -56,7 +56,7 @@ func (m *Model) LoadBalancer(p Packet) (hnslb.LoadBalancer, bool) {
 	if t.b == nil {
 		return hnslb.LoadBalancer{}, false
 	}
-	return publicBalancer(t.b.LoadBalancer), true
+	return publicLoadBalancer(t.b.LoadBalancer), true
 }
 
 // Local tells whether an address is that of a pod on the host.

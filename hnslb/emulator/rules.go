@@ -17,7 +17,7 @@ import (
 // wins; HNS's own order is unknown.
 
 // ruleNoID: the driver contract lets HNS choose IDs. HNS itself would take one
-// (docs/hns.md, Conventions), which is why createEndpoint and createBalancer do.
+// (docs/hns.md, Conventions), which is why createEndpoint and createLoadBalancer do.
 func ruleNoID(id hnslb.ID) error {
 	if id != "" {
 		return refuse(hnslb.ResultInvalidArgument, "A create must not carry an ID")
@@ -139,8 +139,8 @@ func foldIDs(ids []hnslb.ID) {
 	}
 }
 
-// balancerRules are the rules that a load balancer meets on create and on modify.
-func (e *Emulator) balancerRules(lb hnslb.LoadBalancer) error {
+// loadBalancerRules are the rules that a load balancer meets on create and on modify.
+func (e *Emulator) loadBalancerRules(lb hnslb.LoadBalancer) error {
 	if err := e.ruleEndpointCount(len(lb.Endpoints)); err != nil {
 		return err
 	}
@@ -180,11 +180,11 @@ func ruleShape(lb hnslb.LoadBalancer) error {
 			return refuse(hnslb.ResultInvalidArgument, "external port 0")
 		}
 	}
-	return ruleBalancerAddresses(lb)
+	return ruleLoadBalancerAddresses(lb)
 }
 
-// ruleBalancerAddresses: VIPs and source VIP are addresses that a host can have.
-func ruleBalancerAddresses(lb hnslb.LoadBalancer) error {
+// ruleLoadBalancerAddresses: VIPs and source VIP are addresses that a host can have.
+func ruleLoadBalancerAddresses(lb hnslb.LoadBalancer) error {
 	for _, vip := range lb.VIPs {
 		if !usableAddress(vip) {
 			return refuse(hnslb.ResultInvalidIP, "VIP %s", vip)
@@ -353,7 +353,7 @@ func ruleModifyScope(had, want hnslb.LoadBalancer) error {
 
 // ruleDelete: a delete can fail once (Faults.DeleteFailsOnce), or for good when the
 // network is gone (Quirks.OrphanDeleteFails).
-func (e *Emulator) ruleDelete(b *balancer) error {
+func (e *Emulator) ruleDelete(b *loadBalancer) error {
 	if e.trouble.faults.DeleteFailsOnce && !b.deleteFailed {
 		b.deleteFailed = true
 		return refuse(resultFail, "")

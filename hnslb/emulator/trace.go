@@ -26,7 +26,7 @@ type tracer struct {
 
 	// What the packet meets; nil where there is no load balancer.
 	key     hnslb.FrontendKey
-	b       *balancer
+	b       *loadBalancer
 	mapping hnslb.PortMapping
 	net     *network
 }

@@ -40,7 +40,7 @@ func TestHNSFound(t *testing.T) {
 	}
 	b.SetServices(several(1))
 	r = b.ready()
-	wantLook(t, r, &Look{})
+	wantLook(t, r, &ListRequest{})
 	wantCalls(t, r.Calls)
 	b.answer(r)
 	if c := b.one(b.ready(), "CreateEndpoint 10.244.2.1"); c.Step.(plan.CreateEndpoint).Endpoint.Network != "m" {
@@ -48,7 +48,7 @@ func TestHNSFound(t *testing.T) {
 	}
 }
 
-// TestHNSLost: HNS that is away is asked again after growing pauses, up to slowestRetry, and
+// TestHNSLost: HNS that is away is asked again after growing pauses, up to maxConnectionRetry, and
 // that is told once a minute. Nothing is written until it was listed again.
 func TestHNSLost(t *testing.T) {
 	b := atRest(t)
@@ -64,14 +64,14 @@ func TestHNSLost(t *testing.T) {
 		b.NetworkRead(hnslb.Features{}, hnslb.Network{}, refused(hnslb.Unavailable))
 		before := b.clock
 		for r = b.ready(); !r.Network; r = b.after(r.Wake.Sub(b.clock)) {
-			if r.Look != nil || len(r.Calls) > 0 {
-				t.Fatalf("while HNS is away: list %v, calls %v", r.Look, callTexts(r.Calls))
+			if r.List != nil || len(r.Calls) > 0 {
+				t.Fatalf("while HNS is away: list %v, calls %v", r.List, callTexts(r.Calls))
 			}
 		}
 		pauses = append(pauses, b.clock.Sub(before))
 	}
-	if pauses[0] > time.Second || pauses[4] < 4*pauses[0] || pauses[len(pauses)-1] != slowestRetry {
-		t.Errorf("pauses %v, want growing ones up to %s", pauses, slowestRetry)
+	if pauses[0] > time.Second || pauses[4] < 4*pauses[0] || pauses[len(pauses)-1] != maxConnectionRetry {
+		t.Errorf("pauses %v, want growing ones up to %s", pauses, maxConnectionRetry)
 	}
 	told := only[HNSLost](b.told)
 	if len(told) != 3 {
@@ -87,7 +87,7 @@ func TestHNSLost(t *testing.T) {
 	}
 	b.answer(r)
 	r = b.ready()
-	wantLook(t, r, &Look{})
+	wantLook(t, r, &ListRequest{})
 	wantCalls(t, r.Calls)
 	b.answer(r)
 	wantCalls(t, b.ready().Calls, "CreateEndpoint 10.244.2.1")
@@ -98,7 +98,7 @@ func TestListOfTheTimeBefore(t *testing.T) {
 	b := atRest(t, several(1)...)
 	b.ServiceChanged()
 	r := b.ready()
-	old := r.Look
+	old := r.List
 	b.NetworkRead(hnslb.Features{}, hnslb.Network{}, refused(hnslb.Unavailable))
 	r = b.ready()
 	for !r.Network {
@@ -106,10 +106,10 @@ func TestListOfTheTimeBefore(t *testing.T) {
 	}
 	b.answer(r)
 	r = b.ready()
-	wantLook(t, r, &Look{})
+	wantLook(t, r, &ListRequest{})
 	b.list(old)
 	b.clear()
-	if more := b.ready(); more.Look != nil || b.AtRest() {
+	if more := b.ready(); more.List != nil || b.Converged() {
 		t.Error("the old list was taken for the new one")
 	}
 }
@@ -127,7 +127,7 @@ func TestNetworkQuestionHangs(t *testing.T) {
 	if told := only[HNSLost](b.told); len(told) != 1 || hnslb.ErrorClass(told[0].Err) != hnslb.Timeout {
 		t.Fatalf("told: %v", told)
 	}
-	if r := b.after(reminder - 1); r.Network {
+	if r := b.after(reportInterval - 1); r.Network {
 		t.Error("asked again too soon")
 	}
 	if r := b.after(1); !r.Network {
@@ -136,7 +136,7 @@ func TestNetworkQuestionHangs(t *testing.T) {
 }
 
 // TestDoubt: what fails as if HNS or the network were gone asks for the network, at most once
-// in doubtPause.
+// in recheckPause.
 func TestDoubt(t *testing.T) {
 	for _, tc := range []struct {
 		class hnslb.Class
@@ -148,7 +148,7 @@ func TestDoubt(t *testing.T) {
 			b.answer(b.ready())
 			b.SetServices(several(1))
 			b.fail(b.one(b.ready(), "CreateEndpoint 10.244.2.1"), refused(tc.class))
-			if r := b.after(doubtPause - 1); r.Network {
+			if r := b.after(recheckPause - 1); r.Network {
 				t.Error("asked twice in a second")
 			}
 			if r := b.after(1); r.Network != tc.ask {

@@ -86,7 +86,7 @@ type bench struct {
 	// log are the calls begun, told all transitions, looks the lists asked for.
 	log   []string
 	told  []Transition
-	looks []Look
+	looks []ListRequest
 }
 
 // newBench makes an engine whose HNS can change load balancers in place.
@@ -125,12 +125,12 @@ func (b *bench) ready() Ready {
 		all.Recompute = all.Recompute || r.Recompute
 		all.Resubmit = append(all.Resubmit, r.Resubmit...)
 		all.Wake = r.Wake
-		if r.Look != nil {
-			if all.Look != nil {
+		if r.List != nil {
+			if all.List != nil {
 				b.t.Fatal("two lists at once")
 			}
-			all.Look = r.Look
-			b.looks = append(b.looks, *r.Look)
+			all.List = r.List
+			b.looks = append(b.looks, *r.List)
 		}
 		for _, c := range r.Calls {
 			b.log = append(b.log, callText(c))
@@ -159,7 +159,7 @@ func (b *bench) run(d time.Duration) {
 		r := b.ready()
 		b.answer(r)
 		switch {
-		case len(r.Calls) > 0 || r.Network || r.Look != nil:
+		case len(r.Calls) > 0 || r.Network || r.List != nil:
 		case r.Wake.IsZero() || r.Wake.After(end):
 			b.clock = end
 			b.ready()
@@ -178,15 +178,15 @@ func (b *bench) answer(r Ready) {
 	if r.Network {
 		b.NetworkRead(hnslb.FeaturesOf(b.version), b.network, nil)
 	}
-	if r.Look != nil {
-		b.list(r.Look)
+	if r.List != nil {
+		b.list(r.List)
 	}
 	for _, c := range r.Calls {
 		b.succeed(c)
 	}
 }
 
-func (b *bench) list(look *Look) {
+func (b *bench) list(look *ListRequest) {
 	list := observed.List{Endpoints: slices.Clone(b.eps)}
 	if !look.EndpointsOnly {
 		list.LoadBalancers = slices.Clone(b.lbs)
@@ -264,10 +264,10 @@ func (b *bench) one(r Ready, want string) Call {
 	return r.Calls[0]
 }
 
-// wantLook checks which list is asked for; nil for none.
-func wantLook(t *testing.T, r Ready, want *Look) {
+// requestList checks which list is asked for; nil for none.
+func wantLook(t *testing.T, r Ready, want *ListRequest) {
 	t.Helper()
-	if diff := cmp.Diff(want, r.Look); diff != "" {
+	if diff := cmp.Diff(want, r.List); diff != "" {
 		t.Fatalf("list asked for (-want +got):\n%s", diff)
 	}
 }
@@ -298,15 +298,15 @@ func (b *bench) status(name string) FrontendStatus {
 
 func TestNothingBeforeItIsKnown(t *testing.T) {
 	b := newBench(t)
-	if b.Accepts() {
+	if b.AcceptsServices() {
 		t.Error("it accepts Services before the network is known")
 	}
 	r := b.ready()
-	if !r.Network || r.Look != nil {
+	if !r.Network || r.List != nil {
 		t.Fatalf("first it asks for the network, and nothing else: %+v", r)
 	}
 	b.answer(r)
-	if !b.Accepts() {
+	if !b.AcceptsServices() {
 		t.Error("the network is known")
 	}
 	if r = b.ready(); !r.Recompute {
@@ -318,7 +318,7 @@ func TestNothingBeforeItIsKnown(t *testing.T) {
 		t.Errorf("behind since %s for %q", since, why)
 	}
 	r = b.ready()
-	wantLook(t, r, &Look{})
+	wantLook(t, r, &ListRequest{})
 	wantCalls(t, r.Calls)
 	b.answer(r)
 	b.one(b.ready(), "CreateEndpoint 10.244.2.1")
@@ -344,16 +344,16 @@ func TestNodeChange(t *testing.T) {
 
 func TestRest(t *testing.T) {
 	b := atRest(t, service("a", "10.96.0.1", "10.244.2.1"))
-	if since, why := b.Lag(); !b.AtRest() || !b.Idle() || b.Pending() != 0 || !since.IsZero() || b.OwnEndpoints() != 1 {
-		t.Errorf("at rest %v, idle %v, %d pending, behind since %s: %s", b.AtRest(), b.Idle(), b.Pending(), since, why)
+	if since, why := b.Lag(); !b.Converged() || !b.Idle() || b.Pending() != 0 || !since.IsZero() || b.OwnEndpoints() != 1 {
+		t.Errorf("at rest %v, idle %v, %d pending, behind since %s: %s", b.Converged(), b.Idle(), b.Pending(), since, why)
 	}
 	b.run(time.Hour)
 	if len(b.log)+len(b.looks) > 0 {
 		t.Errorf("at rest it does %v and lists %v", b.log, b.looks)
 	}
 	b.SetServices([]services.Input{service("b", "10.96.0.2", "10.244.2.1")})
-	if since, _ := b.Lag(); b.AtRest() || b.Idle() || since != b.clock {
-		t.Errorf("a new Service: at rest %v, idle %v, behind since %s", b.AtRest(), b.Idle(), since)
+	if since, _ := b.Lag(); b.Converged() || b.Idle() || since != b.clock {
+		t.Errorf("a new Service: at rest %v, idle %v, behind since %s", b.Converged(), b.Idle(), since)
 	}
 	if got := b.Families(); !slices.Equal(got, []hnslb.Family{hnslb.IPv4}) {
 		t.Errorf("families %v", got)

@@ -46,7 +46,7 @@ func TestIncompleteNetwork(t *testing.T) {
 	b.run(2 * time.Minute)
 	var lacks []string
 	for _, told := range only[NetworkIncomplete](b.told) {
-		lacks = append(lacks, told.Lack)
+		lacks = append(lacks, told.Missing)
 	}
 	want := []string{"no management IP assigned yet"}
 	for range 3 {
@@ -104,8 +104,8 @@ func TestSourceVIPComesFirst(t *testing.T) {
 	b.run(0)
 	b.SetServices([]services.Input{dns("10.244.2.1"), service("a", "10.96.0.1", "10.244.2.1")})
 	r := b.ready()
-	wantLook(t, r, &Look{})
-	b.list(r.Look)
+	wantLook(t, r, &ListRequest{})
+	b.list(r.List)
 	r = b.ready()
 	if callText(r.Calls[0]) != "CreateEndpoint 10.244.1.2" {
 		t.Fatalf("calls %v, want the source VIP first", callTexts(r.Calls))
@@ -143,7 +143,7 @@ func TestSourceVIPOfThePlugin(t *testing.T) {
 	b.run(0)
 	b.SetServices([]services.Input{service("a", "10.96.0.1", "10.244.2.1")})
 	r := b.ready()
-	b.list(r.Look)
+	b.list(r.List)
 	r = b.ready()
 	b.eps = append(b.eps, local("10.244.1.2"))
 	b.fail(r.Calls[0], refused(hnslb.AlreadyExists))
@@ -177,7 +177,7 @@ func TestRoutesOfNobody(t *testing.T) {
 	if missing := only[RoutesMissing](b.told); len(missing) > 0 {
 		t.Errorf("told of %v", missing)
 	}
-	if b.env.Awaited() > 0 {
+	if b.env.AwaitedCount() > 0 {
 		t.Error("it waits still")
 	}
 }
@@ -254,7 +254,7 @@ func TestNetworkWithoutServices(t *testing.T) {
 		b.network.Type = kind
 		b.run(0)
 		lost := only[HNSLost](b.told)
-		if got := len(lost) == 1 && hnslb.ErrorClass(lost[0].Err) == hnslb.Unsupported && !b.Accepts(); got != refusedType {
+		if got := len(lost) == 1 && hnslb.ErrorClass(lost[0].Err) == hnslb.Unsupported && !b.AcceptsServices(); got != refusedType {
 			t.Errorf("%s: refused %v, want %v; told %v", kind, got, refusedType, lost)
 		}
 	}

@@ -42,14 +42,14 @@ func TestUnknownOutcome(t *testing.T) {
 		class      hnslb.Class
 		// happened: the call took effect.
 		happened bool
-		look     Look
+		look     ListRequest
 		after    []string
 	}{
-		{"an endpoint that was made", endpoint, hnslb.Timeout, true, Look{EndpointsOnly: true}, []string{lb}},
-		{"an endpoint that was not", endpoint, hnslb.Timeout, false, Look{EndpointsOnly: true}, []string{endpoint, lb}},
-		{"a load balancer that was made", lb, hnslb.Timeout, true, Look{}, nil},
-		{"a load balancer that was not", lb, hnslb.Timeout, false, Look{}, []string{lb}},
-		{"a load balancer while HNS went away", lb, hnslb.Unavailable, true, Look{}, nil},
+		{"an endpoint that was made", endpoint, hnslb.Timeout, true, ListRequest{EndpointsOnly: true}, []string{lb}},
+		{"an endpoint that was not", endpoint, hnslb.Timeout, false, ListRequest{EndpointsOnly: true}, []string{endpoint, lb}},
+		{"a load balancer that was made", lb, hnslb.Timeout, true, ListRequest{}, nil},
+		{"a load balancer that was not", lb, hnslb.Timeout, false, ListRequest{}, []string{lb}},
+		{"a load balancer while HNS went away", lb, hnslb.Unavailable, true, ListRequest{}, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			b := atRest(t)
@@ -61,17 +61,17 @@ func TestUnknownOutcome(t *testing.T) {
 			b.clear()
 			b.fail(c, refused(tc.class))
 			r := b.ready()
-			for r.Look == nil {
+			for r.List == nil {
 				b.NetworkRead(hnslb.FeaturesOf(b.version), b.network, nil)
 				r = b.after(r.Wake.Sub(b.clock))
 			}
-			if *r.Look != tc.look {
-				t.Errorf("list %v, want %v", *r.Look, tc.look)
+			if *r.List != tc.look {
+				t.Errorf("list %v, want %v", *r.List, tc.look)
 			}
 			if b.after(5 * time.Second); slices.Contains(b.log, tc.call) {
 				t.Fatalf("before the list came: %v", b.log)
 			}
-			b.list(r.Look)
+			b.list(r.List)
 			b.run(time.Minute)
 			if diff := cmp.Diff(tc.after, b.log); diff != "" {
 				t.Errorf("calls (-want +got):\n%s", diff)
@@ -183,7 +183,7 @@ func TestRefusal(t *testing.T) {
 				var r Ready
 				for r = b.ready(); len(r.Calls) == 0; r = b.after(r.Wake.Sub(b.clock)) {
 					b.answer(r)
-					if r.Look != nil {
+					if r.List != nil {
 						r.Wake = b.clock
 					}
 				}
@@ -239,7 +239,7 @@ func TestModifyLies(t *testing.T) {
 		t.Fatalf("calls %v, want %v", b.log, want)
 	}
 	told := only[ModifyFailed](b.told)
-	if len(told) != 1 || told[0].Until != lied.Add(firstOff) {
+	if len(told) != 1 || told[0].Until != lied.Add(minModifyPause) {
 		t.Errorf("told: %v", told)
 	}
 	change("10.244.2.2")
@@ -277,7 +277,7 @@ func TestLateResult(t *testing.T) {
 	b.clear()
 	b.Done(Result{Call: c.ID})
 	b.run(5 * time.Second)
-	if diff := cmp.Diff([]Look{{}}, b.looks); diff != "" || len(b.log) > 0 {
+	if diff := cmp.Diff([]ListRequest{{}}, b.looks); diff != "" || len(b.log) > 0 {
 		t.Errorf("calls %v, lists (-want +got):\n%s", b.log, diff)
 	}
 }

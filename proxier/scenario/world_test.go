@@ -185,15 +185,15 @@ func (w *world) start() {
 	healthy := health.New(health.Config{SyncPeriod: 30 * time.Second, Clock: &w.clock})
 	var err error
 	w.proxy, err = proxier.New(proxier.Config{
-		Health:      healthy,
-		Driver:      w.driver(),
-		Network:     PodNetwork,
-		Node:        services.Node{Name: w.node.Name, IPs: w.bind},
-		Options:     w.options,
-		AuditPeriod: 30 * time.Second,
-		Gather:      gather,
-		Metrics:     metrics.New(prometheus.NewRegistry()),
-		Tell: func(e events.Event) {
+		Health:        healthy,
+		Driver:        w.driver(),
+		Network:       PodNetwork,
+		Node:          services.Node{Name: w.node.Name, IPs: w.bind},
+		Options:       w.options,
+		AuditPeriod:   30 * time.Second,
+		MinSyncPeriod: gather,
+		Metrics:       metrics.New(prometheus.NewRegistry()),
+		SendEvent: func(e events.Event) {
 			w.telling.Lock()
 			defer w.telling.Unlock()
 			w.events = append(w.events, fmt.Sprintf("%s %s %s: %s", e.Service, e.Type(), e.Reason, e.Message))

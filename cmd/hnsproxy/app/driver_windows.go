@@ -15,8 +15,8 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// hcnNetworkNames lists the names of the networks in this machine's HNS. A call that HNS
-// does not answer is left behind when ctx ends.
+// hcnNetworkNames returns the names of the HNS networks of this host. When ctx ends, a call without
+// an answer is abandoned.
 func hcnNetworkNames(ctx context.Context) ([]string, error) {
 	type answer struct {
 		names []string
@@ -39,7 +39,7 @@ func hcnNetworkNames(ctx context.Context) ([]string, error) {
 	}
 }
 
-// newHCN returns the driver of this machine's HNS.
+// newHCN returns the driver of this host's HNS.
 func newHCN(logger klog.Logger) (hnslb.Driver, error) {
 	return hcn.New(func(message string) { logger.Error(nil, message) }), nil
 }

@@ -20,14 +20,14 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// informers follow the objects of a source and tell their handlers.
+// informers watch the objects of a source.
 type informers struct {
 	services, slices, nodes cache.SharedIndexInformer
-	// synced are done when the handlers have seen the whole first list.
+	// synced are done when the handlers have received the complete initial lists.
 	synced []cache.DoneChecker
 }
 
-func newInformers(lw listWatches, resync time.Duration, k keeper) (*informers, error) {
+func newInformers(lw listWatches, resync time.Duration, k cacheTransform) (*informers, error) {
 	i := &informers{}
 	for _, x := range []struct {
 		to      *cache.SharedIndexInformer
@@ -50,7 +50,7 @@ func newInformers(lw listWatches, resync time.Duration, k keeper) (*informers, e
 	return i, nil
 }
 
-// handle adds a handler, before run.
+// handle adds a handler. It must be called before run.
 func (i *informers) handle(informer cache.SharedIndexInformer, h cache.ResourceEventHandler) error {
 	r, err := informer.AddEventHandler(h)
 	if err != nil {
@@ -60,7 +60,7 @@ func (i *informers) handle(informer cache.SharedIndexInformer, h cache.ResourceE
 	return nil
 }
 
-// run follows the source until ctx ends.
+// run runs the informers until ctx ends.
 func (i *informers) run(ctx context.Context) {
 	var wg sync.WaitGroup
 	for _, informer := range []cache.SharedIndexInformer{i.nodes, i.services, i.slices} {
@@ -69,14 +69,14 @@ func (i *informers) run(ctx context.Context) {
 	wg.Wait()
 }
 
-// wait returns when all handlers have seen the first lists. It is false when ctx ended
+// wait waits until all handlers have received the initial lists. It returns false if ctx ended
 // before.
 func (i *informers) wait(ctx context.Context) bool {
 	quiet := klog.NewContext(ctx, klog.FromContext(ctx).V(2))
 	return cache.WaitFor(quiet, "the first lists", i.synced...)
 }
 
-// node returns the Node object of that name, nil if there is none.
+// node returns the named Node object, nil if it does not exist.
 func (i *informers) node(name string) *corev1.Node {
 	obj, ok, err := i.nodes.GetStore().GetByKey(name)
 	if err != nil || !ok {
@@ -86,14 +86,14 @@ func (i *informers) node(name string) *corev1.Node {
 	return n
 }
 
-// eventHandler is a cache.ResourceEventHandler of one type of object.
+// eventHandler is a cache.ResourceEventHandler for one type of object.
 type eventHandler[T any] struct {
-	// set takes an added or changed object; old is nil for an added one.
+	// set receives an added or updated object; old is nil for an added one.
 	set    func(old, obj T)
 	remove func(obj T)
 }
 
-// OnAdd is part of cache.ResourceEventHandler.
+// OnAdd implements cache.ResourceEventHandler.
 func (h eventHandler[T]) OnAdd(obj any, _ bool) {
 	if o, ok := obj.(T); ok {
 		var none T
@@ -101,7 +101,7 @@ func (h eventHandler[T]) OnAdd(obj any, _ bool) {
 	}
 }
 
-// OnUpdate is part of cache.ResourceEventHandler.
+// OnUpdate implements cache.ResourceEventHandler.
 func (h eventHandler[T]) OnUpdate(old, obj any) {
 	if o, ok := obj.(T); ok {
 		was, _ := old.(T)
@@ -109,8 +109,8 @@ func (h eventHandler[T]) OnUpdate(old, obj any) {
 	}
 }
 
-// OnDelete is part of cache.ResourceEventHandler. A deletion that the watch missed comes
-// as a tombstone with the last known object.
+// OnDelete implements cache.ResourceEventHandler. A deletion that the watch missed is delivered as
+// a tombstone with the last known object.
 func (h eventHandler[T]) OnDelete(obj any) {
 	if stone, ok := obj.(cache.DeletedFinalStateUnknown); ok {
 		obj = stone.Obj
@@ -120,40 +120,41 @@ func (h eventHandler[T]) OnDelete(obj any) {
 	}
 }
 
-// feeder puts what informers tell into the proxy.
+// feeder passes objects from the informers to the proxy.
 type feeder struct {
 	proxier *proxier.Proxier
 	metrics *metrics.Metrics
 	health  *health.Health
 	ports   *health.NodePorts
-	// given are the node's addresses by --bind-address, which outrank those of its object.
-	given  []netip.Addr
-	logger klog.Logger
-	// gone tells that the Node was deleted.
-	gone bool
+	// bindAddresses are the node addresses of --bind-address, which take precedence over those of
+	// the Node object.
+	bindAddresses []netip.Addr
+	logger        klog.Logger
+	// nodeDeleted is true while the Node does not exist any more.
+	nodeDeleted bool
 }
 
-// attach makes the proxy follow the informers.
+// attach adds the handlers to the informers.
 func (f *feeder) attach(i *informers) error {
 	store := f.proxier.Store()
-	err := i.handle(i.services, eventHandler[*keptService]{
-		set: func(_, s *keptService) {
+	err := i.handle(i.services, eventHandler[*cachedService]{
+		set: func(_, s *cachedService) {
 			f.note(f.metrics.ServiceChange, s, store.PutService(nameOf(s), s.value), s.err)
 		},
-		remove: func(s *keptService) { f.note(f.metrics.ServiceChange, s, store.DeleteService(nameOf(s)), nil) },
+		remove: func(s *cachedService) { f.note(f.metrics.ServiceChange, s, store.DeleteService(nameOf(s)), nil) },
 	})
 	if err != nil {
 		return err
 	}
-	err = i.handle(i.slices, eventHandler[*keptSlice]{
-		set: func(old, s *keptSlice) {
+	err = i.handle(i.slices, eventHandler[*cachedSlice]{
+		set: func(old, s *cachedSlice) {
 			var was *services.Slice
 			if old != nil {
 				was = old.value
 			}
 			f.note(f.metrics.EndpointChange, s, store.PutSlice(was, s.value), s.err)
 		},
-		remove: func(s *keptSlice) { f.note(f.metrics.EndpointChange, s, store.PutSlice(s.value, nil), nil) },
+		remove: func(s *cachedSlice) { f.note(f.metrics.EndpointChange, s, store.PutSlice(s.value, nil), nil) },
 	})
 	if err != nil {
 		return err
@@ -164,10 +165,12 @@ func (f *feeder) attach(i *informers) error {
 	})
 }
 
-func nameOf(s *keptService) services.Name { return services.Name{Namespace: s.Namespace, Name: s.Name} }
+func nameOf(s *cachedService) services.Name {
+	return services.Name{Namespace: s.Namespace, Name: s.Name}
+}
 
-// note counts a change if it mattered, and says which values could not be used. The rest
-// of such an object is in force (law 9).
+// note counts a relevant change, and logs the fields that cannot be used. The rest of such an
+// object is used (law 9).
 func (f *feeder) note(count func(), obj klog.KMetadata, changed bool, err error) {
 	if changed {
 		count()
@@ -179,20 +182,20 @@ func (f *feeder) note(count func(), obj klog.KMetadata, changed bool, err error)
 
 func kindOf(obj any) string {
 	switch obj.(type) {
-	case *keptService:
+	case *cachedService:
 		return "Service"
-	case *keptSlice:
+	case *cachedSlice:
 		return "EndpointSlice"
 	}
 	return "Node"
 }
 
 func (f *feeder) setNode(obj *corev1.Node) {
-	n, err := services.NodeOf(obj)
+	n, err := services.ReadNode(obj)
 	f.note(nil, obj, false, err)
-	n = n.WithGiven(f.given)
-	if f.gone {
-		f.gone = false
+	n = n.WithOverrides(f.bindAddresses)
+	if f.nodeDeleted {
+		f.nodeDeleted = false
 		f.logger.Info("Node was created again; health checks tell load balancers to send traffic to this node", "node", klog.KObj(obj), "addresses", n.IPs)
 	}
 	f.proxier.SetNode(n)
@@ -200,10 +203,10 @@ func (f *feeder) setNode(obj *corev1.Node) {
 	f.health.SetNodeEligible(n.Eligible)
 }
 
-// removeNode stops load balancers from sending here. What is programmed stays: pods of
-// this node may live on, and their zone and addresses with them.
+// removeNode makes cloud load balancers stop using this node. Existing rules, zone and addresses
+// stay, since pods may still run here.
 func (f *feeder) removeNode(obj *corev1.Node) {
-	f.gone = true
+	f.nodeDeleted = true
 	f.logger.Info("Node was deleted; health checks tell load balancers not to send traffic to this node; existing rules left in place", "node", klog.KObj(obj))
 	f.health.SetNodeEligible(false)
 }

@@ -37,7 +37,7 @@ const planExamples = `  hnsproxy plan --hns-objects=cluster.yaml --hostname-over
   hnsproxy plan --hns-objects=new.yaml --hns-emulator-state=hns.json -o json
   kubectl get services,endpointslices,nodes -A -o yaml | hnsproxy plan --hns-objects=- --hostname-override=win-node-1`
 
-// errBadObjects ends a plan that left something out.
+// errBadObjects is returned for a plan that leaves out objects.
 var errBadObjects = errors.New("some objects are invalid, see above")
 
 func newPlanCommand(emulate Emulate) *cobra.Command {
@@ -110,7 +110,7 @@ func makePlan(ctx context.Context, o *Options, emulate Emulate, stdin io.Reader)
 	return p, nil
 }
 
-// hnsOfPlan reads the HNS that a plan starts from: this machine's, one from a state file, or
+// hnsOfPlan returns the HNS that a plan starts from: that of this host, one from a state file, or
 // an empty one.
 func hnsOfPlan(ctx context.Context, o *Options, emulate Emulate, node *corev1.Node) (preview.HNS, error) {
 	switch {

@@ -18,13 +18,13 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// listWatches are where the objects come from.
+// listWatches are the sources of the objects.
 type listWatches struct {
 	services, slices, nodes cache.ListerWatcher
 }
 
-// The selectors are those of kube-proxy 1.37: no Services that another proxy serves, no
-// headless ones, and no Node but this one.
+// The selectors are those of kube-proxy 1.37: no Services of another proxy, no headless ones, and
+// only this Node.
 func selectServices(l *metav1.ListOptions) {
 	l.LabelSelector = services.ServiceSelector
 	l.FieldSelector = fields.OneTermNotEqualSelector("spec.clusterIP", corev1.ClusterIPNone).String()
@@ -38,7 +38,7 @@ func selectNode(name string) func(*metav1.ListOptions) {
 	}
 }
 
-// listWatches opens the source that the options name. files is nil for an API server.
+// listWatches opens the source that the options select. files is nil for an API server.
 func (p *program) listWatches(ctx context.Context) (lw listWatches, files *objects.Source, err error) {
 	o := &p.opts
 	if len(o.Objects) == 0 {
@@ -67,7 +67,7 @@ func logFileError(logger klog.Logger, err error) {
 	logger.Error(err, "Invalid object in a file")
 }
 
-// readObjects reads files once, for what proxies of this kind serve.
+// readObjects reads files once and returns the objects that kube-proxy would serve.
 func readObjects(ctx context.Context, paths []string, stdin io.Reader) (objects.Objects, []error) {
 	out, errs := objects.Read(ctx, objects.Options{Paths: paths, Stdin: stdin, Validate: services.Validate})
 	served, err := labels.Parse(services.SliceSelector)

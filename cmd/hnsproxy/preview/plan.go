@@ -127,11 +127,11 @@ func (p *Plan) findNode(all []*corev1.Node) {
 			names = append(names, obj.Name)
 			continue
 		}
-		n, err := services.NodeOf(obj)
+		n, err := services.ReadNode(obj)
 		if err != nil {
 			p.problem(fmt.Errorf("in Node %s: %w", obj.Name, err), false)
 		}
-		p.node, p.object = n.WithGiven(p.node.IPs), obj
+		p.node, p.object = n.WithOverrides(p.node.IPs), obj
 		return
 	}
 	text := fmt.Sprintf("Node %q not found; treating all endpoints as remote", p.node.Name)

@@ -29,13 +29,13 @@ func TestLocalPodsShareOneList(t *testing.T) {
 	}
 	b.SetServices(inputs)
 	r := b.ready()
-	wantLook(t, r, &Look{EndpointsOnly: true})
+	wantLook(t, r, &ListRequest{EndpointsOnly: true})
 	wantCalls(t, r.Calls)
-	look := r.Look
-	if r = b.after(5 * time.Second); r.Look != nil || len(r.Calls) > 0 {
-		t.Fatalf("while the list is under way: list %v, calls %v", r.Look, callTexts(r.Calls))
+	look := r.List
+	if r = b.after(5 * time.Second); r.List != nil || len(r.Calls) > 0 {
+		t.Fatalf("while the list is under way: list %v, calls %v", r.List, callTexts(r.Calls))
 	}
-	b.list(&Look{EndpointsOnly: true}) // nobody asked for this one
+	b.list(&ListRequest{EndpointsOnly: true}) // nobody asked for this one
 	if r = b.ready(); len(r.Calls) > 0 {
 		t.Fatalf("a list that nobody asked for is believed: %v", callTexts(r.Calls))
 	}
@@ -77,8 +77,8 @@ func TestPauses(t *testing.T) {
 			if got := r.Wake.Sub(b.clock); got != 1 {
 				t.Errorf("it wakes up after %s", got)
 			}
-			if r = b.after(1); r.Look == nil || *r.Look != *first.Look {
-				t.Errorf("list %v after the pause, want %v", r.Look, first.Look)
+			if r = b.after(1); r.List == nil || *r.List != *first.List {
+				t.Errorf("list %v after the pause, want %v", r.List, first.List)
 			}
 		})
 	}
@@ -93,7 +93,7 @@ func TestAuditAsksForTheNetworkFirst(t *testing.T) {
 	}
 	wantLook(t, b.after(time.Second), nil)
 	b.answer(Ready{Network: true})
-	wantLook(t, b.ready(), &Look{})
+	wantLook(t, b.ready(), &ListRequest{})
 }
 
 // TestAuditPeriodCountsFromTheEnd: of a list that takes as long as the period, HNS would
@@ -106,12 +106,12 @@ func TestAuditPeriodCountsFromTheEnd(t *testing.T) {
 	b.Audit()
 	b.answer(b.ready())
 	r := b.ready()
-	wantLook(t, r, &Look{})
+	wantLook(t, r, &ListRequest{})
 	b.after(5 * time.Second)
 	b.answer(r)
 	b.ready()
-	if r = b.after(time.Minute - 1); r.Network || r.Look != nil {
-		t.Fatalf("audited again too soon: network %v, list %v", r.Network, r.Look)
+	if r = b.after(time.Minute - 1); r.Network || r.List != nil {
+		t.Fatalf("audited again too soon: network %v, list %v", r.Network, r.List)
 	}
 	if r = b.after(1); !r.Network {
 		t.Error("not audited again")
@@ -136,7 +136,7 @@ func TestWrittenDuringAList(t *testing.T) {
 			r := b.ready()
 			old := observed.List{Endpoints: slices.Clone(b.eps), LoadBalancers: slices.Clone(b.lbs)}
 			b.NetworkRead(hnslb.FeaturesOf(b.version), b.network, nil)
-			look := r.Look
+			look := r.List
 			b.SetServices(tc.after)
 			b.run(5 * time.Second)
 			if len(b.log) != tc.calls {
@@ -155,7 +155,7 @@ func TestWrittenDuringAList(t *testing.T) {
 func TestRefusedDuringAList(t *testing.T) {
 	b := atRest(t)
 	b.ServiceChanged()
-	look := b.ready().Look
+	look := b.ready().List
 	b.NetworkRead(hnslb.FeaturesOf(b.version), b.network, nil)
 	b.SetServices([]services.Input{service("a", "10.96.0.1", "10.244.2.1")})
 	b.fail(b.one(b.ready(), "CreateEndpoint 10.244.2.1"), refused(hnslb.Other))
@@ -171,14 +171,14 @@ func TestRefusedDuringAList(t *testing.T) {
 }
 
 // audit returns the list of an audit that is due now.
-func (b *bench) audit() *Look {
+func (b *bench) audit() *ListRequest {
 	b.t.Helper()
 	b.Audit()
 	b.ready()
 	b.answer(Ready{Network: true})
 	r := b.ready()
-	wantLook(b.t, r, &Look{})
-	return r.Look
+	wantLook(b.t, r, &ListRequest{})
+	return r.List
 }
 
 // TestRefusedAsAListBegan: the same holds for a call that was in progress when the list began.
@@ -200,14 +200,14 @@ func TestRefusedLateDuringAList(t *testing.T) {
 	b.SetServices([]services.Input{service("a", "10.96.0.1", "10.244.2.1")})
 	create := b.one(b.ready(), "CreateEndpoint 10.244.2.1")
 	r := b.after(5 * time.Second) // it hangs, and a list is to show what became of it
-	for r.Look == nil {
+	for r.List == nil {
 		b.answer(r)
 		r = b.after(time.Second)
 	}
 	b.fail(create, refused(hnslb.Other))
 	b.ready()
 	b.eps = append(b.eps, remote("10.244.2.1"))
-	b.list(r.Look)
+	b.list(r.List)
 	b.clear()
 	b.run(time.Second)
 	if diff := cmp.Diff([]string{"CreateLoadBalancer 10.96.0.1:80/TCP"}, b.log); diff != "" {
@@ -243,18 +243,18 @@ func TestListFails(t *testing.T) {
 	r := b.ready()
 	var pauses []time.Duration
 	for b.clock.Sub(begin) < 150*time.Second {
-		if r.Look == nil {
+		if r.List == nil {
 			t.Fatalf("no list after %v", pauses)
 		}
-		b.Listed(r.Look, observed.List{}, errTest)
+		b.Listed(r.List, observed.List{}, errTest)
 		before := b.clock
-		for r = b.ready(); r.Look == nil; r = b.ready() {
+		for r = b.ready(); r.List == nil; r = b.ready() {
 			b.clock = r.Wake
 		}
 		pauses = append(pauses, b.clock.Sub(before))
 	}
-	if pauses[0] != allPause || pauses[4] <= pauses[2] || slices.Max(pauses) != slowestRetry || pauses[len(pauses)-1] != slowestRetry {
-		t.Errorf("pauses %v, want growing ones up to %s", pauses, slowestRetry)
+	if pauses[0] != allPause || pauses[4] <= pauses[2] || slices.Max(pauses) != maxConnectionRetry || pauses[len(pauses)-1] != maxConnectionRetry {
+		t.Errorf("pauses %v, want growing ones up to %s", pauses, maxConnectionRetry)
 	}
 	if told := only[ListFailed](b.told); len(told) != 3 {
 		t.Errorf("told %d times in 150 s, want 3", len(told))
@@ -271,7 +271,7 @@ func TestListHangs(t *testing.T) {
 	b.ServiceChanged()
 	r := b.ready()
 	b.NetworkRead(hnslb.FeaturesOf(b.version), b.network, nil)
-	late := r.Look
+	late := r.List
 	for i := range 3 {
 		patience := b.cfg.CallTimeout << i
 		r = b.after(patience - 1)
@@ -284,7 +284,7 @@ func TestListHangs(t *testing.T) {
 		}
 		b.NetworkRead(hnslb.FeaturesOf(b.version), b.network, nil)
 		r = b.after(r.Wake.Sub(b.clock))
-		wantLook(t, r, &Look{})
+		wantLook(t, r, &ListRequest{})
 	}
 	if told := only[ListFailed](b.told); len(told) == 0 || hnslb.ErrorClass(told[0].Err) != hnslb.Timeout {
 		t.Errorf("told: %v", told)

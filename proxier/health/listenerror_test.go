@@ -44,7 +44,7 @@ func TestTakenPort(t *testing.T) {
 		{errors.New("other"), ":80", ""},
 		{syscall.EADDRINUSE, "nonsense", ""},
 	} {
-		got := explain(tt.err, tt.addr)
+		got := explainListenError(tt.err, tt.addr)
 		if !errors.Is(got, tt.err) || !strings.Contains(got.Error(), tt.want) || tt.want == "" && got.Error() != tt.err.Error() {
 			t.Errorf("%v on %s: %v, want %q", tt.err, tt.addr, got, tt.want)
 		}

@@ -12,50 +12,50 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// keptService and keptSlice are what informers keep of a Service or EndpointSlice: its
-// identity, and the value that the proxy's store keeps too. So a cluster is in memory
-// once, without the labels, owners and managed fields that nobody here reads. A Service
-// that is not proxied, or a slice that serves none, is nil.
+// cachedService and cachedSlice are the objects in the informers' caches: the identity of a Service
+// or EndpointSlice, and the value that the proxy's store shares. The cluster is thus in memory
+// once, without labels, owners and managed fields that nothing here reads. The value is nil for a
+// Service that is not proxied, and for a slice without a Service.
 type (
-	keptService struct {
+	cachedService struct {
 		metav1.ObjectMeta
 		value *services.Service
-		// err says what of the object could not be understood.
+		// err names the invalid fields of the object.
 		err error
 	}
-	keptSlice struct {
+	cachedSlice struct {
 		metav1.ObjectMeta
 		value *services.Slice
 		err   error
 	}
 )
 
-// keeper makes what informers keep.
-type keeper struct {
+// cacheTransform converts objects for the informers' caches.
+type cacheTransform struct {
 	store *services.Store
-	// externalIPs tells that spec.externalIPs is in force.
+	// externalIPs is whether spec.externalIPs is used.
 	externalIPs bool
 }
 
 // transform is a cache.TransformFunc.
-func (k keeper) transform(obj any) (any, error) {
+func (k cacheTransform) transform(obj any) (any, error) {
 	switch o := obj.(type) {
 	case *corev1.Service:
-		out := &keptService{ObjectMeta: identity(o.ObjectMeta)}
+		out := &cachedService{ObjectMeta: identity(o.ObjectMeta)}
 		out.value, out.err = services.ReadService(k.inForce(o))
 		return out, nil
 	case *discoveryv1.EndpointSlice:
-		out := &keptSlice{ObjectMeta: identity(o.ObjectMeta)}
+		out := &cachedSlice{ObjectMeta: identity(o.ObjectMeta)}
 		out.value, out.err = k.store.ReadSlice(o)
 		return out, nil
 	case *corev1.Node:
 		return slimNode(o), nil
 	}
-	return obj, nil // transformed before, or a tombstone
+	return obj, nil // already transformed, or a tombstone
 }
 
-// inForce returns the Service without what a feature gate takes out of force.
-func (k keeper) inForce(s *corev1.Service) *corev1.Service {
+// inForce returns the Service without fields that a feature gate disables.
+func (k cacheTransform) inForce(s *corev1.Service) *corev1.Service {
 	if k.externalIPs || len(s.Spec.ExternalIPs) == 0 {
 		return s
 	}
@@ -73,7 +73,7 @@ func identity(m metav1.ObjectMeta) metav1.ObjectMeta {
 	}
 }
 
-// slimNode drops what nobody here reads; the images alone are most of a Node.
+// slimNode drops unused fields; the images alone are most of a Node.
 func slimNode(in *corev1.Node) *corev1.Node {
 	out := &corev1.Node{ObjectMeta: identity(in.ObjectMeta)}
 	out.DeletionTimestamp = in.DeletionTimestamp

@@ -10,44 +10,45 @@ import (
 	"github.com/hnsproxy/hnsproxy/internal/plan"
 )
 
-// doubt notes that what became of a call is unknown: its object waits for a list (law 6), unless
-// the call can be repeated as it was.
-func (e *Engine) doubt(c *Call) {
+// markUnknown records that the outcome of a call is unknown. Its object waits for a list (law 6),
+// unless the same call can be repeated.
+func (e *Engine) markUnknown(c *Call) {
 	switch s := c.Step.(type) {
 	case plan.UpdateLoadBalancer:
-		// It exists all the same, so that it can be changed again without a look.
-		e.view.Doubt(s.Frontend.Key, s.LoadBalancer.Endpoints)
+		// The load balancer exists either way, so the update can be repeated without a list.
+		e.view.MarkUncertain(s.Frontend.Key, s.LoadBalancer.Endpoints)
 		if !c.hanging {
 			return
 		}
 	case plan.DeleteLoadBalancer, plan.DeleteEndpoint:
-		// It can be deleted again by its ID: HNS says so when it is gone already.
+		// The deletion can be repeated by ID: HNS reports NotFound if it took effect.
 		if !c.hanging {
 			e.deleting[c.task] = idOf(s)
 			return
 		}
 	}
 	e.unknown[c.task] = c.Step.Backends()
-	e.wantLook(c.task)
+	e.requestList(c.task)
 }
 
-// mayBeGone tells whether a plan leaves an object as it is that may have been deleted: the answer
-// to its deletion was lost, and meanwhile it is wanted again.
+// mayBeGone returns whether a plan keeps an object that may have been deleted: the result of its
+// deletion was lost, and the object is wanted again.
 func (e *Engine) mayBeGone(t task, p plan.Unit) bool {
 	id, doubted := e.deleting[t]
 	return doubted && !slices.ContainsFunc(p.Steps, func(s plan.Step) bool { return idOf(s) == id })
 }
 
-// lookBefore ends a unit whose object may be gone, until a list shows whether it is.
-func (e *Engine) lookBefore(u *unit) *Call {
+// listFirst ends a unit whose object may have been deleted, and requests a list that shows whether
+// it exists.
+func (e *Engine) listFirst(u *unit) *Call {
 	delete(e.deleting, u.task)
 	e.unknown[u.task] = nil
-	e.wantLook(u.task)
-	e.end(u)
+	e.requestList(u.task)
+	e.endUnit(u)
 	return nil
 }
 
-// idOf returns the ID of the object that a step changes or deletes, "" for one that it makes.
+// idOf returns the ID of the object that a step updates or deletes, "" for a create.
 func idOf(s plan.Step) hnslb.ID {
 	switch s := s.(type) {
 	case plan.UpdateLoadBalancer:

@@ -16,9 +16,9 @@ import (
 	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
-// world is one node with its HNS, its network plugin, its proxy, and the cluster around it.
+// simulation is one node with its HNS, its network plugin, its proxy, and the cluster around it.
 // All of it happens on the goroutine that made it, except for what the proxy does.
-type world struct {
+type simulation struct {
 	script script
 	hns    *emulator.Emulator
 	// old tells that HNS gets one call at a time.
@@ -42,7 +42,7 @@ type world struct {
 	active []running
 	// shadows are the times in which faults excuse darkness.
 	shadows []span
-	dark    *darkness
+	dark    *outageLog
 	// offs end the faults of the emulator, by the names of their entries.
 	offs map[string]func()
 	// retry asks the host to try again.
@@ -80,10 +80,10 @@ const (
 	aftermath = 75*time.Second + auditPeriod
 )
 
-// newWorld makes a node on which nothing has happened yet, and starts the proxy.
-func newWorld(s script) *world {
-	w := &world{
-		script: s, host: newHost(), clock: newJumpClock(), dark: newDarkness(),
+// newSimulation makes a node on which nothing has happened yet, and starts the proxy.
+func newSimulation(s script) *simulation {
+	w := &simulation{
+		script: s, host: newHost(), clock: newJumpClock(), dark: newOutageLog(),
 		truth: map[string]*object{}, sent: map[string]*object{}, uids: map[string]string{}, injected: map[string]int{}, offs: map[string]func(){},
 	}
 	w.begin()
@@ -91,7 +91,7 @@ func newWorld(s script) *world {
 }
 
 // begin makes the node's HNS and starts the proxy.
-func (w *world) begin() {
+func (w *simulation) begin() {
 	s := w.script
 	profile, err := profiles.ByName(s.profile)
 	if err != nil {
@@ -110,24 +110,24 @@ func (w *world) begin() {
 	w.startProxy()
 }
 
-func (w *world) fail(kind, format string, args ...any) {
+func (w *simulation) fail(kind, format string, args ...any) {
 	w.failures = append(w.failures, failure{kind, fmt.Sprintf(format, args...)})
 }
 
-func (w *world) must(err error) {
+func (w *simulation) must(err error) {
 	if err != nil {
 		w.fail("script", "the proxy does not understand what the script says: %v", err)
 	}
 }
 
 // next returns the number of something that is re-created.
-func (w *world) next() int {
+func (w *simulation) next() int {
 	w.issued++
 	return w.issued
 }
 
 // startProxy starts the proxy with the cluster as it is: its informers list first.
-func (w *world) startProxy() {
+func (w *simulation) startProxy() {
 	w.due = time.Time{}
 	g := newGate(hnslb.WithTimeout(w.hns, callTimeout), w.host.name)
 	w.proxy = newProxy(g, w.script.network, w.script.seed+uint64(len(w.past)), w.clock)
@@ -143,7 +143,7 @@ func (w *world) startProxy() {
 }
 
 // stopProxy ends the proxy: killed, or asked to. It starts again after down.
-func (w *world) stopProxy(kill bool, down time.Duration) {
+func (w *simulation) stopProxy(kill bool, down time.Duration) {
 	p := w.proxy
 	if p == nil {
 		return
@@ -163,13 +163,13 @@ func (w *world) stopProxy(kill bool, down time.Duration) {
 	w.past, w.proxy = append(w.past, p), nil
 	w.due = time.Now().Add(down)
 	if p.gate.spins {
-		w.fail("spins", "the proxy made %d calls in no time", mostAtOnce)
+		w.fail("spins", "the proxy made %d calls in no time", maxCallsAtOnce)
 		w.due = time.Now().Add(1000 * time.Hour) // it would do so again
 	}
 }
 
 // run lets the whole script happen.
-func (w *world) run() {
+func (w *simulation) run() {
 	for _, a := range w.script.actions {
 		w.do(a)
 		w.turn()
@@ -177,7 +177,7 @@ func (w *world) run() {
 }
 
 // do lets one action happen.
-func (w *world) do(a action) {
+func (w *simulation) do(a action) {
 	e := entryOf(a.name)
 	if e.start == nil {
 		return // a quirk of the machine
@@ -215,10 +215,10 @@ func (w *world) do(a action) {
 }
 
 // over notes that a fault has ended.
-func (w *world) over(r running) { w.shadows[r.shadow].to = time.Now().Add(aftermath) }
+func (w *simulation) over(r running) { w.shadows[r.shadow].to = time.Now().Add(aftermath) }
 
 // turn does what is due now, and lets all others do it.
-func (w *world) turn() {
+func (w *simulation) turn() {
 	for _, r := range slices.Clone(w.active) {
 		if !r.ends.IsZero() && !r.ends.After(time.Now()) {
 			w.endFault(r)
@@ -232,14 +232,14 @@ func (w *world) turn() {
 	w.dark.want(w.wanted())
 }
 
-func (w *world) endFault(r running) {
+func (w *simulation) endFault(r running) {
 	w.active = slices.DeleteFunc(w.active, func(o running) bool { return o.entry == r.entry })
 	r.entry.end(w, r.action)
 	w.over(r)
 }
 
 // pass lets virtual time go by, and all happen that is due meanwhile.
-func (w *world) pass(d time.Duration) {
+func (w *simulation) pass(d time.Duration) {
 	until := time.Now().Add(d)
 	for w.turn(); time.Now().Before(until); w.turn() {
 		timer := time.NewTimer(time.Until(w.wake(until)))
@@ -258,7 +258,7 @@ func (w *world) pass(d time.Duration) {
 }
 
 // downtime is how long a proxy that was killed at a call stays away.
-func (w *world) downtime() time.Duration {
+func (w *simulation) downtime() time.Duration {
 	for _, r := range w.active {
 		if r.entry.name == "kill" {
 			return r.action.duration("down")
@@ -268,7 +268,7 @@ func (w *world) downtime() time.Duration {
 }
 
 // wake returns when something is due, until at the latest.
-func (w *world) wake(until time.Time) time.Time {
+func (w *simulation) wake(until time.Time) time.Time {
 	next := until
 	earlier := func(t time.Time) {
 		if !t.IsZero() && t.Before(next) {
@@ -291,7 +291,7 @@ func (w *world) wake(until time.Time) time.Time {
 }
 
 // calm ends all faults.
-func (w *world) calm() {
+func (w *simulation) calm() {
 	for len(w.active) > 0 {
 		w.endFault(w.active[0])
 	}
@@ -304,8 +304,8 @@ func (w *world) calm() {
 	w.turn()
 }
 
-// settlePods lets the slices say where every pod is, and drops those that are gone.
-func (w *world) settlePods() {
+// finishPods lets the slices say where every pod is, and drops those that are gone.
+func (w *simulation) finishPods() {
 	pods := w.pods()
 	for _, key := range slices.Sorted(maps.Keys(w.truth)) {
 		o := w.truth[key]
@@ -330,7 +330,7 @@ func (w *world) settlePods() {
 }
 
 // close ends everything that runs.
-func (w *world) close() {
+func (w *simulation) close() {
 	w.hns.ClearFaults()
 	w.stopProxy(false, 0)
 	for _, p := range w.past {

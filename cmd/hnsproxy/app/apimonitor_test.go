@@ -114,16 +114,16 @@ func testContact(t *testing.T, err func(string) error, first time.Duration, line
 	book := &logLines{begin: time.Now()}
 	server := &troubled{}
 	logger := funcr.New(book.add, funcr.Options{})
-	c := newContact("https://10.0.0.10:6443", "fix it", logger, clock.RealClock{})
+	c := newAPIMonitor("https://10.0.0.10:6443", "fix it", logger, clock.RealClock{})
 	follow := func(resource string, list runtime.Object) cache.ListerWatcher {
-		return watched{server.listWatch(resource, list), resource, c}
+		return monitoredListWatch{server.listWatch(resource, list), resource, c}
 	}
 	meta := metav1.ListMeta{ResourceVersion: "1"}
 	i, buildErr := newInformers(listWatches{
 		services: follow("services", &corev1.ServiceList{ListMeta: meta}),
 		slices:   follow("endpointslices", &discoveryv1.EndpointSliceList{ListMeta: meta}),
 		nodes:    follow("nodes", &corev1.NodeList{ListMeta: meta}),
-	}, time.Hour, keeper{})
+	}, time.Hour, cacheTransform{})
 	if buildErr != nil {
 		t.Fatal(buildErr)
 	}
@@ -141,7 +141,7 @@ func testContact(t *testing.T, err func(string) error, first time.Duration, line
 	for n, line := range got {
 		at, _, _ := strings.Cut(line, " ")
 		after, _ := time.ParseDuration(at)
-		if late := after - first - time.Duration(n/lines)*time.Minute; late < 0 || late > contactPeriod*time.Duration(n/lines) {
+		if late := after - first - time.Duration(n/lines)*time.Minute; late < 0 || late > checkInterval*time.Duration(n/lines) {
 			t.Errorf("line %d came after %v: %s", n, after, line)
 		}
 	}
@@ -189,7 +189,7 @@ func (l *logLines) take() []string {
 func TestContactFlaps(t *testing.T) {
 	t.Parallel()
 	book := &logLines{begin: time.Now()}
-	c := newContact("https://m", "fix it", funcr.New(book.add, funcr.Options{}), clock.RealClock{})
+	c := newAPIMonitor("https://m", "fix it", funcr.New(book.add, funcr.Options{}), clock.RealClock{})
 	for range 2 {
 		for _, err := range []error{refused("nodes"), refused("nodes"), nil, nil} {
 			c.note("nodes", err)
@@ -213,7 +213,7 @@ func TestContactRemedy(t *testing.T) {
 		{Options{KubeconfigList: "g"}, "KUBECONFIG=g"},
 		{Options{}, "set --master to the API server's own address"},
 	} {
-		remedy := contactRemedy(&tt.o)
+		remedy := apiServerRemedy(&tt.o)
 		if !strings.Contains(remedy, tt.want) {
 			t.Errorf("%+v: %s", tt.o, remedy)
 		}

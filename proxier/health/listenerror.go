@@ -10,15 +10,15 @@ import (
 	"syscall"
 )
 
-// What Windows says about a port; package syscall does not name them there.
+// Windows error codes for a port that is in use; package syscall does not define them.
 const (
 	wsaAddressInUse = syscall.Errno(10048)
 	wsaAccess       = syscall.Errno(10013)
 )
 
-// explain adds to the error of a listener who may hold the port, and how to see that: more often
-// than not it is the proxy that hnsproxy is to replace.
-func explain(err error, addr string) error {
+// explainListenError adds to a listen error what may hold the port and how to find out: usually it
+// is the proxy that hnsproxy replaces.
+func explainListenError(err error, addr string) error {
 	_, port, splitErr := net.SplitHostPort(addr)
 	if splitErr != nil {
 		return err

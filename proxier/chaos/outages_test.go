@@ -46,8 +46,8 @@ func (s span) covers(k hnslb.FrontendKey, backends map[string]bool) bool {
 
 func (s span) open() bool { return s.to.IsZero() }
 
-// darkness knows when frontends served nobody, and when they should have served somebody.
-type darkness struct {
+// outageLog knows when frontends served nobody, and when they should have served somebody.
+type outageLog struct {
 	mu     sync.Mutex // guards what the emulator tells
 	dark   map[hnslb.FrontendKey][]span
 	served map[hnslb.FrontendKey]bool
@@ -59,14 +59,14 @@ type darkness struct {
 	allowed time.Duration
 }
 
-func newDarkness() *darkness {
-	return &darkness{dark: map[hnslb.FrontendKey][]span{}, served: map[hnslb.FrontendKey]bool{},
+func newOutageLog() *outageLog {
+	return &outageLog{dark: map[hnslb.FrontendKey][]span{}, served: map[hnslb.FrontendKey]bool{},
 		wants: map[hnslb.FrontendKey][]span{}, names: map[hnslb.FrontendKey]map[string]bool{}, allowed: excused}
 }
 
 // watch hears from the emulator what a frontend sends to. One that never served is dark since
 // ever.
-func (d *darkness) watch(s emulator.Serving) {
+func (d *outageLog) watch(s emulator.Serving) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	k, live := s.Frontend, len(s.Backends) > 0
@@ -82,7 +82,7 @@ func (d *darkness) watch(s emulator.Serving) {
 }
 
 // orEver returns the dark times of a frontend. It is called with the lock held.
-func (d *darkness) orEver(k hnslb.FrontendKey) []span {
+func (d *outageLog) orEver(k hnslb.FrontendKey) []span {
 	if len(d.dark[k]) == 0 {
 		return []span{{from: time.Unix(0, 0)}}
 	}
@@ -98,7 +98,7 @@ func close1(spans []span) []span {
 }
 
 // want says which frontends should serve somebody from now on.
-func (d *darkness) want(keys map[hnslb.FrontendKey]bool) {
+func (d *outageLog) want(keys map[hnslb.FrontendKey]bool) {
 	for k, spans := range d.wants {
 		if !keys[k] {
 			d.wants[k] = close1(spans)
@@ -113,7 +113,7 @@ func (d *darkness) want(keys map[hnslb.FrontendKey]bool) {
 
 // unexcused returns, for each frontend in words, the times in which it should have served
 // somebody, no fault was about, and it served nobody.
-func (d *darkness) unexcused(shadows []span, now time.Time) []string {
+func (d *outageLog) unexcused(shadows []span, now time.Time) []string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	var out []string
@@ -185,7 +185,7 @@ func length(spans []span) time.Duration {
 // wanted returns the frontends that should serve somebody, by what the proxy was told. It
 // leaves out whatever depends on more than that: frontends that two Services claim, policies
 // of locality, slices that disagree on the target port or on where a pod is.
-func (w *world) wanted() map[hnslb.FrontendKey]bool {
+func (w *simulation) wanted() map[hnslb.FrontendKey]bool {
 	claims := map[hnslb.FrontendKey]int{}
 	for _, o := range w.sent {
 		if o.service != nil {
@@ -210,7 +210,7 @@ func (w *world) wanted() map[hnslb.FrontendKey]bool {
 }
 
 // note notes the addresses that a frontend may send to.
-func (w *world) note(k hnslb.FrontendKey, service string) {
+func (w *simulation) note(k hnslb.FrontendKey, service string) {
 	if w.dark.names[k] == nil {
 		w.dark.names[k] = map[string]bool{}
 	}
@@ -231,7 +231,7 @@ func local(a action) bool {
 }
 
 // usable tells whether a Service surely has a backend that can serve.
-func (w *world) usable(service string) bool {
+func (w *simulation) usable(service string) bool {
 	ports := map[string]bool{}
 	found := false
 	for _, o := range w.sent {
@@ -253,7 +253,7 @@ func (w *world) usable(service string) bool {
 }
 
 // disputed tells whether slices disagree with each other or with the node on where a pod is.
-func (w *world) disputed(word string) bool {
+func (w *simulation) disputed(word string) bool {
 	for _, o := range w.sent {
 		for _, t := range o.targets {
 			if t.word == word && t.moved != (w.host.placed[podName(word)] == "") {
@@ -268,7 +268,7 @@ func (w *world) disputed(word string) bool {
 // about.
 func TestUnexcused(t *testing.T) {
 	key := hnslb.FrontendKey{Family: hnslb.IPv4, VIP: addressOf("vip0"), Protocol: hnslb.TCP, Port: 80}
-	serve := func(d *darkness, backends ...string) {
+	serve := func(d *outageLog, backends ...string) {
 		s := emulator.Serving{Frontend: key}
 		for _, b := range backends {
 			s.Backends = append(s.Backends, addressOf(b))
@@ -277,7 +277,7 @@ func TestUnexcused(t *testing.T) {
 	}
 	after := func(s time.Duration) { <-time.After(s * time.Second) }
 	// gap is dark from 10 s to 15 s.
-	gap := func(d *darkness) {
+	gap := func(d *outageLog) {
 		serve(d, "r1")
 		after(10)
 		serve(d)
@@ -290,16 +290,16 @@ func TestUnexcused(t *testing.T) {
 		shadow  span // seconds from the start, in the nanoseconds of its times
 		of      []string
 		want    string
-		history func(*darkness)
+		history func(*outageLog)
 	}{
-		{name: "served", history: func(d *darkness) { serve(d, "r1"); after(20) }},
+		{name: "served", history: func(d *outageLog) { serve(d, "r1"); after(20) }},
 		{name: "dark", want: "10.96.0.10:80/TCP was dark for 5s without need, first +10s to +15s", history: gap},
 		{name: "dark to the end", want: "10.96.0.10:80/TCP was dark for 5s without need, first +15s to +20s",
-			history: func(d *darkness) { serve(d, "r1"); after(15); serve(d); after(5) }},
+			history: func(d *outageLog) { serve(d, "r1"); after(15); serve(d); after(5) }},
 		{name: "never served", want: "10.96.0.10:80/TCP was dark for 19s without need, first +1s to +20s",
-			history: func(*darkness) { after(20) }},
-		{name: "not wanted", history: func(d *darkness) { serve(d, "r1"); after(5); d.want(nil); serve(d); after(15) }},
-		{name: "deleted and created", history: func(d *darkness) {
+			history: func(*outageLog) { after(20) }},
+		{name: "not wanted", history: func(d *outageLog) { serve(d, "r1"); after(5); d.want(nil); serve(d); after(15) }},
+		{name: "deleted and created", history: func(d *outageLog) {
 			for range 20 {
 				serve(d, "r1")
 				after(1)
@@ -314,7 +314,7 @@ func TestUnexcused(t *testing.T) {
 			want: "10.96.0.10:80/TCP was dark for 5s without need, first +10s to +15s", history: gap},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			boot, d := time.Now(), newDarkness()
+			boot, d := time.Now(), newOutageLog()
 			d.want(map[hnslb.FrontendKey]bool{key: true})
 			tc.history(d)
 			var shadows []span

@@ -77,7 +77,7 @@ func fatSlice() *discoveryv1.EndpointSlice {
 func TestKept(t *testing.T) {
 	t.Parallel()
 	store := services.NewStore("me", time.Time{})
-	k := keeper{store, true}
+	k := cacheTransform{store, true}
 	keep := func(obj any) any {
 		t.Helper()
 		out, err := k.transform(obj)
@@ -90,8 +90,8 @@ func TestKept(t *testing.T) {
 		return out
 	}
 	service, slice := fatService(), fatSlice()
-	keptService, _ := keep(service).(*keptService)
-	keptSlice, _ := keep(slice).(*keptSlice)
+	keptService, _ := keep(service).(*cachedService)
+	keptSlice, _ := keep(slice).(*cachedSlice)
 	wantMeta := metav1.ObjectMeta{Namespace: "shop", Name: "web", UID: "u-1", ResourceVersion: "7"}
 	if diff := cmp.Diff(wantMeta, keptService.ObjectMeta); diff != "" {
 		t.Errorf("identity (-want +got):\n%s", diff)
@@ -120,12 +120,12 @@ func TestKeptNode(t *testing.T) {
 			Images:    []corev1.ContainerImage{{Names: []string{"large"}}},
 		},
 	}
-	want, err := services.NodeOf(node)
+	want, err := services.ReadNode(node)
 	if err != nil {
 		t.Fatal(err)
 	}
 	kept := slimNode(node)
-	got, err := services.NodeOf(kept)
+	got, err := services.ReadNode(kept)
 	if err != nil || !got.SameTopology(want) || got.Eligible || got.Zone != "a" || len(kept.Spec.PodCIDRs) != 1 {
 		t.Errorf("node %+v, %v; want %+v", got, err, want)
 	}
@@ -143,11 +143,11 @@ func TestExternalIPsGate(t *testing.T) {
 	t.Parallel()
 	store := services.NewStore("me", time.Time{})
 	for on, want := range map[bool]int{true: 1, false: 0} {
-		obj, err := keeper{store, on}.transform(fatService())
+		obj, err := cacheTransform{store, on}.transform(fatService())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if s, _ := obj.(*keptService); len(s.value.ExternalIPs) != want {
+		if s, _ := obj.(*cachedService); len(s.value.ExternalIPs) != want {
 			t.Errorf("AllowServiceExternalIPs=%t leaves %v", on, s.value.ExternalIPs)
 		}
 	}
@@ -191,19 +191,19 @@ func TestLeadingZerosAreTold(t *testing.T) {
 	var said strings.Builder
 	logger := funcr.New(func(_, line string) { said.WriteString(line + "\n") }, funcr.Options{})
 	f := &feeder{logger: logger}
-	k := keeper{store: services.NewStore("this", time.Time{}), externalIPs: true}
+	k := cacheTransform{store: services.NewStore("this", time.Time{}), externalIPs: true}
 	for _, obj := range []any{service, slice, node} {
 		obj, err := k.transform(obj)
 		if err != nil {
 			t.Fatal(err)
 		}
 		switch o := obj.(type) {
-		case *keptService:
+		case *cachedService:
 			f.note(nil, o, false, o.err)
-		case *keptSlice:
+		case *cachedSlice:
 			f.note(nil, o, false, o.err)
 		case *corev1.Node:
-			_, err := services.NodeOf(o)
+			_, err := services.ReadNode(o)
 			f.note(nil, o, false, err)
 		}
 	}
