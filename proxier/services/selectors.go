@@ -3,12 +3,31 @@
 
 package services
 
-import corev1 "k8s.io/api/core/v1"
+import (
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+const proxyName = "service.kubernetes.io/service-proxy-name"
 
 // The label selectors of the objects that a proxy of this kind serves, as kube-proxy 1.37
 // asks an API server for them: none that another proxy serves, and no slice of a headless
 // Service. A Service says itself that it is headless, see ReadService.
 const (
-	ServiceSelector = "!service.kubernetes.io/service-proxy-name"
+	ServiceSelector = "!" + proxyName
 	SliceSelector   = ServiceSelector + ",!" + corev1.IsHeadlessService
 )
+
+// Serves tells whether the selector of its kind chooses an object.
+func Serves(obj metav1.Object) bool {
+	_, other := obj.GetLabels()[proxyName]
+	_, headless := obj.GetLabels()[corev1.IsHeadlessService]
+	switch obj.(type) {
+	case *corev1.Service:
+		return !other
+	case *discoveryv1.EndpointSlice:
+		return !other && !headless
+	}
+	return true
+}

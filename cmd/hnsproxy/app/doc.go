@@ -4,7 +4,7 @@
 // Package app is the program hnsproxy as a library: its command line and what it starts.
 //
 //	command.go, plan.go      the commands         options.go     of package options
-//	run.go                   starts and joins     client.go, informers.go, kept.go
+//	run.go                   starts and joins     source.go, client.go, informers.go, kept.go
 //	servers.go, scrape.go    what it serves       table.go, follow.go
 //	emulator.go, plugin.go   --hns-driver=emulator only
 //	service.go               hnsproxy service, on package service

@@ -38,20 +38,23 @@ type keeper struct {
 }
 
 // transform is a cache.TransformFunc.
-func (k keeper) transform(obj any) (any, error) {
+func (k keeper) transform(obj any) (any, error) { return k.keep(obj), nil }
+
+// keep returns what is kept of an object.
+func (k keeper) keep(obj any) any {
 	switch o := obj.(type) {
 	case *corev1.Service:
 		out := &keptService{ObjectMeta: identity(o.ObjectMeta)}
 		out.value, out.err = services.ReadService(k.inForce(o))
-		return out, nil
+		return out
 	case *discoveryv1.EndpointSlice:
 		out := &keptSlice{ObjectMeta: identity(o.ObjectMeta)}
 		out.value, out.err = k.store.ReadSlice(o)
-		return out, nil
+		return out
 	case *corev1.Node:
-		return slimNode(o), nil
+		return slimNode(o)
 	}
-	return obj, nil // transformed before, or a tombstone
+	return obj // transformed before, or a tombstone
 }
 
 // inForce returns the Service without what a feature gate takes out of force.
