@@ -18,7 +18,6 @@ import (
 	"github.com/go-logr/logr/funcr"
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/klog/v2"
-	"k8s.io/utils/clock"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/drivertest"
@@ -71,25 +70,11 @@ type world struct {
 	telling sync.Mutex
 	events  []string
 	flows   map[emulator.Packet]*emulator.Flow
-	clock   pausingClock
+	clock   proxiertest.PausingClock
 
 	// machine is the network of the node, ports the proxy's health-check node ports on it.
 	machine *proxiertest.Network
 	ports   *health.NodePorts
-}
-
-// pausingClock is the clock of the bubble, at which a proxy waits while several changes
-// are handed to it, so that they are one change on every run.
-type pausingClock struct {
-	clock.RealClock
-	mu sync.RWMutex
-}
-
-// Now is part of clock.Clock.
-func (c *pausingClock) Now() time.Time {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	return c.RealClock.Now()
 }
 
 func newWorld(t *testing.T, s *script, how Way) *world {

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr/funcr"
+	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/objects"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -120,10 +121,10 @@ func testContact(t *testing.T, err func(string) error, first time.Duration, line
 	}
 	meta := metav1.ListMeta{ResourceVersion: "1"}
 	i, buildErr := newInformers(listWatches{
-		services: follow("services", &corev1.ServiceList{ListMeta: meta}),
-		slices:   follow("endpointslices", &discoveryv1.EndpointSliceList{ListMeta: meta}),
-		nodes:    follow("nodes", &corev1.NodeList{ListMeta: meta}),
-	}, time.Hour, cacheTransform{})
+		objects.Services:       follow("services", &corev1.ServiceList{ListMeta: meta}),
+		objects.EndpointSlices: follow("endpointslices", &discoveryv1.EndpointSliceList{ListMeta: meta}),
+		objects.Nodes:          follow("nodes", &corev1.NodeList{ListMeta: meta}),
+	}, time.Hour, cacheTransform{}, nil)
 	if buildErr != nil {
 		t.Fatal(buildErr)
 	}

@@ -38,20 +38,23 @@ type cacheTransform struct {
 }
 
 // transform is a cache.TransformFunc.
-func (k cacheTransform) transform(obj any) (any, error) {
+func (k cacheTransform) transform(obj any) (any, error) { return k.cached(obj), nil }
+
+// cached returns what is cached of an object.
+func (k cacheTransform) cached(obj any) any {
 	switch o := obj.(type) {
 	case *corev1.Service:
 		out := &cachedService{ObjectMeta: identity(o.ObjectMeta)}
 		out.value, out.err = services.ReadService(k.inForce(o))
-		return out, nil
+		return out
 	case *discoveryv1.EndpointSlice:
 		out := &cachedSlice{ObjectMeta: identity(o.ObjectMeta)}
 		out.value, out.err = k.store.ReadSlice(o)
-		return out, nil
+		return out
 	case *corev1.Node:
-		return slimNode(o), nil
+		return slimNode(o)
 	}
-	return obj, nil // already transformed, or a tombstone
+	return obj // already transformed, or a tombstone
 }
 
 // inForce returns the Service without fields that a feature gate disables.

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/objects"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -23,21 +24,21 @@ func (p *program) apiListWatches() (listWatches, error) {
 	o := &p.opts
 	config, err := restConfig(o)
 	if err != nil {
-		return listWatches{}, err
+		return nil, err
 	}
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
-		return listWatches{}, fmt.Errorf("create API server client: %w", err)
+		return nil, fmt.Errorf("create API server client: %w", err)
 	}
 	p.apiMonitor = newAPIMonitor(config.Host, apiServerRemedy(o), p.logger, p.deps.Clock)
-	list := func(client cache.Getter, resource string, tweak func(*metav1.ListOptions)) cache.ListerWatcher {
-		return monitoredListWatch{cache.NewFilteredListWatchFromClient(client, resource, metav1.NamespaceAll, tweak), resource, p.apiMonitor}
+	list := func(client cache.Getter, r objects.Resource, tweak func(*metav1.ListOptions)) cache.ListerWatcher {
+		return monitoredListWatch{cache.NewFilteredListWatchFromClient(client, string(r), metav1.NamespaceAll, tweak), string(r), p.apiMonitor}
 	}
 	core, discovery := client.CoreV1().RESTClient(), client.DiscoveryV1().RESTClient()
 	return listWatches{
-		services: list(core, "services", selectServices),
-		slices:   list(discovery, "endpointslices", selectSlices),
-		nodes:    list(core, "nodes", selectNode(o.Hostname)),
+		objects.Services:       list(core, objects.Services, selectServices),
+		objects.EndpointSlices: list(discovery, objects.EndpointSlices, selectSlices),
+		objects.Nodes:          list(core, objects.Nodes, selectNode(o.Hostname)),
 	}, nil
 }
 

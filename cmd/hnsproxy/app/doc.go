@@ -6,7 +6,8 @@
 //	command.go, plan.go, probe.go   commands
 //	run.go                          starts all parts and waits for them
 //	client.go, apimonitor.go        the API server and its availability
-//	informers.go, cached.go         watched objects
+//	source.go, informers.go         Services, EndpointSlices and the Node, of files or the API server
+//	cached.go                       what is kept of them
 //	events.go                       Events
 //	servers.go, scrape.go           HTTP servers and metrics
 //	emulation.go                    --hns-driver=emulator

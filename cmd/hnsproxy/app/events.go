@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/objects"
 	"github.com/hnsproxy/hnsproxy/internal/printable"
 	"github.com/hnsproxy/hnsproxy/metrics"
 	"github.com/hnsproxy/hnsproxy/proxier/events"
@@ -198,7 +199,7 @@ func (a *eventSender) serviceEvents() func(events.Event) {
 func (p *program) sendNodeEvent(kind, reason, action, message string) {
 	about := &corev1.ObjectReference{APIVersion: "v1", Kind: "Node", Name: p.opts.Hostname, UID: types.UID(p.opts.Hostname)}
 	// Without the object, the name is used as the UID, as in the kubelet's Events.
-	if n := p.source.node(p.opts.Hostname); n != nil && n.UID != "" {
+	if n := p.node(); n != nil && n.UID != "" {
 		about.UID = n.UID
 	}
 	p.events.send(about, kind, reason, action, message)
@@ -207,10 +208,8 @@ func (p *program) sendNodeEvent(kind, reason, action, message string) {
 // sendPortFailed sends an Event on a Service whose health check node port cannot be opened.
 func (p *program) sendPortFailed(name services.Name, port uint16, err error) {
 	var uid types.UID
-	if obj, ok, getErr := p.source.services.GetStore().GetByKey(name.String()); getErr == nil && ok {
-		if s, ok := obj.(*cachedService); ok {
-			uid = s.UID
-		}
+	if s := p.source.get(objects.Services, name.Namespace, name.Name); s != nil {
+		uid = s.GetUID()
 	}
 	p.events.send(serviceReference(name, uid), corev1.EventTypeWarning, reasonPortFailed, actionListen,
 		fmt.Sprintf("node %s cannot open health-check node port %d: %v", p.opts.Hostname, port, err))

@@ -9,81 +9,71 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/objects"
 	"github.com/hnsproxy/hnsproxy/metrics"
 	"github.com/hnsproxy/hnsproxy/proxier"
 	"github.com/hnsproxy/hnsproxy/proxier/health"
 	"github.com/hnsproxy/hnsproxy/proxier/services"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
 )
 
-// informers watch the objects of a source.
+// informers are the source of objects that is an API server.
 type informers struct {
-	services, slices, nodes cache.SharedIndexInformer
-	// synced are done when the handlers have received the complete initial lists.
+	of map[objects.Resource]cache.SharedIndexInformer
+	// synced are done when the handlers have seen the whole first list.
 	synced []cache.DoneChecker
 }
 
-func newInformers(lw listWatches, resync time.Duration, k cacheTransform) (*informers, error) {
-	i := &informers{}
-	for _, x := range []struct {
-		to      *cache.SharedIndexInformer
-		from    cache.ListerWatcher
-		example runtime.Object
-	}{
-		{&i.services, lw.services, &corev1.Service{}},
-		{&i.slices, lw.slices, &discoveryv1.EndpointSlice{}},
-		{&i.nodes, lw.nodes, &corev1.Node{}},
+func newInformers(lw listWatches, resync time.Duration, k cacheTransform, h handlers) (*informers, error) {
+	i := &informers{of: map[objects.Resource]cache.SharedIndexInformer{}}
+	for r, example := range map[objects.Resource]runtime.Object{
+		objects.Services:       &corev1.Service{},
+		objects.EndpointSlices: &discoveryv1.EndpointSlice{},
+		objects.Nodes:          &corev1.Node{},
 	} {
-		*x.to = cache.NewSharedIndexInformerWithOptions(x.from, x.example,
+		informer := cache.NewSharedIndexInformerWithOptions(lw[r], example,
 			cache.SharedIndexInformerOptions{ResyncPeriod: resync})
-		if err := (*x.to).SetTransform(k.transform); err != nil {
+		if err := informer.SetTransform(k.transform); err != nil {
 			return nil, err
 		}
-		if err := (*x.to).SetWatchErrorHandlerWithContext(quietWatchErrors); err != nil {
+		if err := informer.SetWatchErrorHandlerWithContext(quietWatchErrors); err != nil {
 			return nil, err
 		}
+		registered, err := informer.AddEventHandler(h[r])
+		if err != nil {
+			return nil, err
+		}
+		i.of[r] = informer
+		i.synced = append(i.synced, registered.HasSyncedChecker())
 	}
 	return i, nil
 }
 
-// handle adds a handler. It must be called before run.
-func (i *informers) handle(informer cache.SharedIndexInformer, h cache.ResourceEventHandler) error {
-	r, err := informer.AddEventHandler(h)
-	if err != nil {
-		return err
-	}
-	i.synced = append(i.synced, r.HasSyncedChecker())
-	return nil
-}
-
-// run runs the informers until ctx ends.
+// run is part of source.
 func (i *informers) run(ctx context.Context) {
 	var wg sync.WaitGroup
-	for _, informer := range []cache.SharedIndexInformer{i.nodes, i.services, i.slices} {
+	for _, informer := range i.of {
 		wg.Go(func() { informer.RunWithContext(ctx) })
 	}
 	wg.Wait()
 }
 
-// wait waits until all handlers have received the initial lists. It returns false if ctx ended
-// before.
+// wait is part of source.
 func (i *informers) wait(ctx context.Context) bool {
 	quiet := klog.NewContext(ctx, klog.FromContext(ctx).V(2))
 	return cache.WaitFor(quiet, "the first lists", i.synced...)
 }
 
-// node returns the named Node object, nil if it does not exist.
-func (i *informers) node(name string) *corev1.Node {
-	obj, ok, err := i.nodes.GetStore().GetByKey(name)
-	if err != nil || !ok {
-		return nil
-	}
-	n, _ := obj.(*corev1.Node)
-	return n
+// get is part of source.
+func (i *informers) get(r objects.Resource, namespace, name string) metav1.Object {
+	obj, _, _ := i.of[r].GetStore().GetByKey(cache.NewObjectName(namespace, name).String()) // a store of client-go never fails
+	out, _ := obj.(metav1.Object)
+	return out
 }
 
 // eventHandler is a cache.ResourceEventHandler for one type of object.
@@ -120,12 +110,14 @@ func (h eventHandler[T]) OnDelete(obj any) {
 	}
 }
 
-// feeder passes objects from the informers to the proxy.
+// feeder passes objects from a source to the proxy.
 type feeder struct {
 	proxier *proxier.Proxier
 	metrics *metrics.Metrics
 	health  *health.Health
 	ports   *health.NodePorts
+	// emulation hears of EndpointSlices too; nil for none.
+	emulation Emulation
 	// bindAddresses are the node addresses of --bind-address, which take precedence over those of
 	// the Node object.
 	bindAddresses []netip.Addr
@@ -134,35 +126,41 @@ type feeder struct {
 	nodeDeleted bool
 }
 
-// attach adds the handlers to the informers.
-func (f *feeder) attach(i *informers) error {
+// handlers returns what makes the proxy, and the emulated network plugin, follow a source.
+func (f *feeder) handlers() handlers {
 	store := f.proxier.Store()
-	err := i.handle(i.services, eventHandler[*cachedService]{
-		set: func(_, s *cachedService) {
-			f.note(f.metrics.ServiceChange, s, store.PutService(nameOf(s), s.value), s.err)
+	return handlers{
+		objects.Services: eventHandler[*cachedService]{
+			set: func(_, s *cachedService) {
+				f.note(f.metrics.ServiceChange, s, store.PutService(nameOf(s), s.value), s.err)
+			},
+			remove: func(s *cachedService) { f.note(f.metrics.ServiceChange, s, store.DeleteService(nameOf(s)), nil) },
 		},
-		remove: func(s *cachedService) { f.note(f.metrics.ServiceChange, s, store.DeleteService(nameOf(s)), nil) },
-	})
-	if err != nil {
-		return err
-	}
-	err = i.handle(i.slices, eventHandler[*cachedSlice]{
-		set: func(old, s *cachedSlice) {
-			var was *services.Slice
-			if old != nil {
-				was = old.value
-			}
-			f.note(f.metrics.EndpointChange, s, store.PutSlice(was, s.value), s.err)
+		objects.EndpointSlices: eventHandler[*cachedSlice]{
+			set: func(old, s *cachedSlice) {
+				var was *services.Slice
+				if old != nil {
+					was = old.value
+				}
+				f.emulate(s, s.value)
+				f.note(f.metrics.EndpointChange, s, store.PutSlice(was, s.value), s.err)
+			},
+			remove: func(s *cachedSlice) {
+				f.emulate(s, nil)
+				f.note(f.metrics.EndpointChange, s, store.PutSlice(s.value, nil), nil)
+			},
 		},
-		remove: func(s *cachedSlice) { f.note(f.metrics.EndpointChange, s, store.PutSlice(s.value, nil), nil) },
-	})
-	if err != nil {
-		return err
+		objects.Nodes: eventHandler[*corev1.Node]{
+			set:    func(_, n *corev1.Node) { f.setNode(n) },
+			remove: f.removeNode,
+		},
 	}
-	return i.handle(i.nodes, eventHandler[*corev1.Node]{
-		set:    func(_, n *corev1.Node) { f.setNode(n) },
-		remove: f.removeNode,
-	})
+}
+
+func (f *feeder) emulate(s *cachedSlice, value *services.Slice) {
+	if f.emulation != nil {
+		f.emulation.SetSlice(cache.MetaObjectToName(s), value)
+	}
 }
 
 func nameOf(s *cachedService) services.Name {

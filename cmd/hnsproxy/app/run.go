@@ -25,7 +25,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/client-go/tools/cache"
 	"k8s.io/component-base/featuregate"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
@@ -83,14 +82,12 @@ type program struct {
 	health   *health.Health
 	proxier  *proxier.Proxier
 	ports    *health.NodePorts
-	source   *informers
+	source   source
 	// watch configures how changes of HNS itself are detected.
 	watch watch.Config
 	// events and apiMonitor are nil without an API server.
 	events     *eventSender
 	apiMonitor *apiMonitor
-	// files is nil when the objects come from an API server.
-	files *objects.Source
 	// loggedDriver is the HNS to program; it logs each call.
 	loggedDriver hnslb.Driver
 	// calls counts its calls.
@@ -133,14 +130,10 @@ func runOnce(ctx context.Context, o Options, d Deps) error {
 		err = p.run(ctx)
 	}
 	p.events.close()
-	if stop(); p.files != nil {
-		<-p.files.Done()
-	}
 	return err
 }
 
-// build creates the parts of the program. Nothing runs yet, except that files are watched until ctx
-// ends.
+// build creates the parts of the program. Nothing runs yet.
 func (p *program) build(ctx context.Context) error {
 	o := &p.opts
 	gates, err := o.Gates()
@@ -221,30 +214,31 @@ func (p *program) driver() (hnslb.Driver, error) {
 	return e.Driver(), nil
 }
 
-// connect connects the proxy, and the emulated network plugin, to the source of objects.
-func (p *program) connect(ctx context.Context, gate featuregate.FeatureGate) error {
-	lw, files, err := p.listWatches(ctx)
+// connect makes the proxy, and the emulated network plugin, follow the source of objects.
+func (p *program) connect(ctx context.Context, gate featuregate.FeatureGate) (err error) {
+	k := cacheTransform{p.proxier.Store(), gate.Enabled(options.AllowExternalIPs)}
+	f := &feeder{
+		proxier: p.proxier, metrics: p.metrics, health: p.health, ports: p.ports, emulation: p.emulation,
+		bindAddresses: p.opts.Node().IPs, logger: p.logger,
+	}
+	if len(p.opts.Objects) > 0 {
+		p.source, err = p.openFiles(ctx, k, f.handlers())
+		return err
+	}
+	lw, err := p.apiListWatches()
 	if err != nil {
 		return err
 	}
-	p.files = files
-	if p.source, err = newInformers(lw, p.opts.ConfigSyncPeriod, cacheTransform{p.proxier.Store(), gate.Enabled(options.AllowExternalIPs)}); err != nil {
-		return fmt.Errorf("make informers: %w", err)
-	}
-	if e := p.emulation; e != nil {
-		err := p.source.handle(p.source.slices, eventHandler[*cachedSlice]{
-			set:    func(_, s *cachedSlice) { e.SetSlice(cache.MetaObjectToName(s), s.value) },
-			remove: func(s *cachedSlice) { e.SetSlice(cache.MetaObjectToName(s), nil) },
-		})
-		if err != nil {
-			return fmt.Errorf("make informers: %w", err)
-		}
-	}
-	f := &feeder{proxier: p.proxier, metrics: p.metrics, health: p.health, ports: p.ports, bindAddresses: p.opts.Node().IPs, logger: p.logger}
-	if err := f.attach(p.source); err != nil {
+	if p.source, err = newInformers(lw, p.opts.ConfigSyncPeriod, k, f.handlers()); err != nil {
 		return fmt.Errorf("make informers: %w", err)
 	}
 	return nil
+}
+
+// node returns the object of this node, nil if there is none.
+func (p *program) node() *corev1.Node {
+	n, _ := p.source.get(objects.Nodes, "", p.opts.Hostname).(*corev1.Node)
+	return n
 }
 
 // run runs all parts. The first error ends the others.
@@ -293,12 +287,12 @@ func (p *program) proxy(ctx context.Context) error {
 	if !p.source.wait(ctx) {
 		return nil
 	}
-	if p.source.node(p.opts.Hostname) == nil {
+	if p.node() == nil {
 		p.logger.Error(nil, "Node not found; treating all endpoints as remote until it exists",
 			"node", p.opts.Hostname, "remedy", "set --hostname-override to the name of the Node")
 	}
 	if p.emulation != nil {
-		if err := p.emulation.Prepare(p.source.node(p.opts.Hostname)); err != nil {
+		if err := p.emulation.Prepare(p.node()); err != nil {
 			return err
 		}
 	}
