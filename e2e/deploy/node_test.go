@@ -45,6 +45,8 @@ type node struct {
 	running *program.Running
 	uid     string
 	ready   bool
+	// failed is how often the probe has failed since it last did not.
+	failed  int
 	started int
 }
 
@@ -120,7 +122,7 @@ func (n *node) end(ctx context.Context, pod *corev1.Pod) error {
 	if n.running != nil && n.uid == string(pod.UID) {
 		n.running.Interrupt(time.Duration(*pod.DeletionGracePeriodSeconds) * time.Second)
 		n.hns.Server.DropHandles()
-		n.running, n.ready = nil, false
+		n.running, n.ready, n.failed = nil, false, 0
 	}
 	return plane.Admin.CoreV1().Pods(namespace).Delete(ctx, pod.Name, metav1.DeleteOptions{GracePeriodSeconds: new(int64)})
 }
@@ -141,6 +143,11 @@ func (n *node) run(ctx context.Context, pod *corev1.Pod) error {
 		return fmt.Errorf("it is to run beside Pod %s", n.uid)
 	}
 	ready := n.probe(ctx, pod.Spec.Containers[0])
+	if n.failed++; ready {
+		n.failed = 0
+	}
+	// As a kubelet, it takes more than one failure for a sign.
+	ready = ready || n.ready && n.failed < int(pod.Spec.Containers[0].ReadinessProbe.FailureThreshold)
 	if ready == n.ready && pod.Status.Phase == corev1.PodRunning {
 		return nil
 	}
@@ -194,6 +201,7 @@ func (n *node) probe(ctx context.Context, c corev1.Container) bool {
 	if err != nil {
 		return false
 	}
+	request.Close = true // each process gets connections of its own
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return false
