@@ -117,7 +117,7 @@ func TestFigures(t *testing.T) {
 		if totals.BusyShare < 0.31 || totals.BusyShare > 0.33 {
 			t.Errorf("HNS was busy for %v of the time, want 0.32", totals.BusyShare)
 		}
-		if len(r.Series) != 20 && len(r.Series) != 21 {
+		if len(r.Series) < 20 || len(r.Series) > 21 {
 			t.Errorf("%d entries in the series of 20 s", len(r.Series))
 		}
 		if r.Totals.Dark.Times != 200 {
@@ -133,9 +133,10 @@ func TestOverload(t *testing.T) {
 		s.Cluster.Services = 2000 // so that no two changes merge
 		s.Churn.Rate, s.Duration = 62.5, seconds(10)
 		r := run(t, s, RunOptions{})
-		// Twice of what HNS can take: the last change waits for as long as it was offered.
-		if l := r.Totals.Latency; l.MaxMillis < 9000 || r.Totals.Seconds < 19 {
-			t.Errorf("latency %+v after %v s, want 10 s at most after 20 s", l, r.Totals.Seconds)
+		// Twice of what HNS can take. Three of four writes put a change into force, so the last does so after 15 s, 5 s late; the
+		// endpoints that nobody uses any more are deleted until 20 s have passed.
+		if l := r.Totals.Latency; l.MaxMillis < 4900 || r.Totals.Seconds < 19 || r.Totals.TailSeconds < 9 {
+			t.Errorf("latency %+v after %v s, want 5 s at most after 20 s", l, r.Totals.Seconds)
 		}
 		if r.Totals.Efficiency < 0.9 || r.Totals.Efficiency > 1.01 {
 			t.Errorf("efficiency %v, want nearly 1", r.Totals.Efficiency)

@@ -137,7 +137,8 @@ func (g *Generator) resize(s *service, to int) {
 	e.done()
 }
 
-// nodeLoss takes the endpoints of a node from all Services, and after a while gives each of them as many on the next node.
+// nodeLoss takes the endpoints of a node from all Services, and after a while gives each of them as many on
+// other nodes.
 func (g *Generator) nodeLoss() func() {
 	node := 0
 	lost := map[*service]int{}
@@ -157,7 +158,7 @@ func (g *Generator) nodeLoss() func() {
 				}
 				e := g.edit(s)
 				for i := range lost[s] {
-					e.add(i%len(s.slices), g.newEndpoint(false, node))
+					e.add(i%len(s.slices), g.newEndpoint(false, g.random.IntN(g.scenario.Cluster.Nodes)))
 				}
 				e.done()
 			}

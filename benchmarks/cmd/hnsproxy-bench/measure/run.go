@@ -82,7 +82,7 @@ func Run(ctx context.Context, c Config) (*result.Result, error) {
 	return r.result, r.sum(end, before)
 }
 
-// offerAndWait returns when the last change was in force.
+// offerAndWait returns when all was done.
 func (r *run) offerAndWait(ctx context.Context) (time.Time, error) {
 	switch err := r.offer(ctx); {
 	case errors.Is(err, errOverloaded):
@@ -94,7 +94,9 @@ func (r *run) offerAndWait(ctx context.Context) (time.Time, error) {
 	case err != nil:
 		return time.Time{}, err
 	}
+	offered := time.Now()
 	end, err := r.wait(ctx)
+	r.result.Totals.TailSeconds = end.Sub(offered).Seconds()
 	if ctx.Err() != nil {
 		r.result.Run.Interrupted = true
 		return time.Now(), nil
@@ -168,25 +170,23 @@ func (r *run) restartHNS(ctx context.Context) {
 	}()
 }
 
-// wait returns when the last change was in force, once HNS holds what it must and the proxy is idle, or patience is at its end.
+// wait returns when the last write was made, once HNS holds what it must and nothing else and the proxy is idle, or patience is at
+// its end.
 func (r *run) wait(ctx context.Context) (time.Time, error) {
 	begun := time.Now()
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
-	var done, looked time.Time
+	quiet, looked, writes := begun, time.Time{}, -1
 	for time.Since(begun) < r.Patience {
-		if r.Tracker.Missing() > 0 {
-			done = time.Time{}
-		} else if done.IsZero() {
-			done = time.Now()
-		}
-		if !done.IsZero() && r.System.Idle() && time.Since(looked) > lookEvery {
+		if now := r.writes(); now != writes || r.Tracker.Missing() > 0 {
+			quiet, writes = time.Now(), now
+		} else if r.System.Idle() && time.Since(looked) > lookEvery {
 			looked = time.Now()
 			r.Tracker.Quiet()
 			left := r.violations()
 			left.OutOfOrder = 0 // waiting does not mend it
 			if left == (result.Violations{}) {
-				return done, nil
+				return quiet, nil
 			}
 		}
 		select {
@@ -197,10 +197,18 @@ func (r *run) wait(ctx context.Context) (time.Time, error) {
 		case <-ticker.C:
 		}
 	}
-	if done.IsZero() {
-		done = time.Now()
+	return quiet, nil
+}
+
+// writes returns how many writes HNS has got.
+func (r *run) writes() int {
+	n := 0
+	for v, calls := range r.System.HNS().Counts() {
+		if v.IsWrite() {
+			n += calls
+		}
 	}
-	return done, nil
+	return n
 }
 
 func (r *run) violations() result.Violations {

@@ -43,6 +43,10 @@ type frontend struct {
 	// emptied is when HNS stopped to send anywhere, at a time at which that was wanted. Whether it is that, or a load balancer
 	// that is replaced, is known when the next backends are heard of.
 	emptied time.Time
+	// already is a version that HNS did when it came to be wanted, 0 for none, and alreadyAt when that was. A write of the version
+	// before may be on its way; without one it was in force from then on.
+	already   int
+	alreadyAt time.Time
 	// mayBeDark tells that the frontend was meant to have no backends at some time.
 	mayBeDark bool
 }
@@ -114,9 +118,8 @@ func (t *Tracker) Expect(wants []load.Want, intended time.Time) {
 		f.wanted = w.Backends
 		f.mayBeDark = f.mayBeDark || h == 0
 		t.settle(f, missed)
-		// HNS may do what is wanted already, e.g. when it had not got to the change before.
 		if f.hash == h {
-			t.reach(f, f.latest[h], now)
+			f.already, f.alreadyAt = f.latest[h], now
 		}
 	}
 }
@@ -162,10 +165,19 @@ func (t *Tracker) Hear(s emulator.Serving) {
 		if empty, ok := f.latest[0]; ok && !emptied.IsZero() && empty > f.inForce && empty < index {
 			t.reach(f, empty, emptied)
 		}
+		t.reachAlready(f, index)
 		t.reach(f, index, now)
 	default:
 		t.outOfOrder++
 	}
+}
+
+// reachAlready ends the waiting for f.already when a version from index on has come into force.
+func (t *Tracker) reachAlready(f *frontend, index int) {
+	if f.already > f.inForce && f.already <= index {
+		t.reach(f, f.already, f.alreadyAt)
+	}
+	f.already = 0
 }
 
 // reach says that a version and all before it are in force in a frontend.
@@ -182,7 +194,7 @@ func (t *Tracker) reach(f *frontend, index int, now time.Time) {
 	f.inForce = max(f.inForce, index)
 }
 
-// Quiet says that nothing is to be expected any more: a frontend that sends nowhere, where that is wanted, is so for good.
+// Quiet says that nothing is on its way any more: a frontend that does what is wanted goes on to do so.
 func (t *Tracker) Quiet() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -190,6 +202,9 @@ func (t *Tracker) Quiet() {
 		if last := len(f.versions) - 1; !f.emptied.IsZero() && f.versions[last].hash == 0 && f.hash == 0 {
 			t.reach(f, last, f.emptied)
 			f.emptied = time.Time{}
+		}
+		if !f.missing() {
+			t.reachAlready(f, len(f.versions)-1)
 		}
 	}
 }

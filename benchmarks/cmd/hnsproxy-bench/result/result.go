@@ -32,7 +32,7 @@ type Result struct {
 	Totals  Totals `json:"totals"`
 	// Latency is that of all changes that came into force.
 	Latency *Histogram `json:"latency,omitempty"`
-	// Series has one entry for each second of the run, the time in which the last changes come into force included.
+	// Series has one entry for each second of the run, the tail included.
 	Series []Second `json:"series,omitempty"`
 	// Search is set when the result is that of a search. The other fields are then those of the last run at the rate found.
 	Search *Search `json:"search,omitempty"`
@@ -106,15 +106,18 @@ type Second struct {
 	Latency *Histogram `json:"latency,omitempty"`
 }
 
-// Totals sum up a run, from the first change until the last was in force.
+// Totals sum up a run, from the first change until HNS held what it must and nothing else.
 type Totals struct {
 	// Changes were written; Noise are those among them that concern no proxy.
 	Changes int `json:"changes"`
 	Noise   int `json:"noise,omitempty"`
 	// Seconds is the time taken, Throughput the changes per second that came into force over that time.
-	Seconds    float64 `json:"seconds"`
-	Throughput float64 `json:"throughput"`
-	Latency    Summary `json:"latency"`
+	Seconds float64 `json:"seconds"`
+	// TailSeconds is the part of it after the last change was written. A proxy may put off the removal of what nobody uses any
+	// more, so that HNS has work left although all changes are in force.
+	TailSeconds float64 `json:"tailSeconds"`
+	Throughput  float64 `json:"throughput"`
+	Latency     Summary `json:"latency"`
 	// HNSCalls counts the calls of each driver verb, HNSWrites those that change something.
 	HNSCalls  map[string]int `json:"hnsCalls,omitempty"`
 	HNSWrites int            `json:"hnsWrites"`
