@@ -15,8 +15,6 @@ import (
 	"github.com/hnsproxy/hnsproxy/benchmarks/cmd/hnsproxy-bench/scenario"
 )
 
-const dir = "../../../scenarios"
-
 func seconds(n int) metav1.Duration { return metav1.Duration{Duration: time.Duration(n) * time.Second} }
 
 // small is a scenario on a cluster that is made quickly.
@@ -49,7 +47,7 @@ func run(t *testing.T, s scenario.Scenario, o RunOptions) *result.Result {
 
 // TestScenarios runs each scenario on a small cluster: all changes come into force, and nothing is left over.
 func TestScenarios(t *testing.T) {
-	all, err := scenario.List(dir)
+	all, err := scenario.List()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -266,10 +266,11 @@ func (r *run) dark() result.Dark {
 		}
 		d.Frontends++
 		d.Times += one.Times
-		d.TotalMillis += millis(one.Total)
-		d.LongestMillis = max(d.LongestMillis, millis(one.Longest))
+		d.TotalMillis += Millis(one.Total)
+		d.LongestMillis = max(d.LongestMillis, Millis(one.Longest))
 	}
 	return d
 }
 
-func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+// Millis returns a time in milliseconds.
+func Millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

@@ -5,21 +5,31 @@ package scenario
 
 import (
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/hnsproxy/hnsproxy/benchmarks/scenarios"
 )
 
-// Read reads a scenario from a file. Fields that the file does not name have their defaults. The scenario is not validated yet,
-// since flags may change it.
-func Read(path string) (Scenario, error) {
-	text, err := os.ReadFile(path)
+// Read reads a scenario: that of a file when the argument looks like a path, else the one of that name among those that come with
+// hnsproxy-bench. Fields that the file does not name have their defaults. The scenario is not validated yet, since flags may change
+// it.
+func Read(argument string) (Scenario, error) {
+	var text []byte
+	var err error
+	path := argument
+	if strings.ContainsAny(argument, `/\`) || filepath.Ext(argument) != "" {
+		text, err = os.ReadFile(argument)
+	} else {
+		path += ".yaml"
+		text, err = scenarios.Files.ReadFile(path)
+	}
 	if err != nil {
-		return Scenario{}, fmt.Errorf("read scenario: %w; 'hnsproxy-bench list' shows those that there are", err)
+		return Scenario{}, fmt.Errorf("read scenario: %w; give a file, or a name that 'hnsproxy-bench list' shows", err)
 	}
 	s, err := decode(text)
 	if err != nil {
@@ -59,27 +69,22 @@ func explained(err error) error {
 	return fmt.Errorf("%s: correct the YAML", text)
 }
 
-// List reads all scenarios of a directory.
-func List(dir string) ([]Scenario, error) {
+// List reads the scenarios that come with hnsproxy-bench.
+func List() ([]Scenario, error) {
+	entries, err := scenarios.Files.ReadDir(".")
+	if err != nil {
+		return nil, err
+	}
 	var all []Scenario
-	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || filepath.Ext(path) != ".yaml" {
-			return err
-		}
-		s, err := Read(path)
+	for _, entry := range entries {
+		s, err := Read(strings.TrimSuffix(entry.Name(), ".yaml"))
 		if err == nil {
 			err = s.Validate()
 		}
+		if err != nil {
+			return nil, err
+		}
 		all = append(all, s)
-		return err
-	})
-	return all, err
-}
-
-// Find returns the file that an argument of the command line names: a path, or a name in a directory of scenarios.
-func Find(dir, argument string) string {
-	if strings.ContainsAny(argument, `/\`) || filepath.Ext(argument) != "" {
-		return argument
 	}
-	return filepath.Join(dir, argument+".yaml")
+	return all, nil
 }

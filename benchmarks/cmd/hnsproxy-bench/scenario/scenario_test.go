@@ -9,19 +9,19 @@ import (
 	"slices"
 	"strings"
 	"testing"
-)
 
-const dir = "../../../scenarios"
+	"github.com/google/go-cmp/cmp"
+)
 
 // TestFiles: each file can be run, and there is one for each kind.
 func TestFiles(t *testing.T) {
-	all, err := List(dir)
+	all, err := List()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, k := range Kinds() {
 		if !slices.ContainsFunc(all, func(s Scenario) bool { return s.Churn.Kind == k }) {
-			t.Errorf("no scenario in %s has churn of kind %s", dir, k)
+			t.Errorf("no scenario has churn of kind %s", k)
 		}
 	}
 	for _, s := range all {
@@ -82,12 +82,25 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-func TestFind(t *testing.T) {
-	for argument, want := range map[string]string{
-		"steady": filepath.Join("s", "steady.yaml"), "steady.yaml": "steady.yaml", "./x/steady": "./x/steady",
-	} {
-		if got := Find("s", argument); got != want {
-			t.Errorf("Find(%s) = %s, want %s", argument, got, want)
+func TestNames(t *testing.T) {
+	if s, err := Read("steady"); err != nil || s.Name != "steady" || s.Churn.Kind != Steady {
+		t.Errorf("Read(steady) = %+v, %v", s, err)
+	}
+	for _, none := range []string{"stead", "./steady.yaml"} {
+		if _, err := Read(none); err == nil || !strings.Contains(err.Error(), "hnsproxy-bench list") {
+			t.Errorf("Read(%s): %v, want an error that says what there is", none, err)
 		}
+	}
+}
+
+// TestSteady: the file that explains all fields shows the values that they have by default.
+func TestSteady(t *testing.T) {
+	s, err := Read("steady")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Name, s.Description = "", ""
+	if diff := cmp.Diff(Default(), s); diff != "" {
+		t.Errorf("steady.yaml (-default +file):\n%s", diff)
 	}
 }
