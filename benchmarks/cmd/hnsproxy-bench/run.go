@@ -30,7 +30,8 @@ It prints a line each second, and at the end:
   throughput   changes per second that came into force, until HNS had nothing left to do
   needed       HNS writes that the changes cost if each is made on its own; fewer when changes are merged
   efficiency   time that HNS needs for these writes, as part of the time taken; near 1 is all that HNS can do
-  HNS allows   changes per second with which HNS alone would be busy all the time
+  HNS allows   changes per second with which HNS alone would be busy all the time, as long as its writes took in this run;
+               where that is much more than the model says, the machine is too busy to measure on
   dark         time in which frontends that have endpoints were served by nobody
 
 The exit code is 1 when a change was missed, when HNS was left with something stale or leaked, when an older state came into

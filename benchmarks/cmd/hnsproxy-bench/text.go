@@ -66,7 +66,7 @@ func writeRun(w io.Writer, r *result.Result) error {
 	out.row("HNS writes", fmt.Sprintf("%d, needed %d", t.HNSWrites, t.NeededWrites))
 	out.row("HNS busy", fmt.Sprintf("%.0f %%", 100*t.BusyShare))
 	if t.HNSRate > 0 {
-		out.row("HNS allows", fmt.Sprintf("%.4g changes/s", t.HNSRate))
+		out.row("HNS allows", fmt.Sprintf("%.4g changes/s, %s", t.HNSRate, writeTime(t)))
 		out.row("efficiency", fmt.Sprintf("%.2f", t.Efficiency))
 	}
 	out.row("HNS calls", calls(t.HNSCalls))
@@ -79,6 +79,15 @@ func writeRun(w io.Writer, r *result.Result) error {
 	out.row("process", process)
 	out.row("violations", violations(r))
 	return out.flush()
+}
+
+// writeTime says how long a write took, and by the model.
+func writeTime(t result.Totals) string {
+	text := fmt.Sprintf("with %s for each write", millis(t.WriteMillis))
+	if t.ModelWriteMillis > 0 {
+		text += fmt.Sprintf(" (by the model %s)", millis(t.ModelWriteMillis))
+	}
+	return text
 }
 
 func calls(verbs map[string]int) string {
@@ -113,7 +122,7 @@ func writeSearch(w io.Writer, r *result.Result) error {
 	}
 	text := fmt.Sprintf("\nhighest sustained rate of %s: %.4g changes/s with p99 up to %s", r.Run.Scenario, s.Rate, millis(s.BoundMillis))
 	if s.Share > 0 {
-		text += fmt.Sprintf(", %.2f of the %.4g/s that HNS allows", s.Share, s.HNSRate)
+		text += fmt.Sprintf(", %.2f of the %.4g/s that HNS allows %s", s.Share, s.HNSRate, writeTime(r.Totals))
 	}
 	if r.Run.Interrupted {
 		text += " (interrupted: not confirmed)"

@@ -243,7 +243,9 @@ func (r *run) sum(end time.Time, before Usage) error {
 		t.BusyShare = min(1, writing/t.Seconds)
 	}
 	if t.HNSWrites > 0 && writing > 0 && r.needed > 0 {
-		needs := writing / float64(t.HNSWrites) * float64(r.needed)
+		each := writing / float64(t.HNSWrites)
+		needs := each * float64(r.needed)
+		t.WriteMillis = 1000 * each
 		t.Efficiency, t.HNSRate = needs/t.Seconds, float64(t.Changes-t.Noise)/needs
 	}
 	t.Dark = r.dark()

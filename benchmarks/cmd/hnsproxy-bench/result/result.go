@@ -131,7 +131,12 @@ type Totals struct {
 	// HNSRate is the number of changes per second at which HNS alone would be busy all the time, each change made on its own. It
 	// is 0 for an HNS without latency.
 	HNSRate float64 `json:"hnsRate"`
-	Dark    Dark    `json:"dark"`
+	// WriteMillis is how long a write took HNS on average. Efficiency and HNSRate are made of it. ModelWriteMillis is how long it
+	// takes by a latency model in which all writes take the same time, 0 for others: where WriteMillis is much more, the machine
+	// was too busy to emulate HNS in time.
+	WriteMillis      float64 `json:"writeMillis"`
+	ModelWriteMillis float64 `json:"modelWriteMillis,omitempty"`
+	Dark             Dark    `json:"dark"`
 	// CPUSeconds, PeakMemoryBytes, Allocations (objects) and AllocatedBytes are those of the proxy's process. In process, load and
 	// emulator are part of it.
 	CPUSeconds      float64 `json:"cpuSeconds"`
