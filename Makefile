@@ -8,7 +8,7 @@ SEEDS    ?= 10000
 LINT     := $(GO) tool -modfile=hack/tools/go.mod golangci-lint
 
 help: ## print this list
-	@awk -F':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build bin/hnsproxy, and bin/hnsproxy.exe for Windows
 	$(GO) build -ldflags "$$(hack/ldflags.sh)" -o bin/hnsproxy ./cmd/hnsproxy

@@ -14,14 +14,10 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/benchmarks/cmd/hnsproxy-bench/inprocess"
 	"github.com/hnsproxy/hnsproxy/benchmarks/cmd/hnsproxy-bench/result"
+	"github.com/hnsproxy/hnsproxy/benchmarks/cmd/hnsproxy-bench/scenario"
 )
 
-func newRun() *cobra.Command {
-	var patience time.Duration
-	c := &cobra.Command{
-		Use:   "run SCENARIO...",
-		Short: "Run scenarios and say how long changes took",
-		Long: `Run runs each scenario once: it fills HNS with the cluster, starts the proxy, makes the changes, and waits until the last one
+const runHelp = `Run runs each scenario once: it fills HNS with the cluster, starts the proxy, makes the changes, and waits until the last one
 is in force and HNS holds nothing that nobody wants. A SCENARIO is a name that 'hnsproxy-bench list' shows, or a file.
 
 It prints a line each second, and at the end:
@@ -37,7 +33,14 @@ It prints a line each second, and at the end:
 The exit code is 1 when a change was missed, when HNS was left with something stale or leaked, when an older state came into
 force after a newer one, or when HNS was written to for nothing.
 
-Ctrl-C ends the run with the report of what there is.`,
+Ctrl-C ends the run with the report of what there is.`
+
+func newRun() *cobra.Command {
+	var patience time.Duration
+	c := &cobra.Command{
+		Use:   "run SCENARIO...",
+		Short: "Run scenarios and say how long changes took",
+		Long:  runHelp,
 		Example: `  hnsproxy-bench run steady
   hnsproxy-bench run steady burst --services 10000 --out results
   hnsproxy-bench run mine.yaml --profile my-node.json --latency profile -o json`,
@@ -58,13 +61,7 @@ Ctrl-C ends the run with the report of what there is.`,
 			if err != nil {
 				return err
 			}
-			log := c.ErrOrStderr()
-			fmt.Fprintf(log, "%s: filling HNS with %d Services\n", s.Name, s.Cluster.Services)
-			b, err := open(c.Context(), s)
-			if err != nil {
-				return err
-			}
-			r, err := b.Run(c.Context(), inprocess.RunOptions{Patience: patience, Progress: progress(log)})
+			r, err := runOne(c, s, patience)
 			if err != nil {
 				return err
 			}
@@ -82,10 +79,25 @@ Ctrl-C ends the run with the report of what there is.`,
 	return c
 }
 
+func runOne(c *cobra.Command, s scenario.Scenario, patience time.Duration) (*result.Result, error) {
+	log := c.ErrOrStderr()
+	say(log, "%s: filling HNS with %d Services", s.Name, s.Cluster.Services)
+	b, err := open(c.Context(), s)
+	if err != nil {
+		return nil, err
+	}
+	return b.Run(c.Context(), inprocess.RunOptions{Patience: patience, Progress: progress(log)})
+}
+
+// say prints a line that is no part of the result, so that it does not matter whether that works.
+func say(w io.Writer, format string, arguments ...any) {
+	_, _ = fmt.Fprintf(w, format+"\n", arguments...)
+}
+
 // progress prints a line for each second.
 func progress(w io.Writer) func(result.Second) {
 	return func(s result.Second) {
-		fmt.Fprintf(w, "%5.0f s  offered %d, in force %d, waiting %d; p50 %s, p99 %s; HNS busy %.0f %%\n",
+		say(w, "%5.0f s  offered %d, in force %d, waiting %d; p50 %s, p99 %s; HNS busy %.0f %%",
 			s.At, s.Offered, s.Applied, s.Backlog, millis(s.P50Millis), millis(s.P99Millis), 100*s.HNSBusy)
 	}
 }

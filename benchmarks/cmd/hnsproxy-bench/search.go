@@ -71,17 +71,17 @@ changes need, each made on its own. A proxy that merges changes may exceed it.`,
 // find searches, with a line on each try.
 func find(c *cobra.Command, s scenario.Scenario, config search.Config) (*result.Result, error) {
 	log := c.ErrOrStderr()
-	fmt.Fprintf(log, "%s: filling HNS with %d Services\n", s.Name, s.Cluster.Services)
+	say(log, "%s: filling HNS with %d Services", s.Name, s.Cluster.Services)
 	b, err := open(c.Context(), s)
 	if err != nil {
 		return nil, err
 	}
 	config.Try = func(ctx context.Context, rate float64) (*result.Result, error) {
-		fmt.Fprintf(log, "%s: trying %.4g changes/s for %s\n", s.Name, rate, s.Duration.Duration)
+		say(log, "%s: trying %.4g changes/s for %s", s.Name, rate, s.Duration.Duration)
 		return b.Run(ctx, inprocess.RunOptions{Rate: rate, Patience: time.Minute, MaxBacklog: search.MaxBacklog(rate, config.Bound)})
 	}
 	config.Tell = func(t result.Try) {
-		fmt.Fprintf(log, "    %s; p99 %s, waiting %d, HNS busy %.0f %%\n", verdict(t), millis(t.P99Millis), t.Backlog, 100*t.HNSBusy)
+		say(log, "    %s; p99 %s, waiting %d, HNS busy %.0f %%", verdict(t), millis(t.P99Millis), t.Backlog, 100*t.HNSBusy)
 	}
 	return search.Find(c.Context(), config)
 }

@@ -4,6 +4,7 @@
 package load
 
 import (
+	"slices"
 	"time"
 
 	"github.com/hnsproxy/hnsproxy/benchmarks/cmd/hnsproxy-bench/scenario"
@@ -176,8 +177,8 @@ func (g *Generator) evict(s *service, node int) int {
 	e := g.edit(s)
 	n := 0
 	for slice := range s.slices {
-		for i := len(s.slices[slice]) - 1; i >= 0; i-- {
-			if one := s.slices[slice][i]; !one.local && one.node == node {
+		for i, one := range slices.Backward(s.slices[slice]) { // so that a removal moves none that is still to come
+			if !one.local && one.node == node {
 				e.remove(slice, i)
 				n++
 			}

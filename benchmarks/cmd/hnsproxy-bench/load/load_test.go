@@ -120,7 +120,7 @@ func TestWants(t *testing.T) {
 }
 
 func TestSeed(t *testing.T) {
-	print := func(seed uint64) string {
+	changes := func(seed uint64) string {
 		s := small(scenario.Steady)
 		s.Seed = seed
 		g := NewGenerator(s, false)
@@ -130,10 +130,11 @@ func TestSeed(t *testing.T) {
 		}
 		return out
 	}
-	if print(1) != print(1) {
+	first, again := changes(1), changes(1)
+	if first != again {
 		t.Error("the same seed makes other changes")
 	}
-	if print(1) == print(2) {
+	if first == changes(2) {
 		t.Error("another seed makes the same changes")
 	}
 }

@@ -6,6 +6,7 @@ package measure
 import (
 	"hash/maphash"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -257,27 +258,19 @@ func (t *Tracker) Violations(state emulator.State, sourceVIP netip.Addr) result.
 		if len(f.wanted) > 0 {
 			wanted[k.VIP] = true // an overlay has an endpoint for it
 		}
-		own := make(map[netip.Addr]bool, len(f.wanted))
 		for _, ip := range f.wanted {
-			wanted[ip], own[ip] = true, true
-		}
-		stale := false
-		for _, ip := range f.held {
-			stale = stale || !own[ip]
+			wanted[ip] = true
 		}
 		switch {
-		case stale:
+		case f.stale():
 			v.Stale++
 		case f.missing() && f.inForce == len(f.versions)-1:
 			v.Missed++ // it was in force and is no more
 		}
 	}
+	isWanted := func(ip netip.Addr) bool { return wanted[ip] }
 	for _, e := range state.Endpoints {
-		used := !e.Remote
-		for _, ip := range e.IPs {
-			used = used || wanted[ip]
-		}
-		if !used {
+		if e.Remote && !slices.ContainsFunc(e.IPs, isWanted) {
 			v.LeakedEndpoints++
 		}
 	}
@@ -288,4 +281,16 @@ func (t *Tracker) Violations(state emulator.State, sourceVIP netip.Addr) result.
 		}
 	}
 	return v
+}
+
+// stale tells whether a backend is sent to that is not wanted.
+func (f *frontend) stale() bool {
+	if !f.missing() {
+		return false
+	}
+	wanted := make(map[netip.Addr]bool, len(f.wanted))
+	for _, ip := range f.wanted {
+		wanted[ip] = true
+	}
+	return slices.ContainsFunc(f.held, func(ip netip.Addr) bool { return !wanted[ip] })
 }

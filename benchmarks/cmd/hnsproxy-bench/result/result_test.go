@@ -50,8 +50,8 @@ func TestWriteAndRead(t *testing.T) {
 	if diff := cmp.Diff(r, got, same); diff != "" {
 		t.Errorf("read back (-written +read):\n%s", diff)
 	}
-	if max := got.Latency.Millis(100); max < 29.9 || max > 30.1 {
-		t.Errorf("the longest latency is %v ms, want 30", max)
+	if longest := got.Latency.Millis(100); longest < 29.9 || longest > 30.1 {
+		t.Errorf("the longest latency is %v ms, want 30", longest)
 	}
 }
 
