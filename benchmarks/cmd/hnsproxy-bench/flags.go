@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/hnsproxy/hnsproxy/benchmarks/cmd/hnsproxy-bench/inprocess"
+	"github.com/hnsproxy/hnsproxy/benchmarks/cmd/hnsproxy-bench/measure"
 	"github.com/hnsproxy/hnsproxy/benchmarks/cmd/hnsproxy-bench/result"
 	"github.com/hnsproxy/hnsproxy/benchmarks/cmd/hnsproxy-bench/scenario"
 	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/options"
@@ -89,7 +90,7 @@ func (o *output) validate() error {
 
 // bench runs a scenario as often as wanted.
 type bench interface {
-	Run(ctx context.Context, o inprocess.RunOptions) (*result.Result, error)
+	Run(ctx context.Context, o measure.Options) (*result.Result, error)
 }
 
 // open prepares what a scenario asks for.

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"net/netip"
-	"time"
 
 	"k8s.io/utils/clock"
 
@@ -39,19 +38,8 @@ func Prepare(ctx context.Context, s scenario.Scenario) (*Bench, error) {
 	return &Bench{scenario: s, modifies: modifies, filled: filled, Clock: fineclock.Clock{}}, err
 }
 
-// RunOptions are those of one run.
-type RunOptions struct {
-	// Rate and Duration replace those of the scenario when they are not 0.
-	Rate     float64
-	Duration time.Duration
-	// Patience, MaxBacklog and Progress are those of measure.Config.
-	Patience   time.Duration
-	MaxBacklog int
-	Progress   func(result.Second)
-}
-
 // Run runs the scenario once.
-func (b *Bench) Run(ctx context.Context, o RunOptions) (r *result.Result, err error) {
+func (b *Bench) Run(ctx context.Context, o measure.Options) (r *result.Result, err error) {
 	s := b.scenario
 	if o.Rate > 0 {
 		s.Churn.Rate = o.Rate

@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/clock"
 
+	"github.com/hnsproxy/hnsproxy/benchmarks/cmd/hnsproxy-bench/measure"
 	"github.com/hnsproxy/hnsproxy/benchmarks/cmd/hnsproxy-bench/result"
 	"github.com/hnsproxy/hnsproxy/benchmarks/cmd/hnsproxy-bench/scenario"
 )
@@ -25,7 +26,7 @@ func small(s scenario.Scenario) scenario.Scenario {
 }
 
 // run runs a scenario in virtual time.
-func run(t *testing.T, s scenario.Scenario, o RunOptions) *result.Result {
+func run(t *testing.T, s scenario.Scenario, o measure.Options) *result.Result {
 	t.Helper()
 	if err := s.Validate(); err != nil {
 		t.Fatal(err)
@@ -54,7 +55,7 @@ func TestScenarios(t *testing.T) {
 	for _, s := range all {
 		t.Run(s.Name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := run(t, small(s), RunOptions{})
+				r := run(t, small(s), measure.Options{})
 				if err := r.Err(); err != nil {
 					t.Errorf("%v; totals %+v", err, r.Totals)
 				}
@@ -86,7 +87,7 @@ func TestClusters(t *testing.T) {
 				s := small(scenario.Default())
 				s.Name, s.Churn.Rate, s.Duration = name, 5, seconds(10)
 				change(&s)
-				r := run(t, s, RunOptions{})
+				r := run(t, s, measure.Options{})
 				if err := r.Err(); err != nil {
 					t.Errorf("%v; totals %+v", err, r.Totals)
 				}
@@ -100,7 +101,7 @@ func TestFigures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := small(scenario.Default())
 		s.Churn.Rate = 10
-		r := run(t, s, RunOptions{})
+		r := run(t, s, measure.Options{})
 		totals := r.Totals
 		if totals.Changes != 200 || totals.HNSWrites != 800 || totals.NeededWrites != 800 {
 			t.Errorf("%d changes, %d writes, %d needed; want 200, 800, 800", totals.Changes, totals.HNSWrites, totals.NeededWrites)
@@ -130,7 +131,7 @@ func TestOverload(t *testing.T) {
 		s := small(scenario.Default())
 		s.Cluster.Services = 2000 // so that no two changes merge
 		s.Churn.Rate, s.Duration = 62.5, seconds(10)
-		r := run(t, s, RunOptions{})
+		r := run(t, s, measure.Options{})
 		// Twice of what HNS can take. Three of four writes put a change into force, so the last does so after 15 s, 5 s late; the
 		// endpoints that nobody uses any more are deleted until 20 s have passed.
 		if l := r.Totals.Latency; l.MaxMillis < 4900 || r.Totals.Seconds < 19 || r.Totals.TailSeconds < 9 {
@@ -139,7 +140,7 @@ func TestOverload(t *testing.T) {
 		if r.Totals.Efficiency < 0.9 || r.Totals.Efficiency > 1.01 {
 			t.Errorf("efficiency %v, want nearly 1", r.Totals.Efficiency)
 		}
-		r = run(t, s, RunOptions{MaxBacklog: 50})
+		r = run(t, s, measure.Options{MaxBacklog: 50})
 		if !r.Run.Overloaded || r.Totals.Seconds > 3 {
 			t.Errorf("overloaded %t after %v s, want true after less than 2 s", r.Run.Overloaded, r.Totals.Seconds)
 		}

@@ -41,6 +41,17 @@ type Config struct {
 	Progress func(result.Second)
 }
 
+// Options are those of one run of a scenario that can be run again and again.
+type Options struct {
+	// Rate and Duration replace those of the scenario when they are not 0.
+	Rate     float64
+	Duration time.Duration
+	// Patience, MaxBacklog and Progress are those of Config.
+	Patience   time.Duration
+	MaxBacklog int
+	Progress   func(result.Second)
+}
+
 // errOverloaded ends a run whose backlog is too long.
 var errOverloaded = errors.New("the backlog is too long")
 
