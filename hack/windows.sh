@@ -6,6 +6,7 @@ export GOOS=windows GOARCH=amd64 CGO_ENABLED=0
 
 go build ./...
 go vet ./...
+(cd benchmarks/cmd && go vet ./...)
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 # The program for Windows has an HNS, and no emulator of one. Of package emulator the linker keeps
