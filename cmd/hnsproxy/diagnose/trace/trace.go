@@ -15,7 +15,6 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/diagnose/snapshot"
 	"github.com/hnsproxy/hnsproxy/hnslb"
-	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 	"github.com/hnsproxy/hnsproxy/hnslb/vfp"
 )
 
@@ -41,29 +40,16 @@ type Node struct {
 
 // New makes a node of what its HNS holds.
 func New(s snapshot.Snapshot, h Host) *Node {
-	p := profile(s)
+	p := s.Release()
 	tables, left := vfp.Index(values(s, h))
 	n := &Node{model: vfp.Model{Tables: tables, Profile: p}, snapshot: s}
-	if s.Version == (hnslb.Version{}) {
+	if s.Version == (hnslb.Version{}) && s.Profile == "" {
 		n.Notes = append(n.Notes, "the version of HNS is not in the file; it is taken for "+p.Version.String())
 	}
 	for _, err := range left {
 		n.Notes = append(n.Notes, "left out is "+err.Error())
 	}
 	return n
-}
-
-// profile is the known release next to the version of HNS.
-func profile(s snapshot.Snapshot) profiles.Profile {
-	if named, err := profiles.ByName(s.Profile); err == nil {
-		return named
-	}
-	p := profiles.Of(s.Version)
-	if s.Version == (hnslb.Version{}) {
-		return profiles.WS2022()
-	}
-	p.Version = s.Version
-	return p
 }
 
 // values is a snapshot as the model takes it. HNS does not show everything: the rules of a node
