@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/hnslb/vfp"
 )
 
 // Features returns what the profile's version can do. See hnslb.Driver.
@@ -220,7 +221,7 @@ func (e *Emulator) leaveHalfMade(lb hnslb.LoadBalancer) {
 	half.Mappings = nil
 	b := newLoadBalancer(half, e.store.networkOf(half))
 	if e.profile.Quirks.HalfMadeHolds {
-		for k := range frontendsOf(lb) {
+		for k := range vfp.Frontends(lb) {
 			if e.store.frontends[k] == nil && !e.store.ports.leaked[k] {
 				b.holds = append(b.holds, k)
 				e.store.ports.leaked[k] = true
@@ -279,7 +280,7 @@ func (e *Emulator) DeleteLoadBalancer(ctx context.Context, id hnslb.ID) error {
 		}
 		e.store.removeLoadBalancer(b)
 		if e.trouble.faults.LeakPorts {
-			for k := range frontendsOf(b.LoadBalancer) {
+			for k := range vfp.Frontends(b.LoadBalancer) {
 				e.store.ports.leaked[k] = true
 			}
 		}

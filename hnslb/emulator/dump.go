@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/hnslb/vfp"
 )
 
 // Dump returns the host's state as text for people and golden files: one line per object,
@@ -76,7 +77,7 @@ func (s *store) loadBalancerLines() []string {
 	all := make([]keyed, 0, len(s.balancerOrder.items))
 	for _, b := range s.balancerOrder.items {
 		k := keyed{none: true, line: s.loadBalancerLine(b)}
-		for key := range frontendsOf(b.LoadBalancer) {
+		for key := range vfp.Frontends(b.LoadBalancer) {
 			k.key, k.none = key, false
 			break
 		}
@@ -306,4 +307,11 @@ func mappingText(m hnslb.PortMapping) string {
 		parts = append(parts, name)
 	}
 	return strings.Join(parts, "+")
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }

@@ -256,14 +256,14 @@ func (e *Emulator) DeleteBehind(id hnslb.ID) error {
 func (e *Emulator) Reserve(port uint16, protocol hnslb.Protocol) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.store.ports.listeners[HostPort{protocol, port}] = true
+	e.store.ports.listeners[HostPort{Protocol: protocol, Port: port}] = true
 }
 
 // Release ends what Reserve began.
 func (e *Emulator) Release(port uint16, protocol hnslb.Protocol) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	delete(e.store.ports.listeners, HostPort{protocol, port})
+	delete(e.store.ports.listeners, HostPort{Protocol: protocol, Port: port})
 }
 
 // ReleaseLeakedPorts frees the ports that Faults.LeakPorts left behind, as a reboot does.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
+	"github.com/hnsproxy/hnsproxy/hnslb/vfp"
 )
 
 // checkIndexes holds every index of the store equal to what the objects say.
@@ -54,7 +55,7 @@ func checkIndexes(s *store) error {
 		if live != b.live {
 			return fmt.Errorf("load balancer %s has %d live endpoints, counts %d", b.ID, live, b.live)
 		}
-		for k := range frontendsOf(b.LoadBalancer) {
+		for k := range vfp.Frontends(b.LoadBalancer) {
 			frontends[k] = b
 			if r := s.dark.records[k]; r != nil && (r.since == nil) != (live > 0 && !b.noRules) {
 				return fmt.Errorf("the dark record of %s is wrong", k)

@@ -239,7 +239,7 @@ func (p *parser) backend(name string) (hnslb.ID, error) {
 
 func (p *parser) listener(words []string, f *fields) error {
 	port, protocol := f.port(words[0])
-	p.store.ports.listeners[HostPort{protocol, port}] = true
+	p.store.ports.listeners[HostPort{Protocol: protocol, Port: port}] = true
 	return f.err
 }
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/hnslb/vfp"
 )
 
 // This file holds what HNS refuses. A rule reads and never changes; it returns nil or the
@@ -265,7 +266,7 @@ func servedByVFP(networkType string) bool {
 // frontendRules are the rules of the frontends that a new load balancer asks for.
 func (e *Emulator) frontendRules(lb hnslb.LoadBalancer) error {
 	seen := map[hnslb.FrontendKey]bool{}
-	for k := range frontendsOf(lb) {
+	for k := range vfp.Frontends(lb) {
 		if seen[k] {
 			return refuse(hnslb.ResultPortAlreadyExists, "")
 		}
@@ -301,7 +302,7 @@ func (e *Emulator) ruleFrontendFree(k hnslb.FrontendKey) error {
 // HNS from it [A: common-problems page, k8s PR 137530]. On Server 2019 a listener on the
 // any-address keeps it from a VIP too; see Quirks.ListenerTakesVIP.
 func (e *Emulator) rulePortFree(k hnslb.FrontendKey, dsr bool) error {
-	if !e.store.ports.listeners[HostPort{k.Protocol, k.Port}] {
+	if !e.store.ports.listeners[HostPort{Protocol: k.Protocol, Port: k.Port}] {
 		return nil
 	}
 	if k.NodePort() || e.profile.Quirks.ListenerTakesVIP && !dsr {

@@ -57,12 +57,6 @@ type LoadBalancerState struct {
 	Restored, DeleteFailed bool
 }
 
-// HostPort is a port of the host's TCP/IP stack.
-type HostPort struct {
-	Protocol hnslb.Protocol
-	Port     uint16
-}
-
 // State returns a copy of the host's state.
 func (e *Emulator) State() State {
 	e.mu.Lock()

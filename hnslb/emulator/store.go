@@ -4,12 +4,12 @@
 package emulator
 
 import (
-	"iter"
 	"net/netip"
 
 	"k8s.io/utils/clock"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/hnslb/vfp"
 )
 
 // store keeps the objects of one host and finds them by ID, address and frontend without
@@ -57,15 +57,7 @@ type network struct {
 }
 
 // hostIP is the host's address of a family on the network, the zero Addr if it has none.
-func (n *network) hostIP(f hnslb.Family) netip.Addr {
-	if n.ManagementIP.IsValid() && hnslb.FamilyOf(n.ManagementIP) == f {
-		return n.ManagementIP
-	}
-	if f == hnslb.IPv6 {
-		return n.hostIPv6
-	}
-	return netip.Addr{}
-}
+func (n *network) hostIP(f hnslb.Family) netip.Addr { return n.seen().HostIP(f) }
 
 // endpoint is an endpoint and the load balancers that name it. It is kept small: a node
 // in a large cluster holds 150,000.
@@ -144,25 +136,6 @@ func (b *loadBalancer) getSlot() int  { return int(b.slot) }
 
 // serves tells whether anybody answers behind b.
 func (b *loadBalancer) serves() bool { return b.live > 0 && !b.noRules }
-
-// frontendsOf yields every frontend that a load balancer answers on: each VIP, or the
-// node's own address, with each mapping. A half-made one has none.
-func frontendsOf(lb hnslb.LoadBalancer) iter.Seq[hnslb.FrontendKey] {
-	return func(yield func(hnslb.FrontendKey) bool) {
-		for _, m := range lb.Mappings {
-			one := lb
-			one.Mappings = []hnslb.PortMapping{m}
-			for i := range max(1, len(lb.VIPs)) {
-				if len(lb.VIPs) > 0 {
-					one.VIPs = lb.VIPs[i : i+1]
-				}
-				if k, ok := one.Key(); ok && !yield(k) {
-					return
-				}
-			}
-		}
-	}
-}
 
 func (s *store) networkByName(name string) *network {
 	for _, n := range s.networks {
@@ -244,7 +217,7 @@ func (s *store) insertLoadBalancer(b *loadBalancer) {
 	s.balancers[b.ID] = b
 	s.balancerOrder.add(b)
 	s.link(b)
-	for k := range frontendsOf(b.LoadBalancer) {
+	for k := range vfp.Frontends(b.LoadBalancer) {
 		s.frontends[k] = b
 	}
 	s.ports.take(b.LoadBalancer)
@@ -258,7 +231,7 @@ func (s *store) removeLoadBalancer(b *loadBalancer) {
 		delete(s.ports.leaked, k)
 	}
 	s.unlink(b)
-	for k := range frontendsOf(b.LoadBalancer) {
+	for k := range vfp.Frontends(b.LoadBalancer) {
 		delete(s.frontends, k)
 		s.note(k, nil)
 	}
@@ -308,7 +281,7 @@ func (s *store) unlink(b *loadBalancer) {
 
 // noteLiveness tells whom the frontends of b serve.
 func (s *store) noteLiveness(b *loadBalancer) {
-	for k := range frontendsOf(b.LoadBalancer) {
+	for k := range vfp.Frontends(b.LoadBalancer) {
 		s.note(k, b)
 	}
 }
@@ -417,7 +390,7 @@ func (s *store) endpointAt(net *network, ip netip.Addr, remote bool) *endpoint {
 // asks for twice.
 func (s *store) takenFrontend(lb hnslb.LoadBalancer) (hnslb.FrontendKey, bool) {
 	seen := map[hnslb.FrontendKey]bool{}
-	for k := range frontendsOf(lb) {
+	for k := range vfp.Frontends(lb) {
 		if seen[k] || s.frontends[k] != nil {
 			return k, true
 		}

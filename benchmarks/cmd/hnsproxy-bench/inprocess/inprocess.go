@@ -172,7 +172,7 @@ func (s *System) begin() error {
 		Node:    services.Node{Name: load.NodeName, IPs: []netip.Addr{nodeIP()}},
 		Options: desired.Options{DSR: true},
 		// As the program runs it.
-		AuditPeriod: 30 * time.Second, Gather: 50 * time.Millisecond,
+		AuditPeriod: 30 * time.Second, MinSyncPeriod: 50 * time.Millisecond,
 		Metrics: metrics.New(prometheus.NewRegistry()), Logger: klog.Logger{}, Clock: clock.RealClock{}, Seed: s.scenario.Seed,
 	}
 	if s.scenario.HNS.Network == hnslb.NetworkOverlay {

@@ -1,7 +1,7 @@
 // Copyright The hnsproxy Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package emulator
+package vfp
 
 import (
 	"slices"
@@ -16,7 +16,6 @@ import (
 //   - After a change in place it stays where it is if the VIP is marked as external, and is
 //     hashed anew otherwise [A: k8s issue 113842]; see Quirks.UDPFlowsStay.
 type Flow struct {
-	e      *Emulator
 	packet Packet
 
 	// Where it goes: the load balancer, its endpoints at that time, and the chosen one.
@@ -25,14 +24,12 @@ type Flow struct {
 	chosen    hnslb.ID
 }
 
-// Flow begins a flow with the packets of which p is the first. Nothing is sent yet.
-func (e *Emulator) Flow(p Packet) *Flow { return &Flow{e: e, packet: p} }
+// NewFlow begins a flow with the packets of which p is the first. Nothing is sent yet.
+func NewFlow(p Packet) *Flow { return &Flow{packet: p} }
 
-// Send answers where the next packet of the flow goes.
-func (f *Flow) Send() Verdict {
-	f.e.mu.Lock()
-	defer f.e.mu.Unlock()
-	t := newTracer(f.e.store, f.e.profile, f.packet)
+// Send answers where the next packet of the flow goes on a host that is now as m says.
+func (f *Flow) Send(m Model) Verdict {
+	t := newTracer(m, f.packet)
 	outcomes, d := t.outcomes()
 	if t.b == nil || len(outcomes) != len(t.b.Endpoints) {
 		f.balancer = ""
@@ -42,7 +39,7 @@ func (f *Flow) Send() Verdict {
 		i := hashOf(f.packet, d) % uint64(len(outcomes))
 		f.balancer, f.endpoints, f.chosen = t.b.ID, slices.Clone(t.b.Endpoints), t.b.Endpoints[i]
 	}
-	v := t.backend(t.store.endpoints[f.chosen])
+	v := t.backend(f.chosen)
 	if !slices.Contains(t.b.Endpoints, f.chosen) {
 		v.Reason = "flow of an endpoint that the load balancer does not name any more"
 	}
@@ -57,5 +54,5 @@ func (f *Flow) remembered(t *tracer) bool {
 	case slices.Equal(f.endpoints, t.b.Endpoints):
 		return true
 	}
-	return t.mapping.Flags&hnslb.VIPExternal != 0 || f.packet.Protocol == hnslb.UDP && f.e.profile.Quirks.UDPFlowsStay
+	return t.mapping.Flags&hnslb.VIPExternal != 0 || f.packet.Protocol == hnslb.UDP && t.profile.Quirks.UDPFlowsStay
 }

@@ -1,14 +1,12 @@
 // Copyright The hnsproxy Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package emulator
+package vfp
 
 import (
-	"cmp"
 	"encoding/binary"
 	"hash/fnv"
 	"net/netip"
-	"slices"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 )
@@ -46,6 +44,12 @@ func (s Source) String() string {
 		return "outside " + s.ip.String()
 	}
 	return "host"
+}
+
+// HostPort is a port of the host's TCP/IP stack.
+type HostPort struct {
+	Protocol hnslb.Protocol
+	Port     uint16
 }
 
 // Packet is the first packet of a new flow. Whether flows that exist stay where they are
@@ -92,57 +96,6 @@ func (v Verdict) String() string {
 }
 
 func lost(section, reason string) Verdict { return Verdict{Reason: reason, Section: section} }
-
-// Trace answers where a packet goes. It works while HNS is stopped too: VFP carries on.
-func (e *Emulator) Trace(p Packet) Verdict {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return newTracer(e.store, e.profile, p).chosen()
-}
-
-// TraceAll returns everything that can become of new flows to this destination, since a
-// hash chooses among the backends: each outcome once, arrivals first, in order.
-func (e *Emulator) TraceAll(p Packet) []Verdict {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return newTracer(e.store, e.profile, p).all()
-}
-
-// chosen is what becomes of the packet.
-func (t *tracer) chosen() Verdict {
-	outcomes, d := t.outcomes()
-	return outcomes[hashOf(t.packet, d)%uint64(len(outcomes))]
-}
-
-// all is everything that can become of it, see TraceAll.
-func (t *tracer) all() []Verdict {
-	outcomes, _ := t.outcomes()
-	slices.SortFunc(outcomes, func(a, b Verdict) int {
-		if a.Reached() != b.Reached() {
-			return cmp.Compare(btoi(b.Reached()), btoi(a.Reached()))
-		}
-		return cmp.Or(a.Backend.Compare(b.Backend), cmp.Compare(a.String(), b.String()))
-	})
-	return slices.Compact(outcomes)
-}
-
-// Reachable returns the backends that TraceAll reaches, in order, each once.
-func (e *Emulator) Reachable(p Packet) []netip.AddrPort {
-	var out []netip.AddrPort
-	for _, v := range e.TraceAll(p) {
-		if v.Reached() {
-			out = append(out, v.Backend)
-		}
-	}
-	return slices.Compact(out)
-}
-
-func btoi(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
-}
 
 // hashOf is the choice that VFP makes for a new flow: by both addresses for SourceIP, by
 // the protocol too for SourceIPProtocol, else by the five-tuple (docs/hns.md, Flags).

@@ -1,7 +1,7 @@
 // Copyright The hnsproxy Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package emulator
+package vfp
 
 import (
 	"fmt"
@@ -15,20 +15,20 @@ import (
 // tracer follows one packet through VFP: which frontend it meets, whether that frontend's
 // rules see it, and what each backend makes of it.
 type tracer struct {
-	store   *store
+	tables  Tables
 	profile profiles.Profile
 	packet  Packet
 	family  hnslb.Family
 
 	// src is the packet's source address, sender the pod's endpoint if a pod sent it.
 	src    netip.Addr
-	sender *endpoint
+	sender *Endpoint
 
 	// What the packet meets; nil where there is no load balancer.
 	key     hnslb.FrontendKey
-	b       *loadBalancer
+	b       *LoadBalancer
 	mapping hnslb.PortMapping
-	net     *network
+	net     *Network
 }
 
 // The sections of docs/hns.md that tell of the rules.
@@ -43,8 +43,8 @@ const (
 	secOverlay   = "Overlay"
 )
 
-func newTracer(s *store, profile profiles.Profile, p Packet) *tracer {
-	t := &tracer{store: s, profile: profile, packet: p, family: hnslb.FamilyOf(p.To.Addr())}
+func newTracer(m Model, p Packet) *tracer {
+	t := &tracer{tables: m.Tables, profile: m.Profile, packet: p, family: hnslb.FamilyOf(p.To.Addr())}
 	t.findFrontend()
 	return t
 }
@@ -55,21 +55,60 @@ func (t *tracer) findFrontend() {
 	t.key = hnslb.FrontendKey{
 		Family: t.family, VIP: t.packet.To.Addr(), Protocol: t.packet.Protocol, Port: t.packet.To.Port(),
 	}
-	t.b = t.store.frontends[t.key]
-	if t.b == nil && t.store.networkByManagementIP(t.packet.To.Addr()) != nil {
+	t.b = found(t.tables.Frontend(t.key))
+	if t.b == nil && t.isManagementIP(t.packet.To.Addr()) {
 		nodePort := t.key
 		nodePort.VIP = netip.Addr{}
-		t.b = t.store.frontends[nodePort]
+		t.b = found(t.tables.Frontend(nodePort))
 	}
 	if t.b == nil {
 		return
 	}
-	t.net = t.store.networkByID(t.b.network)
+	t.net = found(t.tables.Network(t.b.Network))
 	for _, m := range t.b.Mappings {
 		if m.Protocol == t.packet.Protocol && m.ExternalPort == t.packet.To.Port() {
 			t.mapping = m
 		}
 	}
+}
+
+// found is what a table holds, nil for nothing.
+func found[T any](x T, ok bool) *T {
+	if !ok {
+		return nil
+	}
+	return &x
+}
+
+// isManagementIP tells whether ip is the host's address on a network.
+func (t *tracer) isManagementIP(ip netip.Addr) bool {
+	for n := range t.tables.Networks() {
+		if ip.IsValid() && n.HostIP(hnslb.FamilyOf(ip)) == ip {
+			return true
+		}
+	}
+	return false
+}
+
+// endpoint returns the first endpoint with an address for which want says yes, nil for none.
+func (t *tracer) endpoint(ip netip.Addr, want func(Endpoint) bool) *Endpoint {
+	for ep := range t.tables.EndpointsAt(ip) {
+		if want(ep) {
+			return &ep
+		}
+	}
+	return nil
+}
+
+// hasEndpoint tells whether a network has a local, or a remote, endpoint with an address.
+func (t *tracer) hasEndpoint(network hnslb.ID, ip netip.Addr, remote bool) bool {
+	return t.endpoint(ip, func(ep Endpoint) bool { return ep.Network == network && ep.Remote == remote }) != nil
+}
+
+// networkOf returns the network of an endpoint, which there always is.
+func (t *tracer) networkOf(ep Endpoint) Network {
+	n, _ := t.tables.Network(ep.Network)
+	return n
 }
 
 // outcomes returns what can become of the packet, one verdict per backend in the load
@@ -94,7 +133,7 @@ func (t *tracer) outcomes() ([]Verdict, hnslb.Distribution) {
 	}
 	out := make([]Verdict, 0, len(t.b.Endpoints))
 	for _, id := range t.b.Endpoints {
-		out = append(out, t.backend(t.store.endpoints[id]))
+		out = append(out, t.backend(id))
 	}
 	if len(out) == 0 {
 		out = append(out, lost(secExpress, "the load balancer names no endpoint"))
@@ -106,14 +145,14 @@ func (t *tracer) outcomes() ([]Verdict, hnslb.Distribution) {
 func (t *tracer) findSource() string {
 	switch from := t.packet.From; from.kind {
 	case fromPod:
-		t.sender = t.store.byIP.find(from.ip, func(ep *endpoint) bool { return !ep.remote })
+		t.sender = t.endpoint(from.ip, func(ep Endpoint) bool { return !ep.Remote })
 		if t.sender == nil {
 			return "the pod " + from.ip.String() + " has no local endpoint"
 		}
 		t.src = t.sender.addr(t.family)
 	case fromHost:
-		for _, n := range t.store.networks {
-			if ip := n.hostIP(t.family); ip.IsValid() {
+		for n := range t.tables.Networks() {
+			if ip := n.HostIP(t.family); ip.IsValid() {
 				t.src = ip
 				break
 			}
@@ -132,34 +171,34 @@ func (t *tracer) findSource() string {
 func (t *tracer) direct() Verdict {
 	to := t.packet.To
 	asIs := Verdict{Backend: to, SourceIP: t.src, DestinationKept: true, Reason: "no load balancer", Section: secVFP}
-	there := t.store.byIP.find(to.Addr(), func(ep *endpoint) bool { return !standsForVIP(ep) })
+	there := t.endpoint(to.Addr(), func(ep Endpoint) bool { return !t.standsForVIP(ep) })
 	switch {
 	case t.hostListens():
 		return asIs
 	case there == nil:
 		return lost(secVFP, "no load balancer on "+t.key.String())
 	}
-	if reason := t.blackHole(there.net, to.Addr()); reason != "" {
+	if reason := t.blackHole(there.Network, to.Addr()); reason != "" {
 		return lost(secLifecycle, reason)
 	}
 	return asIs
 }
 
 func (t *tracer) hostListens() bool {
-	return t.store.networkByManagementIP(t.packet.To.Addr()) != nil &&
-		t.store.ports.listeners[HostPort{t.packet.Protocol, t.packet.To.Port()}]
+	return t.isManagementIP(t.packet.To.Addr()) && t.tables.Listens(HostPort{t.packet.Protocol, t.packet.To.Port()})
 }
 
 // standsForVIP tells the remote endpoint of a cluster IP on overlay, which has the host's
 // MAC (docs/hns.md, Overlay), from that of a pod.
-func standsForVIP(ep *endpoint) bool {
-	return ep.remote && ep.net.IsOverlay() && strings.EqualFold(ep.mac, ep.net.HostMAC)
+func (t *tracer) standsForVIP(ep Endpoint) bool {
+	n := t.networkOf(ep)
+	return ep.Remote && n.IsOverlay() && strings.EqualFold(ep.MAC, n.HostMAC)
 }
 
 // blackHole: with a local and a remote endpoint on one address, traffic to it does not
 // arrive or does not come back [A: k8s PR 138000, Windows-Containers issue 631].
-func (t *tracer) blackHole(net *network, ip netip.Addr) string {
-	if t.store.endpointAt(net, ip, true) != nil && t.store.endpointAt(net, ip, false) != nil {
+func (t *tracer) blackHole(network hnslb.ID, ip netip.Addr) string {
+	if t.hasEndpoint(network, ip, true) && t.hasEndpoint(network, ip, false) {
 		return ip.String() + " has a local and a remote endpoint"
 	}
 	return ""
@@ -169,7 +208,7 @@ func (t *tracer) blackHole(net *network, ip netip.Addr) string {
 // whose network is gone.
 func (t *tracer) checkRules() string {
 	switch {
-	case t.b.noRules:
+	case t.b.NoRules:
 		return t.key.String() + " has a load balancer but no rules in VFP"
 	case t.net == nil:
 		return "the network of the load balancer on " + t.key.String() + " is gone"
@@ -209,11 +248,11 @@ func (t *tracer) checkNodePort() string {
 	switch {
 	case len(t.b.VIPs) > 0:
 		return ""
-	case !t.b.nodeIP.IsValid():
+	case !t.b.NodeIP.IsValid():
 		return "the node port was made before the network had a management IP"
-	case t.b.nodeIP != t.packet.To.Addr():
-		return "the rules of the node port still carry " + t.b.nodeIP.String()
-	case t.net.locals == 0 && !t.profile.Quirks.NodePortWithoutPods:
+	case t.b.NodeIP != t.packet.To.Addr():
+		return "the rules of the node port still carry " + t.b.NodeIP.String()
+	case !t.tables.HasLocalEndpoint(t.net.ID) && !t.profile.Quirks.NodePortWithoutPods:
 		return "a node port answers only on a node with a local endpoint"
 	}
 	return ""
@@ -223,28 +262,29 @@ func (t *tracer) checkNodePort() string {
 func (t *tracer) checkVIPEndpoint() string {
 	clusterIP := len(t.b.VIPs) > 0 && t.mapping.Flags&hnslb.VIPExternal == 0
 	if t.profile.Quirks.VIPNeedsEndpoint && t.net.IsOverlay() && clusterIP &&
-		t.store.endpointAt(t.net, t.packet.To.Addr(), true) == nil {
+		!t.hasEndpoint(t.net.ID, t.packet.To.Addr(), true) {
 		return "the cluster IP has no remote endpoint on the overlay"
 	}
 	return ""
 }
 
 // backend is the way of a packet for which the hash chose this endpoint.
-func (t *tracer) backend(ep *endpoint) Verdict {
-	if ep == nil {
+func (t *tracer) backend(id hnslb.ID) Verdict {
+	ep, ok := t.tables.Endpoint(id)
+	if !ok {
 		// The rule goes on naming it: stale rules are k8s issue 112836.
 		return lost(secLifecycle, "the chosen endpoint was deleted")
 	}
 	ip := ep.addr(t.family)
 	if !ip.IsValid() {
-		return lost(secEndpoints, fmt.Sprintf("backend %s has no %s address", ep.ips[0], t.family))
+		return lost(secEndpoints, fmt.Sprintf("backend %s has no %s address", ep.IPs[0], t.family))
 	}
 	far := secVFP
-	if ep.net.IsOverlay() {
+	if n := t.networkOf(ep); n.IsOverlay() {
 		far = secOverlay
 	}
 	for _, l := range []struct{ section, reason string }{
-		{secLifecycle, t.blackHole(ep.net, ip)}, {far, t.remoteLoss(ep, ip)}, {secFlags, t.hairpinLoss(ip)},
+		{secLifecycle, t.blackHole(ep.Network, ip)}, {far, t.remoteLoss(ep, ip)}, {secFlags, t.hairpinLoss(ip)},
 	} {
 		if l.reason != "" {
 			return lost(l.section, l.reason)
@@ -270,24 +310,25 @@ func (t *tracer) dsr() bool { return t.b.Flags&hnslb.DSR != 0 }
 
 // remoteLoss is what keeps a packet from a backend on another node, or from a local one
 // that has lost its port.
-func (t *tracer) remoteLoss(ep *endpoint, ip netip.Addr) string {
+func (t *tracer) remoteLoss(ep Endpoint, ip netip.Addr) string {
+	net := t.networkOf(ep)
 	switch {
-	case ep.detached:
+	case ep.Detached:
 		return "backend " + ip.String() + " has no switch port"
-	case !ep.remote:
+	case !ep.Remote:
 		return ""
 	case t.dsr() && t.packet.From.kind != fromPod:
 		// DSR rewrites at the port of a local pod: the client's or the backend's [A for
 		// pods; C that nothing is left for others].
 		return "DSR carries traffic from " + t.packet.From.String() + " to local backends only"
-	case !ep.net.IsOverlay():
+	case !net.IsOverlay():
 		return ""
-	case !ep.provider.IsValid():
+	case !ep.ProviderAddress.IsValid():
 		return "remote endpoint " + ip.String() + " has no provider address"
 	}
-	for _, r := range ep.net.Remotes {
-		if r.Prefix.Contains(ip) && r.ProviderAddress != ep.provider {
-			return fmt.Sprintf("remote endpoint %s is on %s, not on %s", ip, r.ProviderAddress, ep.provider)
+	for _, r := range net.Remotes {
+		if r.Prefix.Contains(ip) && r.ProviderAddress != ep.ProviderAddress {
+			return fmt.Sprintf("remote endpoint %s is on %s, not on %s", ip, r.ProviderAddress, ep.ProviderAddress)
 		}
 	}
 	return ""
@@ -300,7 +341,7 @@ func (t *tracer) hairpinLoss(ip netip.Addr) string {
 	switch {
 	case t.sender == nil || ip != t.src:
 		return ""
-	case t.dsr() && !t.net.loopbackDSR:
+	case t.dsr() && !t.net.LoopbackDSR:
 		return "hairpin with DSR needs the network plugin's loopbackDSR"
 	case !t.dsr() && !t.b.SourceVIP.IsValid() && !t.net.IsOverlay() && t.profile.Version.Major == 9:
 		return "hairpin without a source VIP times out on HNS " + t.profile.Version.String()
@@ -315,12 +356,12 @@ func (t *tracer) sourceAddress() (netip.Addr, string) {
 	if t.dsr() {
 		return t.src, ""
 	}
-	vip, nodeIP := t.b.SourceVIP, t.net.hostIP(t.family)
+	vip, nodeIP := t.b.SourceVIP, t.net.HostIP(t.family)
 	switch {
 	case vip.IsValid() && hnslb.FamilyOf(vip) != t.family:
 		return vip, fmt.Sprintf("source VIP %s is no %s address", vip, t.family)
-	case vip.IsValid() && t.net.IsOverlay() && vip != nodeIP && t.store.endpointAt(t.net, vip, false) == nil &&
-		t.store.endpointAt(t.net, vip, true) == nil:
+	case vip.IsValid() && t.net.IsOverlay() && vip != nodeIP &&
+		!t.hasEndpoint(t.net.ID, vip, false) && !t.hasEndpoint(t.net.ID, vip, true):
 		return vip, "no endpoint has the source VIP " + vip.String()
 	case vip.IsValid():
 		return vip, ""
