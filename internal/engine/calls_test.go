@@ -286,7 +286,7 @@ func TestHangingCall(t *testing.T) {
 		if len(b.log) != 6 || slices.Contains(b.log, again) {
 			t.Errorf("calls: %v, want those of the other three", b.log)
 		}
-		if told := only[Hanging](b.told); len(told) != 1 || told[0].Verb != hnslb.VerbCreateLoadBalancer || told[0].For < b.cfg.CallTimeout {
+		if told := only[Hanging](b.transitions); len(told) != 1 || told[0].Verb != hnslb.VerbCreateLoadBalancer || told[0].For < b.cfg.CallTimeout {
 			t.Errorf("told: %v", told)
 		}
 		if got := b.status("a"); got.State != Failing || got.Note.Reason != "HNSTimeout" {

@@ -83,10 +83,10 @@ type bench struct {
 	eps     []hnslb.Endpoint
 	lbs     []hnslb.LoadBalancer
 	made    int
-	// log are the calls begun, told all transitions, looks the lists asked for.
-	log   []string
-	told  []Transition
-	looks []ListRequest
+	// log are the calls begun, transitions all transitions, lists the requested lists.
+	log         []string
+	transitions []Transition
+	lists       []ListRequest
 }
 
 // newBench makes an engine whose HNS can change load balancers in place.
@@ -112,7 +112,7 @@ func atRest(t *testing.T, inputs ...services.Input) *bench {
 }
 
 // clear forgets what was logged.
-func (b *bench) clear() { b.log, b.told, b.looks = nil, nil, nil }
+func (b *bench) clear() { b.log, b.transitions, b.lists = nil, nil, nil }
 
 // ready returns all that the engine wants done now.
 func (b *bench) ready() Ready {
@@ -130,12 +130,12 @@ func (b *bench) ready() Ready {
 				b.t.Fatal("two lists at once")
 			}
 			all.List = r.List
-			b.looks = append(b.looks, *r.List)
+			b.lists = append(b.lists, *r.List)
 		}
 		for _, c := range r.Calls {
 			b.log = append(b.log, callText(c))
 		}
-		b.told = append(b.told, r.Transitions...)
+		b.transitions = append(b.transitions, r.Transitions...)
 		if !r.More {
 			return all
 		}
@@ -264,8 +264,8 @@ func (b *bench) one(r Ready, want string) Call {
 	return r.Calls[0]
 }
 
-// requestList checks which list is asked for; nil for none.
-func wantLook(t *testing.T, r Ready, want *ListRequest) {
+// wantList checks which list is requested; nil for none.
+func wantList(t *testing.T, r Ready, want *ListRequest) {
 	t.Helper()
 	if diff := cmp.Diff(want, r.List); diff != "" {
 		t.Fatalf("list asked for (-want +got):\n%s", diff)
@@ -286,7 +286,7 @@ func only[T Transition](ts []Transition) []T {
 // status returns the last status of a Service's frontend.
 func (b *bench) status(name string) FrontendStatus {
 	b.t.Helper()
-	all := only[FrontendStatus](b.told)
+	all := only[FrontendStatus](b.transitions)
 	for _, s := range slices.Backward(all) {
 		if s.Frontend.Service.Name == name {
 			return s
@@ -312,13 +312,13 @@ func TestNothingBeforeItIsKnown(t *testing.T) {
 	if r = b.ready(); !r.Recompute {
 		t.Fatal("it does not ask for the Services")
 	}
-	wantLook(t, r, nil)
+	wantList(t, r, nil)
 	b.SetServices([]services.Input{service("a", "10.96.0.1", "10.244.2.1")})
 	if since, why := b.Lag(); since != b.clock || why == "" {
 		t.Errorf("behind since %s for %q", since, why)
 	}
 	r = b.ready()
-	wantLook(t, r, &ListRequest{})
+	wantList(t, r, &ListRequest{})
 	wantCalls(t, r.Calls)
 	b.answer(r)
 	b.one(b.ready(), "CreateEndpoint 10.244.2.1")
@@ -335,7 +335,7 @@ func TestNodeChange(t *testing.T) {
 	b.ServiceChanged()
 	in.Slices[0].Endpoints[0].IP = addr("10.244.2.2")
 	r = b.ready()
-	if wantLook(t, r, nil); len(r.Calls) > 0 {
+	if wantList(t, r, nil); len(r.Calls) > 0 {
 		t.Fatalf("calls rest on Services of another zone: %v", callTexts(r.Calls))
 	}
 	b.SetServices([]services.Input{in})
@@ -348,8 +348,8 @@ func TestRest(t *testing.T) {
 		t.Errorf("at rest %v, idle %v, %d pending, behind since %s: %s", b.Converged(), b.Idle(), b.Pending(), since, why)
 	}
 	b.run(time.Hour)
-	if len(b.log)+len(b.looks) > 0 {
-		t.Errorf("at rest it does %v and lists %v", b.log, b.looks)
+	if len(b.log)+len(b.lists) > 0 {
+		t.Errorf("at rest it does %v and lists %v", b.log, b.lists)
 	}
 	b.SetServices([]services.Input{service("b", "10.96.0.2", "10.244.2.1")})
 	if since, _ := b.Lag(); b.Converged() || b.Idle() || since != b.clock {

@@ -75,9 +75,9 @@ func TestLatency(t *testing.T) {
 	}
 }
 
-// TestMostTriggers: while HNS is away the changes of one Service do not pile up; the latest
+// TestMaxTriggers: while HNS is away the changes of one Service do not pile up; the latest
 // are kept.
-func TestMostTriggers(t *testing.T) {
+func TestMaxTriggers(t *testing.T) {
 	zero := time.Unix(1000, 0)
 	l := latencyTracker{}
 	for i := range 3 * maxTriggers {
@@ -89,8 +89,8 @@ func TestMostTriggers(t *testing.T) {
 	}
 }
 
-// TestInForce: the engine tells of a change when HNS has it, not before.
-func TestInForce(t *testing.T) {
+// TestChangeProgrammed: the engine tells of a change when HNS has it, not before.
+func TestChangeProgrammed(t *testing.T) {
 	b := atRest(t)
 	in := several(1)[0]
 	in.Triggers = []time.Time{b.clock.Add(-time.Second)}
@@ -98,12 +98,12 @@ func TestInForce(t *testing.T) {
 	b.succeed(b.one(b.ready(), "CreateEndpoint 10.244.2.1"))
 	c := b.one(b.after(100*time.Millisecond), "CreateLoadBalancer 10.96.0.1:80/TCP")
 	b.after(100 * time.Millisecond)
-	if got := only[ChangeProgrammed](b.told); len(got) > 0 {
+	if got := only[ChangeProgrammed](b.transitions); len(got) > 0 {
 		t.Errorf("told before it is written: %v", got)
 	}
 	b.succeed(c)
 	b.ready()
-	if got := only[ChangeProgrammed](b.told); len(got) != 1 || got[0].After != 1200*time.Millisecond {
+	if got := only[ChangeProgrammed](b.transitions); len(got) != 1 || got[0].After != 1200*time.Millisecond {
 		t.Errorf("told: %v, want 1.2 s", got)
 	}
 }

@@ -29,7 +29,7 @@ func TestLocalPodsShareOneList(t *testing.T) {
 	}
 	b.SetServices(inputs)
 	r := b.ready()
-	wantLook(t, r, &ListRequest{EndpointsOnly: true})
+	wantList(t, r, &ListRequest{EndpointsOnly: true})
 	wantCalls(t, r.Calls)
 	look := r.List
 	if r = b.after(5 * time.Second); r.List != nil || len(r.Calls) > 0 {
@@ -41,8 +41,8 @@ func TestLocalPodsShareOneList(t *testing.T) {
 	}
 	b.list(look)
 	b.run(5 * time.Second)
-	if len(b.looks) != 1 || len(b.log) != 100 {
-		t.Errorf("%d lists and %d calls, want 1 and 100", len(b.looks), len(b.log))
+	if len(b.lists) != 1 || len(b.log) != 100 {
+		t.Errorf("%d lists and %d calls, want 1 and 100", len(b.lists), len(b.log))
 	}
 }
 
@@ -73,7 +73,7 @@ func TestPauses(t *testing.T) {
 			b.answer(b.ready())
 			tc.need(b, 1)
 			r := b.after(tc.pause - 1)
-			wantLook(t, r, nil)
+			wantList(t, r, nil)
 			if got := r.Wake.Sub(b.clock); got != 1 {
 				t.Errorf("it wakes up after %s", got)
 			}
@@ -88,12 +88,12 @@ func TestPauses(t *testing.T) {
 func TestAuditAsksForTheNetworkFirst(t *testing.T) {
 	b := atRest(t)
 	r := b.after(b.cfg.AuditPeriod)
-	if wantLook(t, r, nil); !r.Network {
+	if wantList(t, r, nil); !r.Network {
 		t.Fatal("the network is not asked for")
 	}
-	wantLook(t, b.after(time.Second), nil)
+	wantList(t, b.after(time.Second), nil)
 	b.answer(Ready{Network: true})
-	wantLook(t, b.ready(), &ListRequest{})
+	wantList(t, b.ready(), &ListRequest{})
 }
 
 // TestAuditPeriodCountsFromTheEnd: of a list that takes as long as the period, HNS would
@@ -106,7 +106,7 @@ func TestAuditPeriodCountsFromTheEnd(t *testing.T) {
 	b.Audit()
 	b.answer(b.ready())
 	r := b.ready()
-	wantLook(t, r, &ListRequest{})
+	wantList(t, r, &ListRequest{})
 	b.after(5 * time.Second)
 	b.answer(r)
 	b.ready()
@@ -177,7 +177,7 @@ func (b *bench) audit() *ListRequest {
 	b.ready()
 	b.answer(Ready{Network: true})
 	r := b.ready()
-	wantLook(b.t, r, &ListRequest{})
+	wantList(b.t, r, &ListRequest{})
 	return r.List
 }
 
@@ -256,7 +256,7 @@ func TestListFails(t *testing.T) {
 	if pauses[0] != allPause || pauses[4] <= pauses[2] || slices.Max(pauses) != maxConnectionRetry || pauses[len(pauses)-1] != maxConnectionRetry {
 		t.Errorf("pauses %v, want growing ones up to %s", pauses, maxConnectionRetry)
 	}
-	if told := only[ListFailed](b.told); len(told) != 3 {
+	if told := only[ListFailed](b.transitions); len(told) != 3 {
 		t.Errorf("told %d times in 150 s, want 3", len(told))
 	}
 	if since, why := b.Lag(); since != begin || why != "HNS objects not listed yet" {
@@ -275,7 +275,7 @@ func TestListHangs(t *testing.T) {
 	for i := range 3 {
 		patience := b.cfg.CallTimeout << i
 		r = b.after(patience - 1)
-		if wantLook(t, r, nil); r.Network {
+		if wantList(t, r, nil); r.Network {
 			t.Fatalf("round %d: given up too soon", i)
 		}
 		r = b.after(1)
@@ -284,9 +284,9 @@ func TestListHangs(t *testing.T) {
 		}
 		b.NetworkRead(hnslb.FeaturesOf(b.version), b.network, nil)
 		r = b.after(r.Wake.Sub(b.clock))
-		wantLook(t, r, &ListRequest{})
+		wantList(t, r, &ListRequest{})
 	}
-	if told := only[ListFailed](b.told); len(told) == 0 || hnslb.ErrorClass(told[0].Err) != hnslb.Timeout {
+	if told := only[ListFailed](b.transitions); len(told) == 0 || hnslb.ErrorClass(told[0].Err) != hnslb.Timeout {
 		t.Errorf("told: %v", told)
 	}
 	b.Listed(late, observed.List{}, nil)
@@ -301,7 +301,7 @@ func TestDrift(t *testing.T) {
 	b.lbs = nil
 	b.Audit()
 	b.run(time.Second)
-	if diff := cmp.Diff([]Drifted{{Frontends: 1}}, only[Drifted](b.told)); diff != "" {
+	if diff := cmp.Diff([]Drifted{{Frontends: 1}}, only[Drifted](b.transitions)); diff != "" {
 		t.Errorf("drift (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]string{"CreateLoadBalancer 10.96.0.1:80/TCP"}, b.log); diff != "" {
@@ -329,8 +329,8 @@ func TestDegraded(t *testing.T) {
 			if got := b.status("a"); got.State != Programmed || got.Note.Reason != desired.HNSDegraded || !strings.Contains(got.Note.Message, "restart the HNS service") {
 				t.Errorf("%s: %v", got.State, got.Note)
 			}
-			if len(b.log) > 0 || len(only[Drifted](b.told)) > 0 {
-				t.Errorf("calls %v, told %v", b.log, b.told)
+			if len(b.log) > 0 || len(only[Drifted](b.transitions)) > 0 {
+				t.Errorf("calls %v, told %v", b.log, b.transitions)
 			}
 			want := desired.Reason("")
 			if tc.name == "still degraded" {
@@ -363,7 +363,7 @@ func TestDeletionUndone(t *testing.T) {
 	b.clear()
 	r := b.ready()
 	wantCalls(t, r.Calls)
-	if diff := cmp.Diff([]DeletionsUndone{{2}}, only[DeletionsUndone](b.told)); diff != "" {
+	if diff := cmp.Diff([]DeletionsUndone{{2}}, only[DeletionsUndone](b.transitions)); diff != "" {
 		t.Errorf("told (-want +got):\n%s", diff)
 	}
 	b.run(time.Second)

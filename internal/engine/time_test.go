@@ -88,7 +88,7 @@ func TestDriftCountsTwice(t *testing.T) {
 	b.eps, b.lbs = nil, nil
 	b.Audit()
 	b.run(time.Second)
-	if diff := cmp.Diff([]Drifted{{Frontends: 1, Endpoints: 1}}, only[Drifted](b.told)); diff != "" {
+	if diff := cmp.Diff([]Drifted{{Frontends: 1, Endpoints: 1}}, only[Drifted](b.transitions)); diff != "" {
 		t.Errorf("drift (-want +got):\n%s", diff)
 	}
 }

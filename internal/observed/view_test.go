@@ -74,9 +74,9 @@ func TestTwins(t *testing.T) {
 	}
 }
 
-// TestLearnedShape: an HNS that shows a load balancer with other flags than it was asked
+// TestLearnedSettings: an HNS that shows a load balancer with other flags than it was asked
 // for is understood after the first, so that the rest do not look like drift forever.
-func TestLearnedShape(t *testing.T) {
+func TestLearnedSettings(t *testing.T) {
 	v := viewOf([]hnslb.Endpoint{remote(pod)}, balancer("old", hnslb.VIPExternal|hnslb.LocalRoutedVIP, "e"))
 	want := balancer("", hnslb.VIPExternal)
 	backends := []*Endpoint{v.Endpoint(pod)}

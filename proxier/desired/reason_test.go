@@ -74,7 +74,7 @@ func TestEveryReasonIsTold(t *testing.T) {
 	}
 	slices.Sort(told)
 	if diff := cmp.Diff(constants(t, ".", "Reason"), told); diff != "" {
-		t.Errorf("Tellings and the constants differ (-constants +Tellings):\n%s", diff)
+		t.Errorf("EventPolicies and the constants differ (-constants +EventPolicies):\n%s", diff)
 	}
 }
 

@@ -72,9 +72,9 @@ func fatSlice() *discoveryv1.EndpointSlice {
 	}
 }
 
-// TestKept: what informers keep is what the store makes of the object itself, with the
+// TestCached: what informers keep is what the store makes of the object itself, with the
 // object's identity, and nothing else; the source's objects stay as they are.
-func TestKept(t *testing.T) {
+func TestCached(t *testing.T) {
 	t.Parallel()
 	store := services.NewStore("me", time.Time{})
 	k := cacheTransform{store, true}
@@ -109,8 +109,8 @@ func TestKept(t *testing.T) {
 	}
 }
 
-// TestKeptNode: nothing is dropped of a Node that the proxy reads.
-func TestKeptNode(t *testing.T) {
+// TestCachedNode: nothing is dropped of a Node that the proxy reads.
+func TestCachedNode(t *testing.T) {
 	t.Parallel()
 	node := &corev1.Node{
 		ObjectMeta: fatMeta("me"),

@@ -169,8 +169,8 @@ func anEvent() events.Event {
 		Reason: desired.NoProtocol, Message: "no SCTP, 100 % sure"}
 }
 
-// TestAnnouncer: an Event has all that the API asks for, and its limits.
-func TestAnnouncer(t *testing.T) {
+// TestEventSender: an Event has all that the API asks for, and its limits.
+func TestEventSender(t *testing.T) {
 	s, long := &sink{}, anEvent()
 	long.Message = strings.Repeat("ä", maxNoteBytes)
 	long.Reason = desired.Conflict
@@ -243,13 +243,13 @@ func TestEventsRefused(t *testing.T) {
 	}
 }
 
-// TestNoAnnouncer: without API server there is nobody to send to.
-func TestNoAnnouncer(t *testing.T) {
+// TestNoEventSender: without API server there is nobody to send to.
+func TestNoEventSender(t *testing.T) {
 	p := &program{opts: *NewOptions()}
 	p.opts.Objects = []string{"x"}
 	a, err := p.newEventSender(t.Context())
 	if a != nil || err != nil || a.serviceEvents() != nil {
-		t.Errorf("announcer %v, %v", a, err)
+		t.Errorf("event sender %v, %v", a, err)
 	}
 	a.send(nil, "", "", "", "")
 	begin := time.Now()
