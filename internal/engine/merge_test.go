@@ -51,8 +51,8 @@ func TestAuditInPieces(t *testing.T) {
 	b.answer(b.ready())
 	b.list(b.ready().List)
 	taking, checking, pending := 0, 0, 0
-	for step := 0; b.Engine.listing.merge != nil || len(b.Engine.listing.check) > 0; step++ {
-		if b.Engine.listing.merge != nil {
+	for step := 0; b.listing.merge != nil || len(b.listing.check) > 0; step++ {
+		if b.listing.merge != nil {
 			taking++
 		} else {
 			checking++
