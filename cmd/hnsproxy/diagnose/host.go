@@ -74,11 +74,10 @@ func Commands(h Host) []*cobra.Command {
 }
 
 // finish puts flags and help on a command.
-func (h Host) finish(cmd *cobra.Command, sets *options.FlagSets) *cobra.Command {
+func (h Host) finish(cmd *cobra.Command, sets *options.FlagSets) {
 	sets.FlagSet("other").BoolP("help", "h", false, "Print this help and exit.")
 	sets.AddTo(cmd.Flags())
 	h.Help(cmd, sets)
-	return cmd
 }
 
 // AcceptAll lets a command take all flags that hnsproxy itself takes, so that the command line of

@@ -28,11 +28,11 @@ type Change struct {
 	Services []string `json:"services,omitempty"`
 	// Backends of a load balancer once the change is made.
 	Backends []netip.Addr `json:"backends,omitempty"`
-	// Reason says why.
-	Reason string `json:"reason"`
+	// Why is a sentence for people, not a reason of package desired.
+	Why string `json:"reason"`
 }
 
-// Delete: HNS has it, and it is not needed.
+// Delete is the action on an object that HNS has and that is not needed.
 const Delete Action = "delete"
 
 // Changes sums up the steps by object, in order of the first step of each.
@@ -55,15 +55,15 @@ func (d *differ) add(s plan.Step) {
 	var c Change
 	switch s := s.(type) {
 	case plan.CreateEndpoint:
-		c = Change{Action: Create, Object: "endpoint", Name: s.Object(), Services: d.users(s.IP()), Reason: d.needed(s.IP())}
+		c = Change{Action: Create, Object: "endpoint", Name: s.Object(), Services: d.users(s.IP()), Why: d.needed(s.IP())}
 	case plan.DeleteEndpoint:
-		c = Change{Action: Delete, Object: "endpoint", Name: s.Object(), ID: s.ID, Reason: "no Service on this node needs it"}
+		c = Change{Action: Delete, Object: "endpoint", Name: s.Object(), ID: s.ID, Why: "no Service on this node needs it"}
 	case plan.CreateLoadBalancer:
 		c = d.balancer(Create, s.Target, "HNS has no load balancer for it")
 	case plan.UpdateLoadBalancer:
 		c = d.balancer(Update, s.Target, d.difference(s.LoadBalancer.ID, s.Target))
 	case plan.DeleteLoadBalancer:
-		c = Change{Action: Delete, Object: "loadbalancer", Name: d.nameOf(s), ID: s.ID, Reason: d.unneeded(s)}
+		c = Change{Action: Delete, Object: "loadbalancer", Name: d.nameOf(s), ID: s.ID, Why: d.unneeded(s)}
 	}
 	key := c.Object + " " + c.Name
 	i, known := d.index[key]
@@ -82,15 +82,15 @@ func (d *differ) merge(first *Change, c Change, s plan.Step) {
 	}
 	first.Action, first.Services, first.Backends = Replace, c.Services, c.Backends
 	if s, ok := s.(plan.CreateLoadBalancer); ok {
-		first.Reason = d.difference(first.ID, s.Target)
+		first.Why = d.difference(first.ID, s.Target)
 	} else {
-		first.Reason = "it differs: " + c.Reason
+		first.Why = "it differs: " + c.Why
 	}
 }
 
 func (d *differ) balancer(a Action, t plan.Target, reason string) Change {
 	return Change{Action: a, Object: "loadbalancer", Name: t.Object(), ID: t.LoadBalancer.ID, Services: []string{t.Frontend.Service.String()},
-		Backends: t.IPs, Reason: reason}
+		Backends: t.IPs, Why: reason}
 }
 
 // nameOf names a load balancer that is deleted; a half-made one has no frontend.

@@ -96,7 +96,7 @@ func drawChanges(changes []Change, wide, colour bool) string {
 		if colour {
 			action = colours[c.Action].Sprint(action)
 		}
-		row := table.Row{action, c.Object, printable.Text(c.Name), printable.Text(strings.Join(c.Services, ",")), printable.Text(c.Reason)}
+		row := table.Row{action, c.Object, printable.Text(c.Name), printable.Text(strings.Join(c.Services, ",")), printable.Text(c.Why)}
 		if wide {
 			row = append(row, addresses(c.Backends), printable.Text(string(c.ID)))
 		}

@@ -12,5 +12,5 @@ import (
 // TestSame: the comparison knows every field, but the frontend, by which the two were found, and
 // what a list does not show.
 func TestSame(t *testing.T) {
-	equaltest.EveryField(t, (*LoadBalancer).same, "Key", "Degraded", "created", "outdated", "doubtful")
+	equaltest.EveryField(t, (*LoadBalancer).same, "Key", "Degraded", "created", "outdated", "uncertain")
 }
