@@ -1,6 +1,6 @@
 # hnsproxy: every target is one line or one script. `make` prints this list.
 .DEFAULT_GOAL := help
-.PHONY: help build run unit test e2e windows winunit lint fuzz stress chaos golden bench upstream compare manifests image release clean
+.PHONY: help build run unit test e2e windows winunit lint fuzz stress chaos golden bench bench-tool upstream compare manifests image release clean
 
 GO       ?= go
 FUZZTIME ?= 15s
@@ -8,7 +8,7 @@ SEEDS    ?= 10000
 LINT     := $(GO) tool -modfile=hack/tools/go.mod golangci-lint
 
 help: ## print this list
-	@awk -F':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build bin/hnsproxy, and bin/hnsproxy.exe for Windows
 	$(GO) build -ldflags "$$(hack/ldflags.sh)" -o bin/hnsproxy ./cmd/hnsproxy
@@ -47,6 +47,7 @@ lint: ## the linter with the limits of .golangci.yml, and that of the workflows
 	cd e2e/upstream && $(GO) tool -modfile=../../hack/tools/go.mod golangci-lint run -c ../../.golangci.yml ./...
 	cd e2e/deploy && $(GO) tool -modfile=../../hack/tools/go.mod golangci-lint run -c ../../.golangci.yml ./...
 	cd hack/release && $(GO) tool -modfile=../../hack/tools/go.mod golangci-lint run -c ../../.golangci.yml ./...
+	cd benchmarks/cmd && $(GO) tool -modfile=../../hack/tools/go.mod golangci-lint run -c ../../.golangci.yml ./...
 
 fuzz: ## each fuzz target for FUZZTIME (15s)
 	hack/fuzz.sh $(FUZZTIME)
@@ -66,6 +67,9 @@ manifests: ## render deploy/*.yaml from the Helm chart in deploy/chart
 
 bench: ## the benchmarks; compare two runs with benchstat
 	$(GO) test -run '^$$' -bench . -benchmem -count 3 ./benchmarks
+
+bench-tool: ## build bin/hnsproxy-bench, which measures latency and the highest rate of changes; see benchmarks/README.md
+	cd benchmarks/cmd && $(GO) build -o ../../bin/hnsproxy-bench ./hnsproxy-bench
 
 upstream: ## endpoint choice beside the code of upstream's proxies: 200,000 random cases (half a minute, minutes when nothing is built)
 	cd e2e/upstream && $(GO) test -count=1 -v -timeout 10m ./...

@@ -74,7 +74,7 @@ func beTheProcess(t *testing.T, url string) {
 	started := make(chan *proxier.Proxier, 1)
 	ended := make(chan error, 1)
 	go func() {
-		ended <- app.Run(ctx, *o, app.Deps{Driver: forgetful{}, OnStart: func(s app.Started) { started <- s.Proxier }})
+		ended <- app.Run(ctx, *o, app.Deps{Driver: forgetful(), OnStart: func(s app.Started) { started <- s.Proxier }})
 	}()
 	p := <-started
 	err := wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, 2*time.Minute, true, func(context.Context) (bool, error) {
@@ -164,44 +164,25 @@ func managed() []metav1.ManagedFieldsEntry {
 		FieldsV1: metav1.NewFieldsV1(`{"f:spec":{"f:ports":{` + strings.Repeat(`"f:x":{},`, 40) + `"f:y":{}}}}`)}}
 }
 
-// forgetful is an HNS that says yes and keeps nothing.
-type forgetful struct{ hnslb.Driver }
-
-// Features is part of hnslb.Driver.
-func (forgetful) Features(context.Context) (hnslb.Features, error) {
-	return hnslb.FeaturesOf(hnslb.Version{Major: 15, Minor: 5}), nil
+// forgetful returns an HNS that says yes and keeps nothing.
+func forgetful() hnslb.Driver {
+	return hnslb.Intercept(nil, func(_ context.Context, c hnslb.Call, _ hnslb.Next) (any, error) {
+		switch c.Verb {
+		case hnslb.VerbFeatures:
+			return hnslb.FeaturesOf(hnslb.Version{Major: 15, Minor: 5}), nil
+		case hnslb.VerbNetwork:
+			return hnslb.Network{ID: "network", Name: c.Object, Type: "L2Bridge"}, nil
+		case hnslb.VerbCreateEndpoint:
+			e, _ := c.Argument.(hnslb.Endpoint)
+			e.ID = hnslb.ID(uuid.NewString())
+			return e, nil
+		case hnslb.VerbCreateLoadBalancer:
+			lb, _ := c.Argument.(hnslb.LoadBalancer)
+			lb.ID = hnslb.ID(uuid.NewString())
+			return lb, nil
+		case hnslb.VerbUpdateLoadBalancer:
+			return c.Argument, nil
+		}
+		return nil, nil
+	})
 }
-
-// Network is part of hnslb.Driver.
-func (forgetful) Network(_ context.Context, name string) (hnslb.Network, error) {
-	return hnslb.Network{ID: "network", Name: name, Type: "L2Bridge"}, nil
-}
-
-// Endpoints is part of hnslb.Driver.
-func (forgetful) Endpoints(context.Context) ([]hnslb.Endpoint, error) { return nil, nil }
-
-// LoadBalancers is part of hnslb.Driver.
-func (forgetful) LoadBalancers(context.Context) ([]hnslb.LoadBalancer, error) { return nil, nil }
-
-// CreateEndpoint is part of hnslb.Driver.
-func (forgetful) CreateEndpoint(_ context.Context, e hnslb.Endpoint) (hnslb.Endpoint, error) {
-	e.ID = hnslb.ID(uuid.NewString())
-	return e, nil
-}
-
-// CreateLoadBalancer is part of hnslb.Driver.
-func (forgetful) CreateLoadBalancer(_ context.Context, lb hnslb.LoadBalancer) (hnslb.LoadBalancer, error) {
-	lb.ID = hnslb.ID(uuid.NewString())
-	return lb, nil
-}
-
-// UpdateLoadBalancer is part of hnslb.Driver.
-func (forgetful) UpdateLoadBalancer(_ context.Context, lb hnslb.LoadBalancer) (hnslb.LoadBalancer, error) {
-	return lb, nil
-}
-
-// DeleteEndpoint is part of hnslb.Driver.
-func (forgetful) DeleteEndpoint(context.Context, hnslb.ID) error { return nil }
-
-// DeleteLoadBalancer is part of hnslb.Driver.
-func (forgetful) DeleteLoadBalancer(context.Context, hnslb.ID) error { return nil }

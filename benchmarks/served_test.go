@@ -111,7 +111,7 @@ func p(times []time.Duration, percent int) time.Duration {
 
 // usual is how the program runs a proxier, but for its timeouts.
 func usual(cfg *proxier.Config) {
-	cfg.AuditPeriod, cfg.Gather = 30*time.Second, 50*time.Millisecond
+	cfg.AuditPeriod, cfg.MinSyncPeriod = 30*time.Second, 50*time.Millisecond
 }
 
 // wantFresh compares HNS with that of a node that comes up with the cluster as it is now:

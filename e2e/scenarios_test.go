@@ -59,6 +59,7 @@ func unsuited() map[string]string {
 		"stop-while-dark":                   moments,
 		"udp-backend-gone":                  flows,
 		"udp-target-port-changes":           flows,
+		"virtual-node-overlay":              moments,
 	}
 }
 

@@ -21,44 +21,43 @@ import "context"
 //   - Nothing is retried and nothing is remembered between calls, except the HNS version,
 //     which does not change under a running process.
 type Driver interface {
-	// Features says which HNS this is and what it can do. It is cheap after the first call.
+	// Features returns the version of HNS and what it supports. It is cheap after the first call.
 	Features(ctx context.Context) (Features, error)
 
-	// Network returns the network of that name. If there is none the error is NotFound, its
-	// cause a *NetworkNotFound that names those that exist. Only then they are asked for.
+	// Network returns the named network. If it does not exist the error is NotFound, with a
+	// *NetworkNotFound as cause that lists the existing networks, which are read only in this case.
 	Network(ctx context.Context, name string) (Network, error)
 
-	// Endpoints lists the endpoints of the whole host, not of one network only: a load
-	// balancer is foreign when it names an endpoint of another network. An object that
-	// vanishes while the list is made is left out.
+	// Endpoints lists the endpoints of the whole host, not of one network only, since a load
+	// balancer that references an endpoint of another network is foreign. Objects deleted while the
+	// list is made are left out.
 	Endpoints(ctx context.Context) ([]Endpoint, error)
 
-	// LoadBalancers lists the load balancers of the whole host, half-made ones included.
-	// An object that vanishes while the list is made is left out. Nothing else fills in
-	// LoadBalancer.Degraded.
+	// LoadBalancers lists the load balancers of the whole host, including half-made ones. Objects
+	// deleted while the list is made are left out. Only this method sets LoadBalancer.Degraded.
 	LoadBalancers(ctx context.Context) ([]LoadBalancer, error)
 
-	// CreateEndpoint makes an endpoint on e.Network; e.ID must be empty. It returns the
-	// endpoint as HNS holds it. Errors: NotFound (network), Invalid (address outside the
-	// subnets or reserved), AlreadyExists.
+	// CreateEndpoint creates an endpoint on e.Network; e.ID must be empty. It returns the endpoint
+	// as stored by HNS. Errors: NotFound (network), Invalid (address outside the subnets or
+	// reserved), AlreadyExists.
 	CreateEndpoint(ctx context.Context, e Endpoint) (Endpoint, error)
 
-	// DeleteEndpoint removes an endpoint, NotFound if it is gone. HNS does not refuse when
-	// a load balancer still names it.
+	// DeleteEndpoint deletes an endpoint; NotFound if it does not exist. HNS deletes it even if a
+	// load balancer references it.
 	DeleteEndpoint(ctx context.Context, id ID) error
 
-	// CreateLoadBalancer makes a load balancer; lb.ID must be empty. It returns the object
-	// as HNS holds it. Errors: PortInUse or AlreadyExists when the frontend is taken,
-	// Invalid for an empty or overlong endpoint list, NotFound for an unknown endpoint.
+	// CreateLoadBalancer creates a load balancer; lb.ID must be empty. It returns the load balancer
+	// as stored by HNS. Errors: PortInUse or AlreadyExists if the frontend is occupied, Invalid for
+	// an empty or overlong endpoint list, NotFound for an unknown endpoint.
 	CreateLoadBalancer(ctx context.Context, lb LoadBalancer) (LoadBalancer, error)
 
-	// UpdateLoadBalancer replaces the load balancer lb.ID in place and returns it as HNS
-	// holds it afterwards, which need not be what was asked: HNS 15.4 says yes and changes
-	// nothing. Only the endpoint list, the source VIP and the internal port may differ
-	// from what HNS has. Errors: NotFound, Unsupported (HNS without modify).
+	// UpdateLoadBalancer updates the load balancer lb.ID in place and returns it as stored by HNS
+	// afterwards, which may differ from what was requested: HNS 15.4 reports success without
+	// changing anything. Only the endpoint list, the source VIP and the internal port may differ
+	// from the existing ones. Errors: NotFound, Unsupported (HNS without modify).
 	UpdateLoadBalancer(ctx context.Context, lb LoadBalancer) (LoadBalancer, error)
 
-	// DeleteLoadBalancer removes a load balancer, NotFound if it is gone.
+	// DeleteLoadBalancer deletes a load balancer; NotFound if it does not exist.
 	DeleteLoadBalancer(ctx context.Context, id ID) error
 }
 
@@ -87,7 +86,7 @@ func Verbs() []Verb {
 	}
 }
 
-// IsWrite tells whether the verb changes HNS.
+// IsWrite returns whether the verb changes HNS.
 func (v Verb) IsWrite() bool {
 	switch v {
 	case VerbFeatures, VerbNetwork, VerbEndpoints, VerbLoadBalancers, VerbWatch, VerbServiceProcess:

@@ -91,8 +91,8 @@ const (
 
 // ClassOf maps an HRESULT to its class.
 //
-// ResultSwitchPortNotFound is Other on purpose: the endpoint exists, its switch port does
-// not yet (a pod being attached), so it must not count as absent.
+// ResultSwitchPortNotFound is Other on purpose: the endpoint exists, and only its switch port does
+// not yet (the pod is being attached), so it must not count as absent.
 func ClassOf(r HRESULT) Class {
 	switch r {
 	case ResultElementNotFound, ResultNetworkNotFound, ResultEndpointNotFound:
@@ -111,15 +111,15 @@ func ClassOf(r HRESULT) Class {
 		ResultInvalidPolicy, ResultInvalidInternalPort, ResultAddressReserved:
 		return Invalid
 	}
-	if r.ofRPC() {
+	if r.isRPCFailure() {
 		return Unavailable
 	}
 	return Other
 }
 
-// ofRPC tells whether a code says that the call did not get to HNS and back, rather than
-// what HNS answered. Each call into HNS is a remote procedure call on the same machine.
-func (r HRESULT) ofRPC() bool {
+// isRPCFailure returns whether a code means that the remote procedure call to HNS failed, rather
+// than that HNS returned an error.
+func (r HRESULT) isRPCFailure() bool {
 	const facilityRPC, facilityWin32 = 0x80010000, 0x80070000
 	code := r & 0xffff
 	switch r &^ 0xffff {
@@ -131,8 +131,8 @@ func (r HRESULT) ofRPC() bool {
 	return false
 }
 
-// ProvesAbsent tells whether an error of a deletion proves that the object is gone. HNS was
-// seen to answer 0x803b0001 and to keep the load balancer (Azure/aks-engine PR 3956).
+// ProvesAbsent returns whether the error of a deletion proves that the object does not exist. HNS
+// was observed to return 0x803b0001 and keep the load balancer (Azure/aks-engine PR 3956).
 func ProvesAbsent(err error) bool {
 	e, ok := errors.AsType[*Error](err)
 	return ok && e.Class == NotFound && (e.Code == 0 || e.Code == ResultElementNotFound)
@@ -142,21 +142,21 @@ func ProvesAbsent(err error) bool {
 type Error struct {
 	// Verb that failed.
 	Verb Verb
-	// Object it was about: a name, an ID, an address or a frontend.
+	// Object of the call: a name, an ID, an address or a frontend.
 	Object string
 	Class  Class
-	// Code is the HRESULT, 0 when there was none (a timeout, a missing DLL).
+	// Code is the HRESULT, 0 if there is none (a timeout, a missing DLL).
 	Code HRESULT
-	// Err is the cause, with HNS's own words.
+	// Err is the cause, with the message of HNS.
 	Err error
 }
 
-// NewError makes an Error from an HRESULT and HNS's text.
+// NewError returns an Error for an HRESULT and a message of HNS.
 func NewError(v Verb, object string, code HRESULT, text string) *Error {
 	return &Error{Verb: v, Object: object, Class: ClassOf(code), Code: code, Err: errors.New(text)}
 }
 
-// Error prints verb, object, class, code and cause.
+// Error returns verb, object, class, code and cause.
 func (e *Error) Error() string {
 	if e.Code == 0 {
 		return fmt.Sprintf("%s %s: %s: %v", e.Verb, e.Object, e.Class, e.Err)
@@ -167,8 +167,7 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// ErrorClass returns the class of err, Other for an error that is no driver error, and
-// "" for nil.
+// ErrorClass returns the class of err, Other for an error of another type, and "" for nil.
 func ErrorClass(err error) Class {
 	if err == nil {
 		return ""
@@ -179,7 +178,7 @@ func ErrorClass(err error) Class {
 	return Other
 }
 
-// ErrorCode returns the HRESULT of err, 0 for an error without.
+// ErrorCode returns the HRESULT of err, 0 if it has none.
 func ErrorCode(err error) HRESULT {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Code
@@ -187,8 +186,8 @@ func ErrorCode(err error) HRESULT {
 	return 0
 }
 
-// OutcomeUnknown tells whether the call that returned err may have taken effect all the
-// same, so that the view of HNS must be read again (law 6).
+// OutcomeUnknown returns whether the call that returned err may still have taken effect, so that
+// HNS has to be listed again (law 6).
 func OutcomeUnknown(err error) bool {
 	c := ErrorClass(err)
 	return c == Unavailable || c == Timeout

@@ -9,8 +9,8 @@ import (
 	"strconv"
 )
 
-// FrontendKey is what HNS accepts once: the address, protocol and port that a load
-// balancer answers on.
+// FrontendKey identifies a frontend, of which HNS accepts one: the address, protocol and port that
+// a load balancer serves.
 type FrontendKey struct {
 	Family Family
 	// VIP is the zero Addr for a node port.
@@ -19,8 +19,8 @@ type FrontendKey struct {
 	Port     uint16
 }
 
-// Key returns the frontend that a load balancer holds. It is false for an object without
-// exactly one port mapping and at most one VIP: hnsproxy never writes such an object.
+// Key returns the frontend of a load balancer. It returns false for an object without exactly one
+// port mapping and at most one VIP, which hnsproxy never creates.
 func (lb LoadBalancer) Key() (FrontendKey, bool) {
 	if len(lb.Mappings) != 1 || len(lb.VIPs) > 1 {
 		return FrontendKey{}, false
@@ -37,7 +37,7 @@ func (lb LoadBalancer) Key() (FrontendKey, bool) {
 	return k, true
 }
 
-// NodePort tells whether the frontend is a node port, the only one without a VIP.
+// NodePort returns whether the frontend is a node port, the only type without a VIP.
 func (k FrontendKey) NodePort() bool { return !k.VIP.IsValid() }
 
 // Compare orders keys by family, VIP, port and protocol.
@@ -50,8 +50,8 @@ func (k FrontendKey) Compare(o FrontendKey) int {
 	)
 }
 
-// String prints "10.96.0.10:53/UDP"; a node port stands on the unspecified address of
-// its family, "0.0.0.0:30080/TCP".
+// String returns the key in the form "10.96.0.10:53/UDP"; a node port has the unspecified address
+// of its family, as in "0.0.0.0:30080/TCP".
 func (k FrontendKey) String() string {
 	vip := k.VIP
 	if k.NodePort() {

@@ -8,9 +8,9 @@ import (
 	"net/netip"
 )
 
-// RemoteMAC returns the made-up MAC of a remote endpoint, by which hnsproxy and
-// kube-proxy.exe know their own: 02-11 and the IPv4 address, or the last four bytes of
-// the IPv6 address in reverse. It never shows on the wire of an L2Bridge network.
+// RemoteMAC returns the synthetic MAC of a remote endpoint, by which hnsproxy and kube-proxy.exe
+// recognize their own endpoints: 02-11 followed by the IPv4 address, or by the last four bytes of
+// the IPv6 address in reverse order. It never appears on the wire of an L2Bridge network.
 func RemoteMAC(ip netip.Addr) string {
 	if ip.Is4() {
 		b := ip.As4()

@@ -23,11 +23,11 @@ func TestNetworkNotFound(t *testing.T) {
 		want string
 	}{
 		{"none", hnslb.NetworkNotFound{}, `no HNS network exists`},
-		{"sorted", hnslb.NetworkNotFound{Exist: []hnslb.NetworkName{{"nat", "NAT"}, {"External", "Overlay"}}},
+		{"sorted", hnslb.NetworkNotFound{Existing: []hnslb.NetworkName{{"nat", "NAT"}, {"External", "Overlay"}}},
 			`existing networks: "External" (Overlay), "nat" (NAT)`},
-		{"hostile", hnslb.NetworkNotFound{Exist: []hnslb.NetworkName{{"a\x1b[2J\u202e\n", "T\x07"}}},
+		{"hostile", hnslb.NetworkNotFound{Existing: []hnslb.NetworkName{{"a\x1b[2J\u202e\n", "T\x07"}}},
 			`existing networks: "a\x1b[2J\u202e\n" (T\a)`},
-		{"many", hnslb.NetworkNotFound{Exist: many},
+		{"many", hnslb.NetworkNotFound{Existing: many},
 			`existing networks: "n00" (NAT), "n01" (NAT), "n02" (NAT), "n03" (NAT), "n04" (NAT), "n05" (NAT), "n06" (NAT), "n07" (NAT), 12 more`},
 		{"not known", hnslb.NetworkNotFound{Unknown: errors.New("access denied")}, `listing its networks failed: access denied`},
 	} {

@@ -3,8 +3,8 @@
 
 package hnslb
 
-// ObjectName names the endpoint in errors and logs: its first address, since that is what
-// people look for; failing that its name or ID.
+// ObjectName returns the name of the endpoint in errors and logs: its first address, which is what
+// people search for, else its name or ID.
 func (e Endpoint) ObjectName() string {
 	switch {
 	case len(e.IPs) > 0:
@@ -17,8 +17,8 @@ func (e Endpoint) ObjectName() string {
 	return "endpoint without an address"
 }
 
-// ObjectName names the load balancer in errors and logs: its frontend, since that is what
-// people look for; its ID when it has no single frontend.
+// ObjectName returns the name of the load balancer in errors and logs: its frontend, which is what
+// people search for, or its ID if it has no single frontend.
 func (lb LoadBalancer) ObjectName() string {
 	if k, ok := lb.Key(); ok {
 		return k.String()

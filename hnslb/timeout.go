@@ -13,20 +13,20 @@ import (
 )
 
 const (
-	// maxAbandoned is how many abandoned calls may hang before further calls are refused.
-	// Each holds an OS thread here and a thread in HNS, whose watchdog calls 200 suspicious
-	// (docs/hns.md, Performance and concurrency).
+	// maxAbandoned limits the abandoned calls; beyond it further calls are rejected. Each occupies
+	// an OS thread here and a thread in HNS, whose watchdog reports 200 (docs/hns.md, Performance
+	// and concurrency).
 	maxAbandoned = 16
-	// listFactor is how much longer a list may take than another call: it is up to three
-	// HNS calls per object, the others are five at most.
+	// listFactor is how much longer a list may take than another call, since it makes up to three
+	// HNS calls per object and other calls at most five in total.
 	listFactor = 10
 )
 
-// WithTimeout returns a Driver that ends each call of d after perCall, or when the caller's
-// context ends, whichever is first. The two lists may take ten times as long.
+// WithTimeout returns a Driver that ends each call of d after perCall, or when the caller's context
+// ends. Lists may take ten times as long.
 //
-// HNS calls cannot be cancelled, and HNS was seen to hang forever in some of them. So a
-// call runs on a goroutine of its own and is left behind when its time is up:
+// HNS calls cannot be cancelled, and HNS was observed to hang forever in some of them. Each call
+// therefore runs on its own goroutine, and is abandoned when its time is up:
 //   - The caller gets class Timeout. The call may still take effect, even much later.
 //   - Its late answer is thrown away. An object made that late is found by the next list.
 //   - Until it returns, further calls for the same object are refused at once with class
@@ -36,33 +36,33 @@ const (
 //   - The slices of an argument must not be changed afterwards, since a call left behind
 //     may still read them.
 //
-// Calls that do return in time pass through unchanged, errors included.
+// Calls that return in time are passed through unchanged, including their errors.
 func WithTimeout(d Driver, perCall time.Duration) Driver {
-	t := &bounds{perCall: perCall, hanging: map[callName]bool{}}
+	t := &timeoutDriver{perCall: perCall, hanging: map[callName]bool{}}
 	return Intercept(d, t.around)
 }
 
-// bounds are what WithTimeout knows of the calls in flight.
-type bounds struct {
+// timeoutDriver tracks the calls in flight of a Driver with a timeout.
+type timeoutDriver struct {
 	perCall time.Duration
-	// running counts calls that d has not answered, awaited those whose caller still
-	// waits. The difference hangs.
+	// running counts the calls that d has not answered, awaited those whose caller still waits. The
+	// difference is abandoned.
 	running, awaited atomic.Int64
 
 	mu sync.Mutex
-	// hanging are the calls that were left behind.
+	// hanging holds the abandoned calls.
 	hanging map[callName]bool
 }
 
-// hangs tells whether an earlier call for the object of a write has not returned.
-func (t *bounds) hangs(n callName) bool {
+// hasHangingCall returns whether an earlier write for the object has not returned.
+func (t *timeoutDriver) hasHangingCall(n callName) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return n.verb.IsWrite() && t.hanging[n]
 }
 
-// leave notes that a call was left behind, unless it returned at the last moment.
-func (t *bounds) leave(n callName, returned <-chan struct{}) {
+// leaveBehind records an abandoned call, unless it has just returned.
+func (t *timeoutDriver) leaveBehind(n callName, returned <-chan struct{}) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	select {
@@ -72,22 +72,22 @@ func (t *bounds) leave(n callName, returned <-chan struct{}) {
 	}
 }
 
-func (t *bounds) returned(n callName, returned chan<- struct{}) {
+func (t *timeoutDriver) returned(n callName, returned chan<- struct{}) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	close(returned)
 	delete(t.hanging, n)
 }
 
-// limit is the time that a verb may take.
-func (t *bounds) limit(v Verb) time.Duration {
+// limit returns the timeout of a verb.
+func (t *timeoutDriver) limit(v Verb) time.Duration {
 	if v == VerbEndpoints || v == VerbLoadBalancers {
 		return listFactor * t.perCall
 	}
 	return t.perCall
 }
 
-// callName is what an error says about the call.
+// callName identifies a call in errors.
 type callName struct {
 	verb   Verb
 	object string
@@ -97,13 +97,13 @@ func (n callName) fail(c Class, cause error) *Error {
 	return &Error{Verb: n.verb, Object: n.object, Class: c, Err: cause}
 }
 
-// around makes a call and waits for it as long as its verb may take.
-func (t *bounds) around(ctx context.Context, c Call, next Next) (any, error) {
+// around makes a call and waits for it up to the timeout of its verb.
+func (t *timeoutDriver) around(ctx context.Context, c Call, next Next) (any, error) {
 	n := callName{c.Verb, c.Object}
 	if hanging := t.running.Load() - t.awaited.Load(); hanging >= maxAbandoned {
 		return nil, n.fail(Unavailable, fmt.Errorf("HNS not responding: %d earlier calls have not returned", hanging))
 	}
-	if t.hangs(n) {
+	if t.hasHangingCall(n) {
 		return nil, n.fail(Timeout, errors.New("an earlier call for this object has not returned"))
 	}
 	limit := t.limit(n.verb)
@@ -117,14 +117,15 @@ func (t *bounds) around(ctx context.Context, c Call, next Next) (any, error) {
 		value any
 		err   error
 	}
-	done := make(chan answer, 1) // room for one, so that a late answer does not block
+	done := make(chan answer, 1) // buffered, so that a late answer does not block
 	returned := make(chan struct{})
 	t.awaited.Add(1)
 	defer t.awaited.Add(-1)
 	t.running.Add(1)
 	go func() {
 		value, err := next(ctx)
-		// Before the answer, so that a caller who has it never counts as hanging.
+		// Before sending the answer, so that a call whose answer was received never counts as
+		// hanging.
 		t.running.Add(-1)
 		t.returned(n, returned)
 		done <- answer{value, err}
@@ -136,10 +137,10 @@ func (t *bounds) around(ctx context.Context, c Call, next Next) (any, error) {
 	case <-ctx.Done():
 	}
 	select {
-	case a := <-done: // both at once: what is known is worth more
+	case a := <-done: // both at once: prefer the answer
 		return a.value, a.err
 	default:
-		t.leave(n, returned)
+		t.leaveBehind(n, returned)
 		return nil, n.fail(Timeout, context.Cause(ctx))
 	}
 }

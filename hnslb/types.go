@@ -11,16 +11,15 @@ import (
 
 // ID is the GUID that HNS gave an object, in lower case.
 //
-// HNS prints one GUID in either case, depending on the API it is read through: lower case
-// through V2, upper case through V1 (docs/hns.md, Conventions). So drivers fold every ID
-// with NewID and IDs compare with ==.
+// HNS prints GUIDs in lower case through V2 and in upper case through V1 (docs/hns.md,
+// Conventions). Drivers therefore convert every ID with NewID, so that IDs can be compared with ==.
 type ID string
 
-// NewID folds a GUID as HNS prints it.
+// NewID returns the ID for a GUID in either case.
 func NewID(guid string) ID { return ID(strings.ToLower(guid)) }
 
-// Family is an IP family. It is part of every identity: HNS holds an IPv4 and an IPv6
-// node port of the same number side by side.
+// Family is an IP family. It is part of every identity: an IPv4 and an IPv6 node port with the same
+// number are different objects in HNS.
 type Family uint8
 
 // The two IP families.
@@ -29,8 +28,7 @@ const (
 	IPv6 Family = 6
 )
 
-// FamilyOf returns the family of an address. IPv4-mapped IPv6 addresses must have been
-// unmapped before.
+// FamilyOf returns the family of an address. IPv4-mapped IPv6 addresses must be unmapped first.
 func FamilyOf(a netip.Addr) Family {
 	if a.Is4() {
 		return IPv4
@@ -50,7 +48,7 @@ func (f Family) String() string {
 // Protocol is an IP protocol number.
 type Protocol uint8
 
-// The protocols of Services. HNS balances TCP and UDP; its schema has no SCTP.
+// The protocols of Services. HNS supports TCP and UDP; its schema has no SCTP.
 const (
 	TCP  Protocol = 6
 	UDP  Protocol = 17
@@ -70,7 +68,7 @@ func (p Protocol) String() string {
 	return "protocol-" + itoa(uint16(p))
 }
 
-// ParseProtocol reads what String returns.
+// ParseProtocol parses what String returns.
 func ParseProtocol(s string) (Protocol, error) {
 	for n := range 256 {
 		if p := Protocol(n); p.String() == s {
@@ -80,8 +78,8 @@ func ParseProtocol(s string) (Protocol, error) {
 	return 0, fmt.Errorf("unknown protocol %q", s)
 }
 
-// NetworkOverlay is the Type of VXLAN networks, the only type that changes what a
-// Service proxy writes. It is compared ignoring case.
+// NetworkOverlay is the Type of VXLAN networks, the only type that needs different objects. It is
+// compared ignoring case.
 const NetworkOverlay = "Overlay"
 
 // Network is the HNS network that carries this node's pods.
@@ -90,27 +88,28 @@ type Network struct {
 	Name string
 	// Type as HNS names it: L2Bridge, L2Tunnel, Overlay, Transparent, ...
 	Type string
-	// ManagementIP is the host's address on the network. HNS fills it in some time
-	// after the network was made and may change it later; it is the zero Addr until then.
+	// ManagementIP is the host's address on the network. HNS sets it some time after the network
+	// was created and may change it later; it is the zero Addr until then.
 	ManagementIP netip.Addr
-	// HostMAC is the MAC of the host interface that carries ManagementIP, with dashes, and
-	// empty while no interface does. Overlay needs it for the endpoints of cluster IPs.
+	// HostMAC is the MAC of the host interface that has ManagementIP, with dashes; empty if no
+	// interface has it. Overlay needs it for the endpoints of cluster IPs.
 	HostMAC string
-	// Adapters are all addresses of the host, each with the MAC of its interface: a node may
-	// have several interfaces, and its own address need not be ManagementIP.
+	// Adapters are all addresses of the host, each with the MAC of its interface. A node may have
+	// several interfaces, and its own address may differ from ManagementIP.
 	Adapters []Adapter
 	// Subnets are the pod subnets of this node.
 	Subnets []netip.Prefix
-	// Remotes are the RemoteSubnetRoute policies: which host carries which pod subnet.
+	// Remotes are the RemoteSubnetRoute policies, which map pod subnets to the hosts that carry
+	// them.
 	Remotes []RemoteSubnet
 }
 
-// IsOverlay tells whether the network encapsulates, which asks for a provider address on
-// each remote endpoint and for a source VIP.
+// IsOverlay returns whether the network encapsulates packets, so that remote endpoints need a
+// provider address and traffic needs a source VIP.
 func (n Network) IsOverlay() bool { return strings.EqualFold(n.Type, NetworkOverlay) }
 
-// CarriesServices tells whether HNS has load balancers on networks of this type. Those of type
-// NAT, ICS, Internal and Private are behind the host and have none.
+// CarriesServices returns whether HNS supports load balancers on networks of this type. Networks of
+// type NAT, ICS, Internal and Private are behind the host and have none.
 func (n Network) CarriesServices() bool {
 	for _, t := range []string{"NAT", "ICS", "Internal", "Private"} {
 		if strings.EqualFold(n.Type, t) {
@@ -120,7 +119,7 @@ func (n Network) CarriesServices() bool {
 	return true
 }
 
-// Adapter is an address of the host and the MAC of the interface that carries it, with dashes.
+// Adapter is an address of the host and the MAC of its interface, with dashes.
 type Adapter struct {
 	IP  netip.Addr
 	MAC string
@@ -133,26 +132,27 @@ type RemoteSubnet struct {
 	ProviderAddress netip.Addr
 }
 
-// Endpoint is an HNS endpoint: the switch port of a local pod, or a remote endpoint,
-// which stands for an address elsewhere so that load balancers can name it.
+// Endpoint is an HNS endpoint: the switch port of a local pod, or a remote endpoint, which
+// represents an address elsewhere so that load balancers can reference it.
 type Endpoint struct {
 	ID      ID
 	Network ID
 	Name    string
-	// IPs has one address, or one per family for a dual-stack pod.
+	// IPs contains one address, or one per family for a dual-stack pod.
 	IPs []netip.Addr
-	// MAC with dashes, in the case HNS prints it. Compare ignoring case.
+	// MAC with dashes, in the case that HNS returns. Compare ignoring case.
 	MAC    string
 	Remote bool
 	// ProviderAddress is the host that carries a remote endpoint on an overlay.
 	ProviderAddress netip.Addr
 }
 
-// DefaultEndpointName is the name that some HNS builds give an endpoint that was made without
-// one (microsoft/SDN issue 227).
+// DefaultEndpointName is the name that some HNS builds give an endpoint created without one
+// (microsoft/SDN issue 227).
 const DefaultEndpointName = "Ethernet"
 
-// Unnamed tells whether the endpoint was made without a name, as far as can be told.
+// Unnamed returns whether the endpoint was created without a name, as far as that can be
+// determined.
 func (e Endpoint) Unnamed() bool { return e.Name == "" || e.Name == DefaultEndpointName }
 
 // LoadBalancerFlags are the flags of an HNS load balancer.
@@ -167,8 +167,8 @@ const (
 // MappingFlags are the flags of one port mapping of an HNS load balancer.
 type MappingFlags uint32
 
-// Port mapping flags. VIPExternal is not on the schema page and has no name in hcsshim;
-// HNS shows it through V1 as IsVipExternalIP.
+// Port mapping flags. VIPExternal is not on the schema page and has no name in hcsshim; V1 calls it
+// IsVipExternalIP.
 const (
 	ILB            MappingFlags = 1
 	LocalRoutedVIP MappingFlags = 2
@@ -177,7 +177,7 @@ const (
 	VIPExternal    MappingFlags = 16
 )
 
-// Distribution chooses the backend of a new flow.
+// Distribution is how the backend of a new flow is selected.
 type Distribution uint8
 
 // Distributions, HNS schema 2.7.
@@ -187,7 +187,7 @@ const (
 	SourceIP         Distribution = 2
 )
 
-// PortMapping says which port of the VIP goes to which port of the backends.
+// PortMapping maps a port of the VIP to a port of the backends.
 type PortMapping struct {
 	Protocol     Protocol
 	InternalPort uint16
@@ -196,22 +196,21 @@ type PortMapping struct {
 	Flags        MappingFlags
 }
 
-// LoadBalancer is an HNS load balancer. hnsproxy writes exactly one mapping and at most
-// one VIP; HNS may show others' objects, or half-made ones, with more or with none.
+// LoadBalancer is an HNS load balancer. hnsproxy creates them with exactly one mapping and at most
+// one VIP; those of other programs, and half-made ones, may have more or none.
 type LoadBalancer struct {
 	ID ID
-	// Endpoints are the backends. An ID may dangle: HNS deletes an endpoint that a load
-	// balancer names.
+	// Endpoints are the backends. An ID may refer to an endpoint that no longer exists, since HNS
+	// deletes endpoints that load balancers reference.
 	Endpoints []ID
-	// SourceVIP is the source address of balanced traffic; the zero Addr leaves it to HNS.
+	// SourceVIP is the source address of load-balanced traffic; with the zero Addr, HNS chooses
+	// one.
 	SourceVIP netip.Addr
-	// VIPs is empty for a node port: the load balancer then answers on the node's own
-	// address.
+	// VIPs is empty for a node port, which the load balancer serves on the node's own address.
 	VIPs     []netip.Addr
 	Mappings []PortMapping
 	Flags    LoadBalancerFlags
-	// Degraded tells that HNS reports another state than healthy (docs/hns.md, load balancers
-	// through V1). Only lists fill it in; false also stands for not known. It is no part of
-	// what a load balancer is asked to be.
+	// Degraded is true if HNS reports a state other than healthy (docs/hns.md, load balancers
+	// through V1). Only lists set it; false may also mean unknown. Writes ignore it.
 	Degraded bool
 }

@@ -8,18 +8,17 @@ import (
 	"strings"
 )
 
-// Build says what the program was made of.
+// Build is the build information of the program.
 type Build struct {
 	// Version and Revision are hnsproxy's.
 	Version, Revision string
-	// Kubernetes is the release that it behaves like, such as v1.37.2.
+	// Kubernetes is the release whose behavior it matches, such as v1.37.2.
 	Kubernetes string
 }
 
-// Build shows what the program was made of. kubernetes_build_info names the release of
-// Kubernetes that hnsproxy behaves like, which the package that has this metric in
-// component-base does not know: it would say v0.0.0-master. Labels that only a build of
-// Kubernetes itself has are empty.
+// Build sets the build information metrics. kubernetes_build_info contains the Kubernetes release
+// whose behavior hnsproxy matches; the implementation in component-base would show v0.0.0-master.
+// Labels that only a build of Kubernetes itself has are empty.
 func (m *Metrics) Build(b Build) {
 	platform := runtime.GOOS + "/" + runtime.GOARCH
 	parts := append(strings.SplitN(strings.TrimPrefix(b.Kubernetes, "v"), ".", 3), "", "")

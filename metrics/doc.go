@@ -1,14 +1,13 @@
 // Copyright The hnsproxy Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package metrics provides the Prometheus metrics of hnsproxy: a Metrics value with verbs, a
-// decorator that measures a driver, and the page that Prometheus reads.
+// Package metrics provides the Prometheus metrics of hnsproxy: a Metrics type with a method per
+// event, a decorator that measures a driver, and the handler for scrapes.
 //
-// Where the meaning is that of kube-proxy, name, labels and buckets are those of
-// kube-proxy 1.37, so that dashboards, alerts and scale tests written for it keep working.
-// What kube-proxy has no name for starts with hnsproxy_. README.md lists every metric and
-// says when to worry.
+// Metrics with the same meaning as in kube-proxy have the names, labels and buckets of kube-proxy
+// 1.37, so that existing dashboards, alerts and scale tests keep working. All others start with
+// hnsproxy_. README.md lists every metric and when to act on it.
 //
-// No Prometheus type leaves this package except through New and Handler, and nothing here
-// is global: two Metrics on two registries do not know of each other.
+// Prometheus types are only exposed through New and Handler, and there is no global state: two
+// Metrics on two registries are independent.
 package metrics

@@ -10,9 +10,8 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// Instrument returns d with every call counted and timed in m. It changes neither results
-// nor errors, and keeps the contract of hnslb.Driver if d does. c may be nil for the real
-// clock.
+// Instrument returns a driver that counts and times every call of d in m. Results and errors are
+// unchanged. c may be nil for the real clock.
 func Instrument(d hnslb.Driver, m *Metrics, c clock.PassiveClock) hnslb.Driver {
 	if c == nil {
 		c = clock.RealClock{}

@@ -9,7 +9,7 @@ import (
 	"github.com/hnsproxy/hnsproxy/hnslb"
 )
 
-// resultOK is the result label of a call that worked; any other value is a class of hnslb.
+// resultOK is the result label of a successful call; any other value is an error class of hnslb.
 const resultOK = "ok"
 
 func result(err error) string {
@@ -19,9 +19,9 @@ func result(err error) string {
 	return string(hnslb.ErrorClass(err))
 }
 
-// upstreamError returns the error label that upstream's failure counters have for err. The
-// label has five values and follows the HRESULT where one value of it is meant; our own
-// classes are finer, and hnsproxy_hns_calls_total has them.
+// upstreamError returns the error label of kube-proxy's failure counters for err. The label has
+// five values, derived from the HRESULT where a value is specific to one. hnsproxy_hns_calls_total
+// has the finer classes of hnslb.
 func upstreamError(err error) string {
 	var e *hnslb.Error
 	if !errors.As(err, &e) {
@@ -40,7 +40,7 @@ func upstreamError(err error) string {
 	return "other"
 }
 
-// upstreamErrors are all that upstreamError returns.
+// upstreamErrors returns all values of upstreamError.
 func upstreamErrors() []string {
 	return []string{"network_not_found", "port_already_exists", "not_implemented", "invalid_ip", "other"}
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Metrics are the numbers of one proxy. Its methods may be called from several goroutines;
-// none blocks and none fails.
+// Metrics are the metrics of one proxy. Its methods may be called from several goroutines; none of
+// them blocks or fails.
 type Metrics struct {
 	syncDuration     *prometheus.HistogramVec
 	lastQueued       *prometheus.GaugeVec
@@ -39,15 +39,14 @@ type Metrics struct {
 	ownBuild         *prometheus.GaugeVec
 
 	limitsMu sync.Mutex
-	// limits are those that have a series.
+	// limits holds the limits that have a series.
 	limits map[Limit]bool
 }
 
-// LBType says what a load balancer stands for, in the words of the lb_type label
-// (Kubernetes issue 137766).
+// LBType is the type of a frontend in the lb_type label (Kubernetes issue 137766).
 type LBType string
 
-// The kinds of frontend that upstream's failure counters tell apart.
+// The frontend types that kube-proxy's failure counters distinguish.
 const (
 	ClusterIP   LBType = "clusterip"
 	NodePort    LBType = "nodeport"
@@ -56,7 +55,7 @@ const (
 	HealthCheck LBType = "healthcheck"
 )
 
-// Object is a kind of HNS object that was found different from what was remembered.
+// Object is a type of HNS object in the drift metric.
 type Object string
 
 // Objects that can drift.
@@ -65,15 +64,15 @@ const (
 	Endpoint Object = "endpoint"
 )
 
-// FrontendCounts says how many frontends are in which state. A frontend is in exactly one.
+// FrontendCounts is the number of frontends in each state. Each frontend is in exactly one.
 type FrontendCounts struct {
-	// Programmed: HNS holds what is wanted, as far as known.
+	// Programmed: HNS has the frontend as desired, as far as known.
 	Programmed int
-	// Pending: a change waits for its turn.
+	// Pending: a change is queued.
 	Pending int
-	// Blocked: something else has to happen first, e.g. a pod's HNS endpoint appear.
+	// Blocked: something else has to happen first, such as the creation of a pod's HNS endpoint.
 	Blocked int
-	// Failing: HNS refused, and the next try waits for its backoff.
+	// Failing: HNS refused the frontend, and the retry is backing off.
 	Failing int
 }
 
@@ -91,67 +90,67 @@ func (m *Metrics) EndpointChange() {
 	m.endpointsPending.Inc()
 }
 
-// ChangesTaken says that a sync has taken all changes counted so far. Call it under the
-// lock that also guards the changes, else one that arrives meanwhile is not shown as
-// pending until the next.
+// ChangesTaken records that a sync has taken all changes counted so far. It must be called under
+// the lock that guards the changes; otherwise a concurrent change is not shown as pending until the
+// next one.
 func (m *Metrics) ChangesTaken() {
 	m.servicesPending.Set(0)
 	m.endpointsPending.Set(0)
 }
 
-// SyncQueued says that a sync of the family was asked for at that time.
+// SyncQueued records that a sync of the family was requested at a given time.
 func (m *Metrics) SyncQueued(f hnslb.Family, at time.Time) {
 	m.lastQueued.WithLabelValues(f.String()).Set(unix(at))
 }
 
-// SyncDone says that a sync of the family ran from start to end and did all it could.
+// SyncDone records a sync of the family that did everything possible.
 func (m *Metrics) SyncDone(f hnslb.Family, start, end time.Time) {
 	m.SyncFailed(f, start, end)
 	m.lastSync.WithLabelValues(f.String()).Set(unix(end))
 }
 
-// SyncFailed says that a sync of the family ran from start to end and broke off, e.g.
-// since HNS was away. Its length counts, its end is no success.
+// SyncFailed records a sync of the family that was aborted, for example because HNS became
+// unavailable. It counts in the duration, but not as a last successful sync.
 func (m *Metrics) SyncFailed(f hnslb.Family, start, end time.Time) {
 	m.syncDuration.WithLabelValues(f.String()).Observe(end.Sub(start).Seconds())
 }
 
-// NetworkProgrammed says how long after the change in the cluster its effect was in force:
-// from the endpoints.kubernetes.io/last-change-trigger-time of an EndpointSlice to the end
-// of the sync. Leave out trigger times from before this process started, and slices that
-// were deleted: they are not this proxy's latency (Kubernetes issues 100861 and 95363).
+// NetworkProgrammed records the latency of an endpoint change, from the
+// endpoints.kubernetes.io/last-change-trigger-time of an EndpointSlice to the end of the sync.
+// Callers must leave out triggers from before this process started, and those of deleted slices,
+// since they do not measure this proxy (Kubernetes issues 100861 and 95363).
 func (m *Metrics) NetworkProgrammed(f hnslb.Family, d time.Duration) {
 	m.programming.WithLabelValues(f.String()).Observe(d.Seconds())
 }
 
-// NoLocalEndpoints says how many Services of the family have traffic policy Local and no
-// usable endpoint on this node, for the internal and for the external policy.
+// NoLocalEndpoints sets the number of Services of the family with traffic policy Local and without
+// usable endpoints on this node, for the internal and for the external policy.
 func (m *Metrics) NoLocalEndpoints(f hnslb.Family, internal, external int) {
 	m.noLocal.WithLabelValues("internal", f.String()).Set(float64(internal))
 	m.noLocal.WithLabelValues("external", f.String()).Set(float64(external))
 }
 
-// HealthzServed counts an answer of /healthz with that HTTP status code.
+// HealthzServed counts a response of /healthz by HTTP status code.
 func (m *Metrics) HealthzServed(code int) { m.healthz.WithLabelValues(strconv.Itoa(code)).Inc() }
 
-// LivezServed counts an answer of /livez with that HTTP status code.
+// LivezServed counts a response of /livez by HTTP status code.
 func (m *Metrics) LivezServed(code int) { m.livez.WithLabelValues(strconv.Itoa(code)).Inc() }
 
-// LoadBalancerFailed counts a create, update or delete of a load balancer that err ended.
-// Other verbs have no counter here; Instrument counts the failed calls of all verbs.
+// LoadBalancerFailed counts a failed create, update or delete of a load balancer. Other verbs are
+// ignored; Instrument counts the failed calls of all verbs.
 func (m *Metrics) LoadBalancerFailed(v hnslb.Verb, f hnslb.Family, kind LBType, err error) {
 	if c, ok := m.lbFailures[v]; ok {
 		c.WithLabelValues(f.String(), string(kind), upstreamError(err)).Inc()
 	}
 }
 
-// DriftFound counts n objects that HNS held differently from what was remembered, so that
-// somebody else must have changed them.
+// DriftFound counts n objects that HNS has in a different state than expected, so that another
+// program must have changed them.
 func (m *Metrics) DriftFound(o Object, n int) {
 	m.drift.WithLabelValues(string(o)).Add(float64(n))
 }
 
-// Frontends says how many frontends are in which state now.
+// Frontends sets the number of frontends in each state.
 func (m *Metrics) Frontends(c FrontendCounts) {
 	m.frontends.WithLabelValues("programmed").Set(float64(c.Programmed))
 	m.frontends.WithLabelValues("pending").Set(float64(c.Pending))
@@ -159,27 +158,27 @@ func (m *Metrics) Frontends(c FrontendCounts) {
 	m.frontends.WithLabelValues("failing").Set(float64(c.Failing))
 }
 
-// Limit is something that keeps frontends from being in force as their Services ask.
+// Limit is a reason why frontends do not work as their Services specify.
 type Limit struct {
 	State  LimitState
 	Reason string
 }
 
-// LimitState says how much of a frontend a Limit takes.
+// LimitState is how a Limit affects a frontend.
 type LimitState string
 
 // The states of limited frontends.
 const (
-	// LimitBlocked: it is not served until something else changes.
+	// LimitBlocked: the frontend is not served until something else changes.
 	LimitBlocked LimitState = "blocked"
-	// LimitFailing: HNS refuses it, or some of its endpoints.
+	// LimitFailing: HNS refuses the frontend, or some of its endpoints.
 	LimitFailing LimitState = "failing"
-	// LimitDegraded: what is served of it is not all, or not what was asked for.
+	// LimitDegraded: the frontend is served in part, or differently from what was requested.
 	LimitDegraded LimitState = "degraded"
 )
 
-// FrontendsLimited says how many frontends each Limit concerns now. One that concerned some
-// before and is not in counts concerns none. A frontend may have several.
+// FrontendsLimited sets the number of frontends that each Limit affects. Limits missing from counts
+// are set to 0. A frontend may have several limits.
 func (m *Metrics) FrontendsLimited(counts map[Limit]int) {
 	m.limitsMu.Lock()
 	defer m.limitsMu.Unlock()
@@ -194,7 +193,7 @@ func (m *Metrics) FrontendsLimited(counts map[Limit]int) {
 	}
 }
 
-// EventSent counts an Event that the API server was asked to store, and how that ended.
+// EventSent counts an Event sent to the API server, by result.
 func (m *Metrics) EventSent(err error) {
 	result := resultOK
 	if err != nil {
@@ -203,16 +202,16 @@ func (m *Metrics) EventSent(err error) {
 	m.events.WithLabelValues(result).Inc()
 }
 
-// EventsDelayed says how many Events wait for the rate limit now.
+// EventsDelayed sets the number of Events that wait for the rate limit.
 func (m *Metrics) EventsDelayed(n int) { m.eventsDelayed.Set(float64(n)) }
 
-// RemoteEndpoints says how many remote endpoints of ours HNS holds now.
+// RemoteEndpoints sets the number of remote endpoints in HNS that are ours.
 func (m *Metrics) RemoteEndpoints(n int) { m.remoteEndpoints.Set(float64(n)) }
 
-// Pending says how many Services wait to be computed and programmed now.
+// Pending sets the number of objects that wait to be programmed.
 func (m *Metrics) Pending(n int) { m.pending.Set(float64(n)) }
 
-// HNSCall counts one driver call, how long it took, and how it ended.
+// HNSCall records a driver call, its duration and its result.
 func (m *Metrics) HNSCall(v hnslb.Verb, took time.Duration, err error) {
 	m.hnsCalls.WithLabelValues(string(v), result(err)).Inc()
 	m.hnsCallDuration.WithLabelValues(string(v)).Observe(took.Seconds())

@@ -12,21 +12,22 @@ import (
 	"github.com/hnsproxy/hnsproxy/proxier/desired"
 )
 
-// listedBackends is how many backends one line of the log lists.
-const listedBackends = 8
+// maxListedBackends is the maximum number of backends in one log line.
+const maxListedBackends = 8
 
-// backendsText prints how the backends of a frontend changed, "10.244.1.5*:80 -> 10.244.1.5*:80,
-// 10.244.2.6:80", the star meaning this node. Of many backends it prints how many there are, and
-// which ones came and went. before is nil for a frontend that had none.
+// backendsText describes how the backends of a frontend changed, such as "10.244.1.5*:80 ->
+// 10.244.1.5*:80, 10.244.2.6:80"; the star marks backends on this node. If there are many, it
+// prints their number and those that were added or removed. before is nil for a frontend without
+// previous backends.
 func backendsText(before, after *desired.Frontend) string {
 	old, now := backendNames(before), backendNames(after)
 	if slices.Equal(old, now) {
-		return listed(now)
+		return joinLimited(now)
 	}
-	if len(old) <= listedBackends && len(now) <= listedBackends {
-		return listed(old) + " -> " + listed(now)
+	if len(old) <= maxListedBackends && len(now) <= maxListedBackends {
+		return joinLimited(old) + " -> " + joinLimited(now)
 	}
-	return fmt.Sprintf("%d -> %d; gone: %s; new: %s", len(old), len(now), listed(without(old, now)), listed(without(now, old)))
+	return fmt.Sprintf("%d -> %d; gone: %s; new: %s", len(old), len(now), joinLimited(without(old, now)), joinLimited(without(now, old)))
 }
 
 func backendNames(f *desired.Frontend) []string {
@@ -47,19 +48,19 @@ func backendNames(f *desired.Frontend) []string {
 	return out
 }
 
-// listed prints names, and not too many.
-func listed(names []string) string {
+// joinLimited joins at most maxListedBackends names.
+func joinLimited(names []string) string {
 	if len(names) == 0 {
 		return "none"
 	}
-	out := strings.Join(names[:min(len(names), listedBackends)], ", ")
-	if more := len(names) - listedBackends; more > 0 {
+	out := strings.Join(names[:min(len(names), maxListedBackends)], ", ")
+	if more := len(names) - maxListedBackends; more > 0 {
 		out += fmt.Sprintf(" and %d more", more)
 	}
 	return out
 }
 
-// without returns the names that others lacks.
+// without returns the names that are not in others.
 func without(names, others []string) []string {
 	have := make(map[string]bool, len(others))
 	for _, o := range others {
@@ -69,32 +70,32 @@ func without(names, others []string) []string {
 }
 
 const (
-	// manyFrontends is from how many frontends on it is said that most of them went.
-	manyFrontends = 20
-	// lossPeriod is how long frontends that went count as one loss: those who delete many
-	// Services do it one at a time.
-	lossPeriod = time.Minute
+	// minFrontends is the minimum number of frontends for which mass deletions are reported.
+	minFrontends = 20
+	// deletionWindow is how long deletions count together: a person who deletes many Services often
+	// deletes them one at a time.
+	deletionWindow = time.Minute
 )
 
-// losses notices when most frontends go at about the same time, which is more often a mistake
-// than a wish: a namespace deleted, a file emptied, a cluster restored from nothing.
-type losses struct {
-	// last is how many frontends there were last; most how many before the first of them went
-	// that count together, and since when.
-	last, most int
-	since      time.Time
+// deletionDetector detects the deletion of most frontends within a short time. That is usually a
+// mistake: a deleted namespace, an emptied file, a cluster restored from nothing.
+type deletionDetector struct {
+	// lastCount is the last number of frontends. startCount is the number before the deletions that
+	// count together, which began at start.
+	lastCount, startCount int
+	start                 time.Time
 }
 
-// count takes in how many frontends there are, and returns how many went if that is more than
-// half of many, which it says once.
-func (l *losses) count(n int, now time.Time) (gone, of int) {
-	if l.last >= l.most || now.Sub(l.since) > lossPeriod {
-		l.most, l.since = l.last, now
+// count updates the number of frontends. It returns how many were deleted, and of how many, if that
+// is more than half; each such deletion is returned once.
+func (l *deletionDetector) count(n int, now time.Time) (gone, of int) {
+	if l.lastCount >= l.startCount || now.Sub(l.start) > deletionWindow {
+		l.startCount, l.start = l.lastCount, now
 	}
-	l.most, l.last = max(l.most, n), n
-	if gone, of = l.most-n, l.most; of < manyFrontends || 2*gone <= of {
+	l.startCount, l.lastCount = max(l.startCount, n), n
+	if gone, of = l.startCount-n, l.startCount; of < minFrontends || 2*gone <= of {
 		return 0, 0
 	}
-	l.most = n
+	l.startCount = n
 	return gone, of
 }

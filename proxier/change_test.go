@@ -70,7 +70,7 @@ func TestLosses(t *testing.T) {
 		"others come meanwhile":  {{24, 0, 0}, {16, time.Second, 0}, {22, time.Second, 0}, {11, time.Second, 13}},
 		"all of them, and again": {{40, 0, 0}, {0, time.Second, 40}, {40, time.Second, 0}, {0, time.Second, 40}},
 	} {
-		var l losses
+		var l deletionDetector
 		now := time.Now()
 		for i, s := range steps {
 			now = now.Add(s.after)

@@ -13,13 +13,13 @@ import (
 	"github.com/hnsproxy/hnsproxy/internal/plan"
 )
 
-// stopGrace is how long calls that were begun, and those that must follow them, may go on
-// after the proxy was asked to stop: enough for hundreds of writes, and less than what
-// Windows and Kubernetes grant.
+// stopGrace is how long calls in flight, and those that must follow them, may continue after the
+// proxy was asked to stop. It is enough for hundreds of writes, and less than the grace periods of
+// Windows and Kubernetes.
 const stopGrace = 5 * time.Second
 
-// outlive returns a context that ends stopGrace after ctx, or when release is called.
-func (p *Proxier) outlive(ctx context.Context) (longer context.Context, release func()) {
+// graceContext returns a context that ends stopGrace after ctx, or when release is called.
+func (p *Proxier) graceContext(ctx context.Context) (longer context.Context, release func()) {
 	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	forget := context.AfterFunc(ctx, func() {
 		timer := p.cfg.Clock.NewTimer(stopGrace)
@@ -36,42 +36,42 @@ func (p *Proxier) outlive(ctx context.Context) (longer context.Context, release 
 	}
 }
 
-// driver carries out what the engine asks for, each call on a goroutine of its own: a call
-// into HNS cannot be taken back, and may never return.
-type driver struct {
+// executor executes the work that the engine returns, each call on its own goroutine: a call into
+// HNS cannot be cancelled, and may never return.
+type executor struct {
 	*Proxier
 	ctx context.Context
 }
 
-// begin begins what the engine asks for.
-func (d *driver) begin(r engine.Ready) {
+// start starts the work that the engine returned.
+func (d *executor) start(r engine.Ready) {
 	for _, c := range r.Calls {
-		d.do(func() func(*engine.Engine) {
+		d.run(func() func(*engine.Engine) {
 			result := d.call(c)
 			return func(e *engine.Engine) { e.Done(result) }
 		})
 	}
 	if r.Network {
-		d.do(d.readNetwork)
+		d.run(d.readNetwork)
 	}
-	if look := r.Look; look != nil {
-		d.do(func() func(*engine.Engine) { return d.list(look) })
+	if request := r.List; request != nil {
+		d.run(func() func(*engine.Engine) { return d.list(request) })
 	}
 }
 
-// do runs f and hands what it returns to the loop. After the proxy has stopped nobody waits
-// for it.
-func (d *driver) do(f func() func(*engine.Engine)) {
+// run calls f on a new goroutine and hands what it returns to the loop, until the proxy has
+// stopped.
+func (d *executor) run(f func() func(*engine.Engine)) {
 	go func() {
 		take := f()
 		select {
-		case d.answers <- take:
+		case d.results <- take:
 		case <-d.ctx.Done():
 		}
 	}()
 }
 
-func (d *driver) call(c engine.Call) engine.Result {
+func (d *executor) call(c engine.Call) engine.Result {
 	r := engine.Result{Call: c.ID}
 	hns := d.cfg.Driver
 	switch s := c.Step.(type) {
@@ -89,23 +89,23 @@ func (d *driver) call(c engine.Call) engine.Result {
 	return r
 }
 
-func (d *driver) readNetwork() func(*engine.Engine) {
-	f, n, err := d.questions.ask(d.ctx)
-	if err == nil && d.cfg.Fit != nil {
-		if unfit := d.cfg.Fit(f, n); unfit != nil {
-			return func(*engine.Engine) { d.unfit = unfit }
+func (d *executor) readNetwork() func(*engine.Engine) {
+	f, n, err := d.networkReader.read(d.ctx)
+	if err == nil && d.cfg.CheckCompatible != nil {
+		if incompatible := d.cfg.CheckCompatible(f, n); incompatible != nil {
+			return func(*engine.Engine) { d.incompatible = incompatible }
 		}
 	}
 	return func(e *engine.Engine) { e.NetworkRead(f, n, err) }
 }
 
-func (d *driver) list(look *engine.Look) func(*engine.Engine) {
+func (d *executor) list(request *engine.ListRequest) func(*engine.Engine) {
 	var list observed.List
 	var err error
-	if !look.EndpointsOnly {
+	if !request.EndpointsOnly {
 		list.LoadBalancers, err = d.cfg.Driver.LoadBalancers(d.ctx)
 	}
-	// After the load balancers, so that what they name is in the list.
+	// List endpoints after the load balancers, so that the list contains those that they reference.
 	if err == nil || hnslb.ErrorClass(err) != hnslb.Unavailable {
 		eps, endpointsErr := d.cfg.Driver.Endpoints(d.ctx)
 		list.Endpoints = eps
@@ -113,17 +113,18 @@ func (d *driver) list(look *engine.Look) func(*engine.Engine) {
 			err = endpointsErr
 		}
 	}
-	return func(e *engine.Engine) { e.Listed(look, list, err) }
+	return func(e *engine.Engine) { e.Listed(request, list, err) }
 }
 
-// finish ends what was begun. Between the deletion of a load balancer and the creation after
-// it the VIP serves nobody, and stopping there would leave it so until the next start (law 8).
-func (d *driver) finish() {
+// finish waits for the changes in progress. Between the deletion of a load balancer and its
+// re-creation the VIP serves no traffic, and stopping there would leave it so until the next start
+// (law 8).
+func (d *executor) finish() {
 	d.engine.Stop()
 	for d.engine.Finishing() && d.ctx.Err() == nil {
 		r := d.engine.Ready(d.cfg.Clock.Now())
 		d.report.publish(r.Transitions)
-		d.begin(engine.Ready{Calls: r.Calls})
+		d.start(engine.Ready{Calls: r.Calls})
 		var timer <-chan time.Time
 		if !r.Wake.IsZero() {
 			t := d.cfg.Clock.NewTimer(max(r.Wake.Sub(d.cfg.Clock.Now()), 0))
@@ -131,7 +132,7 @@ func (d *driver) finish() {
 			defer t.Stop()
 		}
 		select {
-		case take := <-d.answers:
+		case take := <-d.results:
 			d.input(take)
 		case <-timer:
 		case <-d.ctx.Done():

@@ -62,7 +62,7 @@ func watched(t *testing.T, hns hnslb.Driver) (*proxier.Proxier, *witness) {
 		Driver: hns, Network: "pods", Node: services.Node{Name: "this"}, AuditPeriod: 30 * time.Second,
 		Metrics: metrics.New(prometheus.NewRegistry()), Clock: clock.RealClock{}, Health: w,
 		Logger: funcr.New(w.add, funcr.Options{}),
-		Tell: func(e events.Event) {
+		SendEvent: func(e events.Event) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			w.events = append(w.events, e)

@@ -12,19 +12,19 @@ import (
 	"github.com/hnsproxy/hnsproxy/proxier/desired"
 )
 
-// Objects are the HNS objects of a frontend, as far as known.
+// Objects are the HNS objects of a frontend, according to the last known state.
 type Objects struct {
-	// LoadBalancer holds the frontend; empty for none. Foreign: it is not one of ours, and
-	// keeps ours out.
+	// LoadBalancer occupies the frontend; empty for none. Foreign is true if it is not ours and
+	// blocks ours.
 	LoadBalancer hnslb.ID
 	Foreign      bool
-	// Endpoints are those of the frontend's backends that HNS has.
+	// Endpoints are the existing HNS endpoints of the backends.
 	Endpoints map[netip.Addr]hnslb.ID
 }
 
-// Objects returns the HNS objects of each frontend, in order, or false when ctx ended before
-// the loop got to it, as it may when Run has not begun. It costs the loop a look at each
-// backend: it is for people who ask, not for what happens all the time (law 1).
+// Objects returns the HNS objects of each frontend, in order. It returns false when ctx ended
+// before the loop processed the request, for example because Run was not called. The loop looks up
+// each backend, so Objects is meant for diagnosis and not for frequent use (law 1).
 func (p *Proxier) Objects(ctx context.Context, frontends []*desired.Frontend) ([]Objects, bool) {
 	answer := make(chan []Objects, 1)
 	p.request(func(e *engine.Engine) {

@@ -20,87 +20,87 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// Config is what a Proxier is made of.
+// Config configures a Proxier.
 type Config struct {
-	// Driver reads and writes HNS. A call may take as long as it likes: the others go on.
+	// Driver reads and writes HNS. A call may block for any time without blocking others.
 	Driver hnslb.Driver
-	// Network is the name of the HNS network that carries this node's pods. It may be empty
-	// if Place is called.
+	// Network is the name of the HNS network that carries this node's pods. It may be empty if
+	// SetNetwork is called.
 	Network string
-	// Node is this node as known before its Node object was seen: the name, and the
-	// addresses that --bind-address gives, which outrank those of the object.
+	// Node is this node as known before its Node object is read: the name, and the addresses of
+	// --bind-address, which take precedence over those of the object.
 	Node services.Node
 	// Options are the operator's choices for frontends.
 	Options desired.Options
-	// AuditPeriod is how often HNS is listed and compared (--iptables-sync-period).
+	// AuditPeriod is how often HNS is listed and compared with the desired state
+	// (--iptables-sync-period).
 	AuditPeriod time.Duration
-	// Gather is how long changes are collected while HNS is written. An idle proxy does not
-	// wait.
-	Gather time.Duration
-	// CallTimeout is how long a call of HNS may take before its object counts as stuck; 0
-	// for 30 s. An HNS before 11 gets four times as long.
+	// MinSyncPeriod is how long changes are collected while HNS is being written. An idle proxy
+	// does not wait.
+	MinSyncPeriod time.Duration
+	// CallTimeout is how long an HNS call may take before its object counts as stuck; 0 for 30 s.
+	// HNS versions before 11 get four times as long.
 	CallTimeout time.Duration
-	// AtOnce is how many calls of HNS may be in progress at a time; 0 for 2, and for 1 on an HNS
-	// before 11.
-	AtOnce int
-	// Fit says why the proxy cannot do its work on this HNS and network, which ends Run before
-	// anything is written; nil when there is nothing to ask.
-	Fit func(hnslb.Features, hnslb.Network) error
-	// Share is the part of its time that HNS may be kept busy with writes (--hns-share); 0 for
-	// all of it.
+	// MaxConcurrentCalls limits the HNS calls in flight; 0 for 2, and for 1 on HNS versions before
+	// 11.
+	MaxConcurrentCalls int
+	// CheckCompatible returns why the proxy cannot work with this HNS and network, which ends Run
+	// before anything is written; nil for no check.
+	CheckCompatible func(hnslb.Features, hnslb.Network) error
+	// Share is the fraction of time during which writes may keep HNS busy (--hns-share); 0 for all
+	// of it.
 	Share float64
-	// Metrics may not be nil.
+	// Metrics must not be nil.
 	Metrics *metrics.Metrics
-	// Health hears whether the proxy gets its work done; nil for nobody.
+	// Health receives whether the proxy is up to date; may be nil.
 	Health Health
-	// Tell hands Events to the API server and must not block; nil when there is none, so
-	// that what users should know is only logged.
-	Tell func(events.Event)
-	// TellNode hands a warning about this node to the API server and must not block; nil when
-	// there is none.
-	TellNode func(reason, message string)
-	Logger   klog.Logger
-	Clock    clock.Clock
-	// Seed decides the jitter of retries.
+	// SendEvent sends an Event to the API server and must not block; nil if there is none, so that
+	// problems are only logged.
+	SendEvent func(events.Event)
+	// SendNodeEvent sends a warning Event about this node and must not block; may be nil.
+	SendNodeEvent func(reason, message string)
+	Logger        klog.Logger
+	Clock         clock.Clock
+	// Seed seeds the jitter of retries.
 	Seed uint64
 }
 
-// Health is told how far the proxy is, per family.
+// Health receives the progress of the proxy, per IP family.
 type Health interface {
-	// Behind says that work of a family waits since some time, and for what.
+	// Behind reports that work of a family has been pending since a given time, and why.
 	Behind(f hnslb.Family, since time.Time, why string)
-	// Updated says that all work of a family was tried.
+	// Updated reports that no work of a family is pending.
 	Updated(f hnslb.Family)
 }
 
-// Proxier keeps HNS as Kubernetes wants it. Its methods may be called from several
-// goroutines; all of its work happens in Run.
+// Proxier keeps HNS in sync with Kubernetes. Its methods may be called from several goroutines; all
+// work happens in Run.
 type Proxier struct {
 	cfg     Config
 	store   *services.Store
 	table   *Table
 	events  *events.Reporter
 	wakeup  chan struct{}
-	answers chan func(*engine.Engine)
-	// questions bounds what HNS does not answer.
-	questions *questions
+	results chan func(*engine.Engine)
+	// networkReader limits the reads that HNS does not answer.
+	networkReader *networkReader
 
 	mu       sync.Mutex
 	requests []func(*engine.Engine)
 	idle     bool
 
-	// All below belongs to the goroutine of Run.
+	// The fields below are used by the goroutine of Run only.
 	engine *engine.Engine
 	report *reporter
-	// taken is when changes were taken last; recompute: all are to be taken.
-	taken     time.Time
-	recompute bool
-	// unfit is why the proxy cannot do its work on this HNS.
-	unfit error
+	// lastSubmit is when changes were last handed to the engine. recompute is true if the engine
+	// waits for Services it requested.
+	lastSubmit time.Time
+	recompute  bool
+	// incompatible is why the proxy cannot work with this HNS.
+	incompatible error
 }
 
-// New makes a Proxier, or says what of the configuration cannot be used. It touches HNS only
-// in Run.
+// New returns a Proxier, or all errors in the configuration. Only Run accesses HNS.
 func New(cfg Config) (*Proxier, error) {
 	var errs []error
 	for _, check := range []struct {
@@ -111,9 +111,9 @@ func New(cfg Config) (*Proxier, error) {
 		{cfg.Metrics == nil, "Metrics is missing"},
 		{cfg.Clock == nil, "Clock is missing"},
 		{cfg.AuditPeriod <= 0, "AuditPeriod must be positive"},
-		{cfg.Gather < 0, "Gather must not be negative"},
+		{cfg.MinSyncPeriod < 0, "MinSyncPeriod must not be negative"},
 		{cfg.CallTimeout < 0, "CallTimeout must not be negative"},
-		{cfg.AtOnce < 0, "AtOnce must not be negative"},
+		{cfg.MaxConcurrentCalls < 0, "MaxConcurrentCalls must not be negative"},
 		{cfg.Share < 0 || cfg.Share > 1, "Share must be from 0 to 1"},
 	} {
 		if check.wrong {
@@ -131,105 +131,104 @@ func New(cfg Config) (*Proxier, error) {
 		store:   services.NewStore(cfg.Node.Name, cfg.Clock.Now()),
 		table:   newTable(),
 		wakeup:  make(chan struct{}, 1),
-		answers: make(chan func(*engine.Engine)),
+		results: make(chan func(*engine.Engine)),
 
-		questions: &questions{hns: cfg.Driver, network: cfg.Network},
+		networkReader: &networkReader{hns: cfg.Driver, network: cfg.Network},
 	}
-	p.events = events.New(events.Config{Send: cfg.Tell, Delayed: cfg.Metrics.EventsDelayed, Logger: cfg.Logger, Clock: cfg.Clock})
+	p.events = events.New(events.Config{Send: cfg.SendEvent, Delayed: cfg.Metrics.EventsDelayed, Logger: cfg.Logger, Clock: cfg.Clock})
 	return p, nil
 }
 
-// Place says on which network the proxier works and with which source VIP, for a caller that
-// finds out after New. It must be called before Run.
-func (p *Proxier) Place(network string, sourceVIP netip.Addr) {
+// SetNetwork sets the network and the source VIP, for a caller that determines them after New. It
+// must be called before Run.
+func (p *Proxier) SetNetwork(network string, sourceVIP netip.Addr) {
 	p.cfg.Network, p.cfg.Options.SourceVIP = network, sourceVIP
-	p.questions.network = network
+	p.networkReader.network = network
 }
 
-// Store returns the store that informers fill.
+// Store returns the store for informers to fill.
 func (p *Proxier) Store() *services.Store { return p.store }
 
 // Table returns the status of all frontends.
 func (p *Proxier) Table() *Table { return p.table }
 
-// Run keeps HNS as Kubernetes wants it until ctx ends, and leaves HNS as it is. It must
-// start after the first lists of Services and EndpointSlices are in the store: what they
-// do not name is a leftover, and is deleted (law 7). It may be called once. An error is that of
-// Config.Fit.
+// Run keeps HNS in sync with Kubernetes until ctx ends, and leaves the HNS objects in place. It
+// must be called after the initial Services and EndpointSlices are in the store: HNS objects
+// without one of them are leftovers and are deleted (law 7). It may be called once. The only error
+// it returns is that of Config.CheckCompatible.
 func (p *Proxier) Run(ctx context.Context) error {
 	p.cfg.Logger.Info("Starting", "node", p.cfg.Node.Name, "network", p.cfg.Network)
-	var telling sync.WaitGroup
-	defer telling.Wait()
-	telling.Go(func() { p.events.Run(ctx) })
+	var events sync.WaitGroup
+	defer events.Wait()
+	events.Go(func() { p.events.Run(ctx) })
 	p.engine = engine.New(engine.Config{Node: p.cfg.Node, Options: p.cfg.Options, AuditPeriod: p.cfg.AuditPeriod,
-		CallTimeout: p.cfg.CallTimeout, AtOnce: p.cfg.AtOnce, Share: p.cfg.Share, Seed: p.cfg.Seed, Start: p.cfg.Clock.Now()})
+		CallTimeout: p.cfg.CallTimeout, MaxConcurrentCalls: p.cfg.MaxConcurrentCalls, Share: p.cfg.Share, Seed: p.cfg.Seed, Start: p.cfg.Clock.Now()})
 	p.report = newReporter(p)
-	driving, release := p.outlive(ctx)
+	driving, release := p.graceContext(ctx)
 	defer release()
-	d := &driver{Proxier: p, ctx: driving}
-	for ctx.Err() == nil && p.unfit == nil {
-		p.take()
+	d := &executor{Proxier: p, ctx: driving}
+	for ctx.Err() == nil && p.incompatible == nil {
+		p.submitChanges()
 		r := p.engine.Ready(p.cfg.Clock.Now())
 		p.report.publish(r.Transitions)
-		d.begin(r)
-		p.mark(r)
+		d.start(r)
+		p.requestRecompute(r)
 		if r.More || p.recompute {
 			p.poll()
 			continue
 		}
-		p.report.rest()
+		p.report.reportConverged()
 		p.wait(ctx, r.Wake)
 	}
-	if p.unfit != nil {
-		return p.unfit
+	if p.incompatible != nil {
+		return p.incompatible
 	}
 	d.finish()
 	p.cfg.Logger.Info("Stopped; HNS rules left in place", "frontends", len(p.table.Rows()))
 	return nil
 }
 
-// mark makes the engine get the Services again for which it asks, at once.
-func (p *Proxier) mark(r engine.Ready) {
+// requestRecompute marks the Services that the engine requests as changed.
+func (p *Proxier) requestRecompute(r engine.Ready) {
 	if r.Recompute {
 		p.store.MarkAll()
 	}
 	p.store.Mark(r.Resubmit...)
 	if r.Recompute || len(r.Resubmit) > 0 {
-		p.recompute, p.taken = true, time.Time{}
+		p.recompute, p.lastSubmit = true, time.Time{}
 	}
 }
 
-// take hands the Services that changed to the engine, unless it did so a moment ago.
-func (p *Proxier) take() {
+// submitChanges hands changed Services to the engine, at most once per MinSyncPeriod.
+func (p *Proxier) submitChanges() {
 	now := p.cfg.Clock.Now()
-	if !p.engine.Accepts() || now.Before(p.nextTake()) {
+	if !p.engine.AcceptsServices() || now.Before(p.nextSubmit()) {
 		return
 	}
 	inputs := p.store.Take()
 	p.cfg.Metrics.ChangesTaken()
 	if len(inputs) > 0 || p.recompute {
-		p.taken, p.recompute = now, false
+		p.lastSubmit, p.recompute = now, false
 		p.input(func(e *engine.Engine) { e.SetServices(inputs) })
 	}
 }
 
-// nextTake is when changes are taken next: at once while nothing is written, else once in a
-// while, so that they merge.
-func (p *Proxier) nextTake() time.Time {
-	if p.taken.IsZero() {
+// nextSubmit returns when changes may be submitted next.
+func (p *Proxier) nextSubmit() time.Time {
+	if p.lastSubmit.IsZero() {
 		return time.Time{}
 	}
-	return p.taken.Add(p.cfg.Gather)
+	return p.lastSubmit.Add(p.cfg.MinSyncPeriod)
 }
 
-// wait sleeps until there is something to do, and takes it in.
+// wait blocks until there is something to do, and processes it.
 func (p *Proxier) wait(ctx context.Context, wake time.Time) {
 	now := p.cfg.Clock.Now()
 	var changed <-chan struct{}
-	if p.engine.Accepts() && !now.Before(p.nextTake()) {
+	if p.engine.AcceptsServices() && !now.Before(p.nextSubmit()) {
 		changed = p.store.Changed()
-	} else if p.engine.Accepts() && (wake.IsZero() || p.nextTake().Before(wake)) {
-		wake = p.nextTake()
+	} else if p.engine.AcceptsServices() && (wake.IsZero() || p.nextSubmit().Before(wake)) {
+		wake = p.nextSubmit()
 	}
 	var timer <-chan time.Time
 	if !wake.IsZero() {
@@ -237,20 +236,20 @@ func (p *Proxier) wait(ctx context.Context, wake time.Time) {
 		defer t.Stop()
 		timer = t.C()
 	}
-	p.setIdle(p.engine.Idle() && (changed != nil || !p.engine.Accepts()))
+	p.setIdle(p.engine.Idle() && (changed != nil || !p.engine.AcceptsServices()))
 	select {
 	case <-ctx.Done():
 	case <-timer:
 	case <-changed:
 	case <-p.wakeup:
-	case take := <-p.answers:
+	case take := <-p.results:
 		p.input(take)
 	}
 	p.setIdle(false)
 	p.poll()
 }
 
-// poll takes in what others asked for, and the answers that are there.
+// poll processes pending requests and results without blocking.
 func (p *Proxier) poll() {
 	p.mu.Lock()
 	requests := p.requests
@@ -261,7 +260,7 @@ func (p *Proxier) poll() {
 	}
 	for {
 		select {
-		case take := <-p.answers:
+		case take := <-p.results:
 			p.input(take)
 		default:
 			return
@@ -269,13 +268,13 @@ func (p *Proxier) poll() {
 	}
 }
 
-// input hands something to the engine, which learns what time it is by it.
+// input passes an input to the engine, after setting its clock.
 func (p *Proxier) input(take func(*engine.Engine)) {
 	p.engine.Advance(p.cfg.Clock.Now())
 	take(p.engine)
 }
 
-// request has the loop do something to the engine.
+// request queues a function that the loop calls with the engine.
 func (p *Proxier) request(do func(*engine.Engine)) {
 	p.mu.Lock()
 	p.requests = append(p.requests, do)
@@ -286,28 +285,28 @@ func (p *Proxier) request(do func(*engine.Engine)) {
 	}
 }
 
-// SetNode says what the Node object is now.
+// SetNode updates the Node object.
 func (p *Proxier) SetNode(n services.Node) {
-	n = n.WithGiven(p.cfg.Node.IPs)
+	n = n.WithOverrides(p.cfg.Node.IPs)
 	n.Name = p.cfg.Node.Name
 	p.request(func(e *engine.Engine) { e.SetNode(n) })
 }
 
-// Audit asks for a comparison with HNS now.
+// Audit requests a comparison with HNS now.
 func (p *Proxier) Audit() { p.request((*engine.Engine).Audit) }
 
-// HNSChanged says that HNS itself may have changed (see hnslb.Change): it is asked at once
-// rather than at the next audit.
+// HNSChanged reports that HNS itself may have changed (see hnslb.Change), so that it is read at
+// once instead of at the next audit.
 func (p *Proxier) HNSChanged(c hnslb.Change) {
 	if c == hnslb.NetworksChanged {
 		p.request((*engine.Engine).CheckNetwork)
 	} else {
-		p.questions.forget()
+		p.networkReader.reset()
 		p.request((*engine.Engine).ServiceChanged)
 	}
 }
 
-// Idle tells whether the loop has nothing to do right now.
+// Idle returns whether the loop has nothing to do right now.
 func (p *Proxier) Idle() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

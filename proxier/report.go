@@ -17,71 +17,71 @@ import (
 	"github.com/hnsproxy/hnsproxy/proxier/desired"
 )
 
-// syncWrites is how many writes count as one sync in the metrics that kube-proxy has: where
-// there is always something to do, a sync that ends with the work would never end.
+// syncWrites is the number of writes that count as one sync in kube-proxy's metrics. Under constant
+// change, a sync that ends when all work is done would never end.
 const syncWrites = 16
 
-// reporter tells the table, users, metrics, logs and health what became of whom.
+// reporter publishes transitions to the table, Events, metrics, logs and health checks.
 type reporter struct {
 	*Proxier
-	// began is when the sync in progress began, the zero time for none; wrote are its writes by
-	// family.
-	began  time.Time
-	wrote  map[hnslb.Family]int
-	writes int
-	// behind are the families whose last sync broke off.
-	behind map[hnslb.Family]bool
-	synced bool
-	losses losses
+	// syncStart is when the sync in progress began, the zero time for none. writesByFamily counts
+	// its writes.
+	syncStart      time.Time
+	writesByFamily map[hnslb.Family]int
+	writes         int
+	// failedFamilies are the families whose last sync failed.
+	failedFamilies map[hnslb.Family]bool
+	synced         bool
+	deletions      deletionDetector
 }
 
 func newReporter(p *Proxier) *reporter {
-	return &reporter{Proxier: p, wrote: map[hnslb.Family]int{}, behind: map[hnslb.Family]bool{}}
+	return &reporter{Proxier: p, writesByFamily: map[hnslb.Family]int{}, failedFamilies: map[hnslb.Family]bool{}}
 }
 
-// publish takes transitions in.
+// publish publishes transitions.
 func (r *reporter) publish(ts []engine.Transition) {
 	for _, t := range ts {
 		r.publishOne(t)
 	}
-	r.noteLosses()
+	r.reportDeletions()
 	n := 0
-	for _, count := range r.wrote {
+	for _, count := range r.writesByFamily {
 		n += count
 	}
 	if n >= syncWrites {
 		r.endSync(false)
 	}
 	r.cfg.Metrics.Pending(r.engine.Pending())
-	r.tellHealth()
+	r.updateHealth()
 }
 
-// publishOne takes what is about frontends, and hands on what is about HNS.
+// publishOne publishes a transition of a frontend, and passes others on.
 func (r *reporter) publishOne(t engine.Transition) {
 	now := r.cfg.Clock.Now()
 	switch t := t.(type) {
 	case engine.FrontendStatus:
-		r.events.Set(t.Frontend, t.Note, !passing(t))
-		if told, news := r.table.set(t, now); news {
-			r.logStatus(t, told)
+		r.events.Set(t.Frontend, t.Note, !transient(t))
+		if logged, changed := r.table.set(t, now); changed {
+			r.logStatus(t, logged)
 		}
 	case engine.FrontendChanged:
 		r.table.refresh(t.Frontend)
 	case engine.FrontendGone:
-		told := r.table.remove(t.Service, t.Key)
+		logged := r.table.remove(t.Service, t.Key)
 		r.events.Remove(t.Service, t.Key)
 		if log := r.cfg.Logger.V(2); log.Enabled() {
-			log.Info("Frontend gone", "frontend", t.Key.String(), "service", t.Service.String(), "backends", backendsText(told, nil))
+			log.Info("Frontend gone", "frontend", t.Key.String(), "service", t.Service.String(), "backends", backendsText(logged, nil))
 		}
-	case engine.InForce:
+	case engine.ChangeProgrammed:
 		r.cfg.Metrics.NetworkProgrammed(t.Family, t.After)
 	case engine.Queued:
 		r.cfg.Metrics.SyncQueued(t.Family, now)
-		if r.began.IsZero() {
-			r.began = now
+		if r.syncStart.IsZero() {
+			r.syncStart = now
 		}
 	case engine.Written:
-		r.wrote[t.Family]++
+		r.writesByFamily[t.Family]++
 		r.writes++
 	case engine.LoadBalancerFailed:
 		r.cfg.Metrics.LoadBalancerFailed(t.Verb, t.Family, metrics.LBType(t.Kind.String()), t.Err)
@@ -90,15 +90,15 @@ func (r *reporter) publishOne(t engine.Transition) {
 	}
 }
 
-// logStatus logs how far a frontend is, and its backends before and now.
-func (r *reporter) logStatus(t engine.FrontendStatus, told *desired.Frontend) {
+// logStatus logs the state of a frontend, and its previous and current backends.
+func (r *reporter) logStatus(t engine.FrontendStatus, logged *desired.Frontend) {
 	level := 2
-	if passing(t) {
+	if transient(t) {
 		level = 4
 	}
 	if log := r.cfg.Logger.V(level); log.Enabled() {
 		line := []any{"frontend", t.Frontend.Key.String(), "service", t.Frontend.Service.String(),
-			"kind", t.Frontend.Kind.String(), "state", t.State, "backends", backendsText(told, t.Frontend)}
+			"kind", t.Frontend.Kind.String(), "state", t.State, "backends", backendsText(logged, t.Frontend)}
 		if t.Note.Reason != "" {
 			line = append(line, "reason", t.Note.Reason, "message", t.Note.Message)
 		}
@@ -106,15 +106,15 @@ func (r *reporter) logStatus(t engine.FrontendStatus, told *desired.Frontend) {
 	}
 }
 
-// noteLosses says that most frontends went.
-func (r *reporter) noteLosses() {
-	if gone, of := r.losses.count(r.table.size(), r.cfg.Clock.Now()); gone > 0 {
+// reportDeletions logs that most frontends were deleted.
+func (r *reporter) reportDeletions() {
+	if gone, of := r.deletions.count(r.table.size(), r.cfg.Clock.Now()); gone > 0 {
 		r.cfg.Logger.Info("More than half of all frontends were deleted", "deleted", gone, "of", of,
 			"remedy", "if this was not intended, find out what deleted the Services; connections to them fail until they are restored")
 	}
 }
 
-// publishHNS logs what is about HNS.
+// publishHNS logs transitions of HNS.
 func (r *reporter) publishHNS(t engine.Transition) {
 	log := r.cfg.Logger
 	switch t := t.(type) {
@@ -133,12 +133,12 @@ func (r *reporter) publishHNS(t engine.Transition) {
 		log.Info("HNS found", "version", f.Version.String(), "dsr", f.DSR,
 			"sessionAffinity", f.SessionAffinity, "ipv6", f.IPv6, "modify", f.Modify)
 	case engine.HNSLost:
-		r.lost(t)
+		r.hnsLost(t)
 	case engine.ListFailed:
 		log.Error(t.Err, "Listing HNS objects failed; retrying")
-	case engine.LimitLearnt:
-		log.Info("HNS supports fewer endpoints per load balancer than later versions", "endpoints", t.Endpoints)
-	case engine.ModifyFellShort:
+	case engine.EndpointLimitLearned:
+		log.Info("HNS supports fewer endpoints per load balancer than later versions", "endpoints", t.MaxEndpoints)
+	case engine.ModifyIncomplete:
 		log.Info("HNS can update the endpoints of a load balancer in place, but not its internal port or source VIP; "+
 			"load balancers that need a change of those are deleted and re-created", "frontend", t.Key.String())
 	case engine.ModifyFailed:
@@ -148,36 +148,36 @@ func (r *reporter) publishHNS(t engine.Transition) {
 	}
 }
 
-// reasonNotDeleted is the reason of the Event on the Node when deletions are not carried out.
+// reasonNotDeleted is the reason of the Node Event for deletions that did not take effect.
 const reasonNotDeleted = "HNSKeepsDeletedObjects"
 
-// deletionsUndone says that HNS does not delete what it reports as deleted. Nothing uses these
-// objects any more, so there is no Service to tell of them.
+// deletionsUndone reports that HNS did not delete objects that it reported as deleted. No Service
+// uses them any more, so the Event is about the Node.
 func (r *reporter) deletionsUndone(t engine.DeletionsUndone) {
 	r.cfg.Logger.Error(nil, "HNS reported objects as deleted but still lists them; retrying with backoff", "objects", t.Objects)
-	if r.cfg.TellNode != nil {
-		r.cfg.TellNode(reasonNotDeleted, "HNS reported endpoints or load balancers as deleted but still lists them; "+
+	if r.cfg.SendNodeEvent != nil {
+		r.cfg.SendNodeEvent(reasonNotDeleted, "HNS reported endpoints or load balancers as deleted but still lists them; "+
 			"hnsproxy retries with backoff; restart the hns service if their number grows")
 	}
 }
 
-// publishNetwork logs what is about the node and its network.
+// publishNetwork logs transitions of the node and its network.
 func (r *reporter) publishNetwork(t engine.Transition) {
 	log := r.cfg.Logger
 	switch t := t.(type) {
 	case engine.NetworkFound:
 		n := t.Network
-		r.noteSourceVIP(n)
-		log.Info("HNS network found", "network", n.Name, "id", n.ID, "type", n.Type, "managementIP", shown(n.ManagementIP))
+		r.reportSourceVIP(n)
+		log.Info("HNS network found", "network", n.Name, "id", n.ID, "type", n.Type, "managementIP", addrOrNone(n.ManagementIP))
 		if strings.EqualFold(n.Type, "Transparent") {
 			log.Error(nil, "HNS network is of type Transparent; treating it as L2Bridge, as kube-proxy does; this is little tested",
 				"network", n.Name, "remedy", "use a network plugin that creates an L2Bridge or Overlay network")
 		}
 	case engine.NetworkIncomplete:
 		log.Error(nil, "HNS network not ready; existing rules left in place", "network", t.Network.Name,
-			"why", t.Lack, "since", t.Since, "remedy", "waiting for the network plugin and Windows; check the network adapters of the host")
+			"why", t.Missing, "since", t.Since, "remedy", "waiting for the network plugin and Windows; check the network adapters of the host")
 	case engine.NetworkComplete:
-		log.Info("HNS network ready", "network", t.Network.Name, "address", shown(t.Host.IP), "mac", t.Host.MAC)
+		log.Info("HNS network ready", "network", t.Network.Name, "address", addrOrNone(t.Host.IP), "mac", t.Host.MAC)
 	case engine.HostFound:
 		r.hostFound(t)
 	case engine.NodeChanged:
@@ -189,11 +189,11 @@ func (r *reporter) publishNetwork(t engine.Transition) {
 	}
 }
 
-// hostFound says which address of the node counts, and warns when the Node and the network do
-// not agree on it: then something outside of hnsproxy is set up for one of them only.
+// hostFound logs the address of the node, and warns if the Node and the network disagree about it,
+// since then another component is configured for only one of them.
 func (r *reporter) hostFound(t engine.HostFound) {
 	log, management := r.cfg.Logger, t.Network.ManagementIP
-	log.Info("Address of this node", "address", t.Host.IP, "mac", t.Host.MAC, "node", t.Node, "managementIP", shown(management))
+	log.Info("Address of this node", "address", t.Host.IP, "mac", t.Host.MAC, "node", t.Node, "managementIP", addrOrNone(management))
 	if !management.IsValid() || len(t.Node) == 0 || slices.Contains(t.Node, management) {
 		return
 	}
@@ -202,24 +202,24 @@ func (r *reporter) hostFound(t engine.HostFound) {
 		"remedy", "set --bind-address and the kubelet's --node-ip to the address of the adapter that the network uses")
 }
 
-// shown is an address that may be missing.
-func shown(ip netip.Addr) string {
+// addrOrNone formats an address, or "none".
+func addrOrNone(ip netip.Addr) string {
 	if !ip.IsValid() {
 		return "none"
 	}
 	return ip.String()
 }
 
-// noteSourceVIP says that the source VIP is not used, where it is not.
-func (r *reporter) noteSourceVIP(n hnslb.Network) {
+// reportSourceVIP logs that the configured source VIP is ignored, if it is.
+func (r *reporter) reportSourceVIP(n hnslb.Network) {
 	if o := r.cfg.Options; o.SourceVIP.IsValid() && !n.IsOverlay() && o.BridgeSource != desired.BridgeGiven {
 		r.cfg.Logger.Info("Source VIP ignored: the network is not an overlay (same as kube-proxy)",
 			"network", n.Name, "type", n.Type, "sourceVIP", o.SourceVIP, "remedy", "to use it, set --hns-bridge-source-vip=source-vip")
 	}
 }
 
-// lost says that HNS or its network is not there.
-func (r *reporter) lost(t engine.HNSLost) {
+// hnsLost logs that HNS or its network is not available.
+func (r *reporter) hnsLost(t engine.HNSLost) {
 	r.endSync(true)
 	what, remedy := "HNS request failed", "see the error; restart the hns service if it persists"
 	_, missing := errors.AsType[*hnslb.NetworkNotFound](t.Err)
@@ -234,41 +234,42 @@ func (r *reporter) lost(t engine.HNSLost) {
 	r.cfg.Logger.Error(t.Err, what+"; existing rules left in place", "network", r.cfg.Network, "since", t.Since, "remedy", remedy)
 }
 
-// endSync reports the sync in progress.
+// endSync records the sync in progress in the metrics.
 func (r *reporter) endSync(failed bool) {
 	now := r.cfg.Clock.Now()
-	for f := range r.wrote {
-		if r.behind[f] = failed; failed {
-			r.cfg.Metrics.SyncFailed(f, r.began, now)
+	for f := range r.writesByFamily {
+		if r.failedFamilies[f] = failed; failed {
+			r.cfg.Metrics.SyncFailed(f, r.syncStart, now)
 		} else {
-			r.cfg.Metrics.SyncDone(f, r.began, now)
+			r.cfg.Metrics.SyncDone(f, r.syncStart, now)
 		}
 	}
-	clear(r.wrote)
-	r.began = time.Time{}
+	clear(r.writesByFamily)
+	r.syncStart = time.Time{}
 	r.cfg.Metrics.RemoteEndpoints(r.engine.OwnEndpoints())
 }
 
-// rest says that all work was tried, if it was, and once that the first state is complete.
-func (r *reporter) rest() {
-	if !r.engine.AtRest() {
+// reportConverged records the end of a sync when all work is done, and logs the first one.
+func (r *reporter) reportConverged() {
+	if !r.engine.Converged() {
 		return
 	}
 	now := r.cfg.Clock.Now()
 	if !r.synced {
-		// The first sync counts, too, when HNS held everything before.
+		// The first sync counts even if HNS already held everything.
 		for _, f := range r.engine.Families() {
-			r.behind[f] = true
+			r.failedFamilies[f] = true
 		}
 	}
 	r.endSync(false)
-	for f, behind := range r.behind {
+	for f, behind := range r.failedFamilies {
 		if behind {
-			// Nothing was left to do when HNS could be asked again.
+			// The last sync failed, and nothing was left to do once HNS was available again.
+			// Without an update, last_timestamp would stay behind last_queued_timestamp.
 			r.cfg.Metrics.SyncDone(f, now, now)
 		}
 	}
-	clear(r.behind)
+	clear(r.failedFamilies)
 	if r.synced {
 		return
 	}
@@ -278,8 +279,8 @@ func (r *reporter) rest() {
 		"programmed", counts[Programmed], "blocked", counts[Blocked], "failing", counts[Failing], "pending", counts[Pending])
 }
 
-// tellHealth tells the families that this node carries how far the proxy is.
-func (r *reporter) tellHealth() {
+// updateHealth passes the progress of each family in use to Config.Health.
+func (r *reporter) updateHealth() {
 	if r.cfg.Health == nil {
 		return
 	}

@@ -101,7 +101,7 @@ func TestCallsAtOnce(t *testing.T) {
 					w.serves(n, nil, 11, 12, 13, 14)
 				}
 				d := &inFlight{}
-				w.tweak = func(c *proxier.Config) { c.Driver, c.AtOnce = d.around(c.Driver), tc.given }
+				w.tweak = func(c *proxier.Config) { c.Driver, c.MaxConcurrentCalls = d.around(c.Driver), tc.given }
 				w.start()
 				defer w.stop()
 				w.settle(10 * time.Second)
@@ -137,7 +137,7 @@ func TestUnfit(t *testing.T) {
 				w.serves(1, nil, 11)
 				w.tweak = func(c *proxier.Config) {
 					c.Options.DSR = tc.dsr
-					c.Fit = c.Options.Fit
+					c.CheckCompatible = c.Options.CheckCompatible
 				}
 				w.start()
 				w.settle(5 * time.Second)

@@ -15,18 +15,18 @@ import (
 	"github.com/hnsproxy/hnsproxy/proxier/services"
 )
 
-// FrontendState is how far a frontend is.
+// FrontendState is the state of a frontend.
 type FrontendState = engine.FrontendState
 
 // The states of a frontend.
 const (
-	// Programmed: HNS holds it as desired.
+	// Programmed: HNS has the frontend as desired.
 	Programmed = engine.Programmed
-	// Pending: it is about to be written, or part of it waits for something.
+	// Pending: the frontend is about to be written, or part of it waits for something.
 	Pending = engine.Pending
-	// Blocked: it cannot be programmed until something else changes.
+	// Blocked: the frontend cannot be programmed until something else changes.
 	Blocked = engine.Blocked
-	// Failing: HNS refused it; it is tried again.
+	// Failing: HNS refused the frontend; it is retried.
 	Failing = engine.Failing
 )
 
@@ -35,44 +35,44 @@ func FrontendStates() []FrontendState {
 	return []FrontendState{Programmed, Pending, Blocked, Failing}
 }
 
-// FrontendStatus is what a person wants to know of one frontend.
+// FrontendStatus is the status of a frontend.
 type FrontendStatus struct {
 	Frontend *desired.Frontend
 	State    FrontendState
-	// Reason and Message say why it is in this state, if it is not simply programmed.
+	// Reason and Message explain the state, unless it is simply programmed.
 	Reason  desired.Reason
 	Message string
-	// Since is when it came into this state for this reason.
+	// Since is when State or Reason last changed.
 	Since time.Time
 }
 
-// Notes say all that keeps the frontend from being in force as its Service asks.
+// Notes returns everything that keeps the frontend from working as its Service specifies.
 func (s FrontendStatus) Notes() []desired.Note {
 	return s.Frontend.Notes(desired.Note{Reason: s.Reason, Message: s.Message})
 }
 
-// claim identifies a status: two Services may claim one frontend.
-type claim struct {
+// tableKey identifies a row: two Services may claim the same frontend.
+type tableKey struct {
 	service services.Name
 	key     hnslb.FrontendKey
 }
 
-// Table is the status of all frontends. It is safe for concurrent use: the loop writes,
-// servers read.
+// Table holds the status of all frontends. It is safe for concurrent use: the loop writes, servers
+// read.
 type Table struct {
 	mu   sync.Mutex
-	rows map[claim]tableRow
+	rows map[tableKey]tableRow
 }
 
 type tableRow struct {
 	FrontendStatus
-	// told is the frontend as the log told it last, nil for never.
-	told *desired.Frontend
+	// logged is the frontend as last logged, nil for never.
+	logged *desired.Frontend
 }
 
-func newTable() *Table { return &Table{rows: map[claim]tableRow{}} }
+func newTable() *Table { return &Table{rows: map[tableKey]tableRow{}} }
 
-// Rows returns all statuses in order of Service, kind and frontend.
+// Rows returns the status of all frontends, ordered by Service, kind and frontend.
 func (t *Table) Rows() []FrontendStatus {
 	t.mu.Lock()
 	out := make([]FrontendStatus, 0, len(t.rows))
@@ -89,7 +89,7 @@ func (t *Table) Rows() []FrontendStatus {
 	return out
 }
 
-// Counts returns how many frontends are in each state.
+// Counts returns the number of frontends in each state.
 func (t *Table) Counts() map[FrontendState]int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -103,49 +103,49 @@ func (t *Table) Counts() map[FrontendState]int {
 	return counts
 }
 
-// set stores a status. It tells whether state or reason are new, and the frontend as it was
-// told last. One that is about to be written is not told.
-func (t *Table) set(s engine.FrontendStatus, now time.Time) (told *desired.Frontend, news bool) {
+// set stores a status. It returns the frontend as last logged, and whether state or reason changed.
+// A transient state does not count as logged.
+func (t *Table) set(s engine.FrontendStatus, now time.Time) (logged *desired.Frontend, changed bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	c := claim{s.Frontend.Service, s.Frontend.Key}
+	c := tableKey{s.Frontend.Service, s.Frontend.Key}
 	old, ok := t.rows[c]
-	fresh := tableRow{FrontendStatus{Frontend: s.Frontend, State: s.State, Reason: s.Note.Reason, Message: s.Note.Message, Since: now}, old.told}
+	fresh := tableRow{FrontendStatus{Frontend: s.Frontend, State: s.State, Reason: s.Note.Reason, Message: s.Note.Message, Since: now}, old.logged}
 	same := ok && old.State == s.State && old.Reason == s.Note.Reason
 	if same {
 		fresh.Since = old.Since
-	} else if !passing(s) {
-		fresh.told = s.Frontend
+	} else if !transient(s) {
+		fresh.logged = s.Frontend
 	}
 	t.rows[c] = fresh
-	return old.told, !same
+	return old.logged, !same
 }
 
-// passing tells whether a state is on the way to another one, which comes with the next writes.
-func passing(s engine.FrontendStatus) bool { return s.State == Pending && s.Note.Reason == "" }
+// transient returns whether a state lasts only until the next writes.
+func transient(s engine.FrontendStatus) bool { return s.State == Pending && s.Note.Reason == "" }
 
-// refresh stores a frontend whose state did not change.
+// refresh stores a frontend whose state has not changed.
 func (t *Table) refresh(f *desired.Frontend) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	c := claim{f.Service, f.Key}
+	c := tableKey{f.Service, f.Key}
 	if row, ok := t.rows[c]; ok {
 		row.Frontend = f
 		t.rows[c] = row
 	}
 }
 
-// remove forgets a frontend and returns it as it was told last.
-func (t *Table) remove(service services.Name, key hnslb.FrontendKey) (told *desired.Frontend) {
+// remove deletes a frontend and returns it as last logged.
+func (t *Table) remove(service services.Name, key hnslb.FrontendKey) (logged *desired.Frontend) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	c := claim{service, key}
-	told = t.rows[c].told
+	c := tableKey{service, key}
+	logged = t.rows[c].logged
 	delete(t.rows, c)
-	return told
+	return logged
 }
 
-// size is how many frontends there are.
+// size returns the number of frontends.
 func (t *Table) size() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()

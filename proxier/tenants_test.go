@@ -247,11 +247,11 @@ func (w *tenants) live(step []tenantAct) error {
 	w.hns.ResetCounts()
 	w.hns.ResetDark()
 	w.tellKeeper()
-	w.clock.mu.Lock()
+	resume := w.clock.Pause()
 	for _, a := range step {
 		w.tell(a)
 	}
-	w.clock.mu.Unlock()
+	resume()
 	pass(3 * time.Minute) // reservations and backoffs end
 	synctest.Wait()
 	after := w.lines()

@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,7 +26,6 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/klog/v2"
-	"k8s.io/utils/clock"
 )
 
 // world is one node with its HNS, its proxy, and what the cluster says.
@@ -45,7 +43,7 @@ type world struct {
 	stop     func()
 	// ended stops it and returns what it ended with.
 	ended func() error
-	clock pausingClock
+	clock proxiertest.PausingClock
 	// registry has the metrics of the proxy that runs.
 	registry *prometheus.Registry
 	// logger is that of the next proxy; the zero one is silent.
@@ -61,20 +59,6 @@ type world struct {
 	away     bool
 	// settled tells that the proxy has nothing left to do for what happened so far.
 	settled bool
-}
-
-// pausingClock is the clock of the bubble, at which a proxy waits while several changes are
-// handed to it, so that they are one change on every run.
-type pausingClock struct {
-	clock.RealClock
-	mu sync.RWMutex
-}
-
-// Now is part of clock.Clock.
-func (c *pausingClock) Now() time.Time {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	return c.RealClock.Now()
 }
 
 const sourceVIP = "10.244.1.250"
@@ -129,9 +113,9 @@ func (w *world) start() {
 	cfg := proxier.Config{
 		Driver: w.keeper, Network: "pods", Options: options,
 		Node:        services.Node{Name: "this", IPs: []netip.Addr{netip.MustParseAddr("10.0.0.4")}},
-		AuditPeriod: w.audit, Gather: 50 * time.Millisecond,
+		AuditPeriod: w.audit, MinSyncPeriod: 50 * time.Millisecond,
 		Metrics: metrics.New(w.registry), Logger: w.logger, Clock: &w.clock,
-		TellNode: func(reason, _ string) { w.toldNode = append(w.toldNode, reason) },
+		SendNodeEvent: func(reason, _ string) { w.toldNode = append(w.toldNode, reason) },
 	}
 	if w.tweak != nil {
 		w.tweak(&cfg)

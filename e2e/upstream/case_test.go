@@ -106,7 +106,7 @@ func (c *testCase) ours() ([]*desired.Frontend, []desired.HealthCheckPort) {
 		_, _ = store.SetSlice(seen[ch.slice.Name], ch.slice)
 		seen[ch.slice.Name] = ch.slice
 	}
-	node, _ := services.NodeOf(c.node)
+	node, _ := services.ReadNode(c.node)
 	env := desired.NewEnv(node, c.network, c.features(), c.options)
 	for _, in := range store.Take() {
 		if in.Name.Namespace == namespace && in.Name.Name == service {

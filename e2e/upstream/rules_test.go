@@ -326,7 +326,7 @@ func strictAddresses(c *testCase) *testCase {
 
 // ownAddressLocal names this node in endpoints with its address.
 func ownAddressLocal(c *testCase) *testCase {
-	node, _ := services.NodeOf(c.node)
+	node, _ := services.ReadNode(c.node)
 	own := func(e discoveryv1.Endpoint) bool {
 		ip, err := netip.ParseAddr(e.Addresses[0])
 		return err == nil && slices.Contains(node.IPs, ip) && (e.NodeName == nil || *e.NodeName != thisNode)

@@ -52,7 +52,7 @@ func testNetworkNotFound(f *fixture) {
 		f.Fatalf("%v does not say which networks exist", err)
 	case missing.Name != "no such network" || missing.Unknown != nil:
 		f.Errorf("missing is %q, unknown %v", missing.Name, missing.Unknown)
-	case !slices.ContainsFunc(missing.Exist, func(e hnslb.NetworkName) bool {
+	case !slices.ContainsFunc(missing.Existing, func(e hnslb.NetworkName) bool {
 		return e.Name == n.Name && strings.EqualFold(e.Type, n.Type)
 	}):
 		f.Errorf("%v: the network %s (%s) exists", err, n.Name, n.Type)

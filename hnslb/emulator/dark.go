@@ -9,6 +9,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/hnslb/vfp"
 )
 
 // DarkTime sums up the intervals in which a frontend that had backends had none.
@@ -118,7 +119,7 @@ func (e *Emulator) ResetDark() {
 	defer e.mu.Unlock()
 	clear(e.store.dark.records)
 	for _, b := range e.store.balancerOrder.items {
-		for k := range frontendsOf(b.LoadBalancer) {
+		for k := range vfp.Frontends(b.LoadBalancer) {
 			e.store.dark.note(k, b.serves())
 		}
 	}

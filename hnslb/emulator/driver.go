@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/hnslb/vfp"
 )
 
 // Features returns what the profile's version can do. See hnslb.Driver.
@@ -29,7 +30,7 @@ func (e *Emulator) Network(ctx context.Context, name string) (hnslb.Network, err
 		// HNS answers an enumeration without a hit with an empty list, not with a code.
 		missing := &hnslb.NetworkNotFound{Name: name}
 		for _, n := range e.store.networks {
-			missing.Exist = append(missing.Exist, hnslb.NetworkName{Name: n.Name, Type: n.Type})
+			missing.Existing = append(missing.Existing, hnslb.NetworkName{Name: n.Name, Type: n.Type})
 		}
 		return hnslb.Network{}, &hnslb.Error{Verb: hnslb.VerbNetwork, Object: name, Class: hnslb.NotFound, Err: missing}
 	})
@@ -68,7 +69,7 @@ func (e *Emulator) LoadBalancers(ctx context.Context) ([]hnslb.LoadBalancer, err
 	c := call{verb: hnslb.VerbLoadBalancers, object: func() string { return "list" }}
 	return run(ctx, e, c, func() ([]hnslb.LoadBalancer, error) {
 		for range e.trouble.vanishing(len(e.store.balancerOrder.items)) {
-			e.store.removeBalancer(e.store.balancerOrder.items[0])
+			e.store.removeLoadBalancer(e.store.balancerOrder.items[0])
 		}
 		out := make([]hnslb.LoadBalancer, len(e.store.balancerOrder.items))
 		for i, b := range e.store.balancerOrder.items {
@@ -158,12 +159,12 @@ func (e *Emulator) DeleteEndpoint(ctx context.Context, id hnslb.ID) error {
 
 // CreateLoadBalancer makes a load balancer. See hnslb.Driver.
 func (e *Emulator) CreateLoadBalancer(ctx context.Context, lb hnslb.LoadBalancer) (hnslb.LoadBalancer, error) {
-	return e.placeBalancer(ctx, lb, ruleNoID)
+	return e.placeLoadBalancer(ctx, lb, ruleNoID)
 }
 
-// placeBalancer makes a load balancer whose ID passes ruleID.
-func (e *Emulator) placeBalancer(ctx context.Context, lb hnslb.LoadBalancer, ruleID func(hnslb.ID) error) (hnslb.LoadBalancer, error) {
-	lb = publicBalancer(lb)
+// placeLoadBalancer makes a load balancer whose ID passes ruleID.
+func (e *Emulator) placeLoadBalancer(ctx context.Context, lb hnslb.LoadBalancer, ruleID func(hnslb.ID) error) (hnslb.LoadBalancer, error) {
+	lb = publicLoadBalancer(lb)
 	c := call{
 		verb:   hnslb.VerbCreateLoadBalancer,
 		object: lb.ObjectName,
@@ -173,7 +174,7 @@ func (e *Emulator) placeBalancer(ctx context.Context, lb hnslb.LoadBalancer, rul
 		if err := ruleID(lb.ID); err != nil {
 			return hnslb.LoadBalancer{}, err
 		}
-		b, err := e.createBalancer(lb)
+		b, err := e.createLoadBalancer(lb)
 		if err != nil {
 			return hnslb.LoadBalancer{}, err
 		}
@@ -181,22 +182,22 @@ func (e *Emulator) placeBalancer(ctx context.Context, lb hnslb.LoadBalancer, rul
 	})
 }
 
-// createBalancer checks the rules and makes the load balancer, with lb.ID if it has one.
-func (e *Emulator) createBalancer(lb hnslb.LoadBalancer) (*balancer, error) {
+// createLoadBalancer checks the rules and makes the load balancer, with lb.ID if it has one.
+func (e *Emulator) createLoadBalancer(lb hnslb.LoadBalancer) (*loadBalancer, error) {
 	if err := e.ruleIDFree(lb.ID); err != nil {
 		return nil, err
 	}
 	lb = e.keepKnownFields(lb)
-	if err := e.balancerRules(lb); err != nil {
+	if err := e.loadBalancerRules(lb); err != nil {
 		return nil, err
 	}
 	if err := e.frontendRules(lb); err != nil {
 		return nil, err
 	}
 	lb.ID = e.freshID(lb.ID)
-	b := newBalancer(lb, e.store.networkOf(lb))
+	b := newLoadBalancer(lb, e.store.networkOf(lb))
 	b.noRules = e.trouble.faults.NoDataPath || e.lacksSourceVIP(lb)
-	e.store.insertBalancer(b)
+	e.store.insertLoadBalancer(b)
 	return b, nil
 }
 
@@ -215,28 +216,28 @@ func (e *Emulator) leaveHalfMade(lb hnslb.LoadBalancer) {
 	if !e.trouble.faults.HalfMade {
 		return
 	}
-	half := publicBalancer(lb)
+	half := publicLoadBalancer(lb)
 	half.ID = e.freshID("")
 	half.Mappings = nil
-	b := newBalancer(half, e.store.networkOf(half))
+	b := newLoadBalancer(half, e.store.networkOf(half))
 	if e.profile.Quirks.HalfMadeHolds {
-		for k := range frontendsOf(lb) {
+		for k := range vfp.Frontends(lb) {
 			if e.store.frontends[k] == nil && !e.store.ports.leaked[k] {
 				b.holds = append(b.holds, k)
 				e.store.ports.leaked[k] = true
 			}
 		}
 	}
-	e.store.insertBalancer(b)
+	e.store.insertLoadBalancer(b)
 }
 
 // UpdateLoadBalancer replaces a load balancer in place. See hnslb.Driver.
 func (e *Emulator) UpdateLoadBalancer(ctx context.Context, lb hnslb.LoadBalancer) (hnslb.LoadBalancer, error) {
-	lb = publicBalancer(lb)
+	lb = publicLoadBalancer(lb)
 	lb.ID = hnslb.NewID(string(lb.ID))
 	c := call{verb: hnslb.VerbUpdateLoadBalancer, object: lb.ObjectName}
 	return run(ctx, e, c, func() (hnslb.LoadBalancer, error) {
-		b, err := e.modifyBalancer(lb)
+		b, err := e.modifyLoadBalancer(lb)
 		if err != nil {
 			return hnslb.LoadBalancer{}, err
 		}
@@ -244,7 +245,7 @@ func (e *Emulator) UpdateLoadBalancer(ctx context.Context, lb hnslb.LoadBalancer
 	})
 }
 
-func (e *Emulator) modifyBalancer(lb hnslb.LoadBalancer) (*balancer, error) {
+func (e *Emulator) modifyLoadBalancer(lb hnslb.LoadBalancer) (*loadBalancer, error) {
 	b := e.store.balancers[lb.ID]
 	if b == nil {
 		return nil, refuse(hnslb.ResultElementNotFound, "") // HcnOpenLoadBalancer
@@ -253,7 +254,7 @@ func (e *Emulator) modifyBalancer(lb hnslb.LoadBalancer) (*balancer, error) {
 		return nil, err
 	}
 	lb = e.keepKnownFields(lb)
-	if err := e.balancerRules(lb); err != nil {
+	if err := e.loadBalancerRules(lb); err != nil {
 		return nil, err
 	}
 	lb = modified(e.profile.Quirks, b.LoadBalancer, lb)
@@ -261,7 +262,7 @@ func (e *Emulator) modifyBalancer(lb hnslb.LoadBalancer) (*balancer, error) {
 		return nil, err
 	}
 	if !e.profile.Quirks.ModifyLies && !e.trouble.faults.ModifyLies {
-		e.store.replaceBalancer(b, lb)
+		e.store.replaceLoadBalancer(b, lb)
 	}
 	return b, nil
 }
@@ -277,9 +278,9 @@ func (e *Emulator) DeleteLoadBalancer(ctx context.Context, id hnslb.ID) error {
 		if err := e.ruleDelete(b); err != nil {
 			return struct{}{}, err
 		}
-		e.store.removeBalancer(b)
+		e.store.removeLoadBalancer(b)
 		if e.trouble.faults.LeakPorts {
-			for k := range frontendsOf(b.LoadBalancer) {
+			for k := range vfp.Frontends(b.LoadBalancer) {
 				e.store.ports.leaked[k] = true
 			}
 		}

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/hnslb/vfp"
 )
 
 // Dump returns the host's state as text for people and golden files: one line per object,
@@ -43,7 +44,7 @@ func (e *Emulator) Dump() string {
 	for _, ep := range slices.SortedFunc(slices.Values(e.store.endpointOrder.items), compareEndpoints) {
 		lines = append(lines, endpointLine(ep))
 	}
-	lines = append(lines, e.store.balancerLines()...)
+	lines = append(lines, e.store.loadBalancerLines()...)
 	listeners, leaked := e.store.ports.listed()
 	for _, l := range listeners {
 		lines = append(lines, fmt.Sprintf("listener %d/%s", l.Port, l.Protocol))
@@ -65,9 +66,9 @@ func compareEndpoints(a, b *endpoint) int {
 	)
 }
 
-// balancerLines returns the lines of the load balancers in the order of their frontends,
+// loadBalancerLines returns the lines of the load balancers in the order of their frontends,
 // those without one last.
-func (s *store) balancerLines() []string {
+func (s *store) loadBalancerLines() []string {
 	type keyed struct {
 		key  hnslb.FrontendKey
 		none bool
@@ -75,8 +76,8 @@ func (s *store) balancerLines() []string {
 	}
 	all := make([]keyed, 0, len(s.balancerOrder.items))
 	for _, b := range s.balancerOrder.items {
-		k := keyed{none: true, line: s.balancerLine(b)}
-		for key := range frontendsOf(b.LoadBalancer) {
+		k := keyed{none: true, line: s.loadBalancerLine(b)}
+		for key := range vfp.Frontends(b.LoadBalancer) {
 			k.key, k.none = key, false
 			break
 		}
@@ -163,7 +164,7 @@ func side(ep *endpoint) string {
 	return "local"
 }
 
-func (s *store) balancerLine(b *balancer) string {
+func (s *store) loadBalancerLine(b *loadBalancer) string {
 	vips := joinAddrs(b.VIPs)
 	if vips == "" {
 		vips = "node"
@@ -176,7 +177,7 @@ func (s *store) balancerLine(b *balancer) string {
 		mappings = []string{"-"}
 	}
 	l := line{words: []string{"loadbalancer", vips, strings.Join(mappings, ",")}}
-	l.field("flags", strings.Join(flagNames(uint32(b.Flags), balancerFlagNames()), "+"))
+	l.field("flags", strings.Join(flagNames(uint32(b.Flags), loadBalancerFlagNames()), "+"))
 	l.addr("source", b.SourceVIP)
 	s.whereabouts(&l, b)
 	l.mark("no-rules", b.noRules)
@@ -186,7 +187,7 @@ func (s *store) balancerLine(b *balancer) string {
 
 // whereabouts prints the network and the node IP of a load balancer where they are not
 // what its endpoints say.
-func (s *store) whereabouts(l *line, b *balancer) {
+func (s *store) whereabouts(l *line, b *loadBalancer) {
 	net, natural := s.networkByID(b.network), s.networkOf(b.LoadBalancer)
 	switch {
 	case b.network != "" && net == nil:
@@ -211,7 +212,7 @@ func (s *store) whereabouts(l *line, b *balancer) {
 }
 
 // backendNames names the endpoints of a load balancer by address, in order.
-func (s *store) backendNames(b *balancer) []string {
+func (s *store) backendNames(b *loadBalancer) []string {
 	type named struct {
 		addr netip.Addr
 		name string
@@ -258,7 +259,7 @@ type flagName struct {
 	name string
 }
 
-func balancerFlagNames() []flagName {
+func loadBalancerFlagNames() []flagName {
 	return []flagName{{uint32(hnslb.DSR), "DSR"}, {uint32(hnslb.IPv6Enabled), "IPv6"}}
 }
 
@@ -306,4 +307,11 @@ func mappingText(m hnslb.PortMapping) string {
 		parts = append(parts, name)
 	}
 	return strings.Join(parts, "+")
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }

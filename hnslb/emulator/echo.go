@@ -11,7 +11,7 @@ import (
 // shown is a copy of a load balancer as this release shows it, which a caller may keep.
 // HNS itself goes on with what it was asked for.
 func shown(q profiles.Quirks, lb hnslb.LoadBalancer) hnslb.LoadBalancer {
-	lb = publicBalancer(lb)
+	lb = publicLoadBalancer(lb)
 	lb.Flags |= q.EchoAddsFlags
 	for i := range lb.Mappings {
 		m := &lb.Mappings[i]

@@ -47,7 +47,7 @@ func (o Objects) LoadBalancer(id hnslb.ID) (LoadBalancerState, bool) {
 	if b == nil {
 		return LoadBalancerState{}, false
 	}
-	return o.show(stateOfBalancer(b)), true
+	return o.show(stateOfLoadBalancer(b)), true
 }
 
 // Networks returns all networks.
@@ -58,7 +58,7 @@ func (o Objects) Endpoints() []EndpointState { return o.s.endpointStates() }
 
 // LoadBalancers returns all load balancers.
 func (o Objects) LoadBalancers() []LoadBalancerState {
-	all := o.s.balancerStates()
+	all := o.s.loadBalancerStates()
 	for i, lb := range all {
 		all[i] = o.show(lb)
 	}
@@ -94,7 +94,7 @@ func (e *Emulator) vanish(v hnslb.Verb) {
 		}
 	case hnslb.VerbLoadBalancers:
 		for range e.trouble.vanishing(len(e.store.balancerOrder.items)) {
-			e.store.removeBalancer(e.store.balancerOrder.items[0])
+			e.store.removeLoadBalancer(e.store.balancerOrder.items[0])
 		}
 	}
 }
@@ -106,7 +106,7 @@ func (e *Emulator) PlaceEndpoint(ctx context.Context, ep hnslb.Endpoint) (hnslb.
 
 // PlaceLoadBalancer is CreateLoadBalancer, but keeps an ID that the caller chose.
 func (e *Emulator) PlaceLoadBalancer(ctx context.Context, lb hnslb.LoadBalancer) (hnslb.LoadBalancer, error) {
-	return e.placeBalancer(ctx, lb, e.ruleIDFree)
+	return e.placeLoadBalancer(ctx, lb, e.ruleIDFree)
 }
 
 // PlaceNetwork is AddNetwork as a call: it takes the time of a write, and keeps an ID that

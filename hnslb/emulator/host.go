@@ -77,12 +77,12 @@ func (e *Emulator) createNetwork(spec NetworkSpec, id hnslb.ID) (hnslb.Network, 
 
 func (e *Emulator) insertNetwork(n *network) {
 	e.store.networks = append(e.store.networks, n)
-	e.tell(NetworkCreated, n.ID)
+	e.sendNotification(NetworkCreated, n.ID)
 }
 
 func (e *Emulator) deleteNetwork(n *network) {
 	e.store.removeNetwork(n)
-	e.tell(NetworkDeleted, n.ID)
+	e.sendNotification(NetworkDeleted, n.ID)
 }
 
 // DeleteNetwork takes a network and its endpoints away; load balancers stay, dangling.
@@ -216,20 +216,20 @@ func (e *Emulator) SetAttached(ip netip.Addr, attached bool) error {
 // program's, one that names no endpoint that exists, or a half-made one without mappings.
 // Only a frontend that is taken and an ID that is live are refused.
 func (e *Emulator) AddForeignLoadBalancer(lb hnslb.LoadBalancer) (hnslb.LoadBalancer, error) {
-	lb = publicBalancer(lb)
+	lb = publicLoadBalancer(lb)
 	foldIDs(lb.Endpoints)
 	err := e.host("add load balancer "+lb.ObjectName(), func() error {
 		if err := e.ruleIDFree(lb.ID); err != nil {
 			return err
 		}
-		if err := ruleBalancerAddresses(lb); err != nil {
+		if err := ruleLoadBalancerAddresses(lb); err != nil {
 			return err
 		}
 		if _, taken := e.store.takenFrontend(lb); taken {
 			return refuse(hnslb.ResultPortAlreadyExists, "")
 		}
 		lb.ID = e.freshID(lb.ID)
-		e.store.insertBalancer(newBalancer(publicBalancer(lb), e.store.networkOf(lb)))
+		e.store.insertLoadBalancer(newLoadBalancer(publicLoadBalancer(lb), e.store.networkOf(lb)))
 		return nil
 	})
 	return lb, err
@@ -241,7 +241,7 @@ func (e *Emulator) DeleteBehind(id hnslb.ID) error {
 	id = hnslb.NewID(string(id))
 	return e.host("delete "+string(id), func() error {
 		if b := e.store.balancers[id]; b != nil {
-			e.store.removeBalancer(b)
+			e.store.removeLoadBalancer(b)
 			return nil
 		}
 		if ep := e.store.endpoints[id]; ep != nil {
@@ -256,14 +256,14 @@ func (e *Emulator) DeleteBehind(id hnslb.ID) error {
 func (e *Emulator) Reserve(port uint16, protocol hnslb.Protocol) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.store.ports.listeners[HostPort{protocol, port}] = true
+	e.store.ports.listeners[HostPort{Protocol: protocol, Port: port}] = true
 }
 
 // Release ends what Reserve began.
 func (e *Emulator) Release(port uint16, protocol hnslb.Protocol) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	delete(e.store.ports.listeners, HostPort{protocol, port})
+	delete(e.store.ports.listeners, HostPort{Protocol: protocol, Port: port})
 }
 
 // ReleaseLeakedPorts frees the ports that Faults.LeakPorts left behind, as a reboot does.

@@ -18,12 +18,13 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
+	"github.com/hnsproxy/hnsproxy/hnslb/vfp"
 )
 
 // checkIndexes holds every index of the store equal to what the objects say.
 func checkIndexes(s *store) error {
 	locals := map[*network]int{}
-	users := map[*endpoint]map[*balancer]int{}
+	users := map[*endpoint]map[*loadBalancer]int{}
 	for i, ep := range s.endpointOrder.items {
 		if ep.getSlot() != i || s.endpoints[ep.id] != ep {
 			return fmt.Errorf("endpoint %s is not where it should be", ep.id)
@@ -36,9 +37,9 @@ func checkIndexes(s *store) error {
 		if !ep.remote {
 			locals[ep.net]++
 		}
-		users[ep] = map[*balancer]int{}
+		users[ep] = map[*loadBalancer]int{}
 	}
-	frontends := map[hnslb.FrontendKey]*balancer{}
+	frontends := map[hnslb.FrontendKey]*loadBalancer{}
 	blocks := map[hnslb.Protocol]int{}
 	for i, b := range s.balancerOrder.items {
 		if b.getSlot() != i || s.balancers[b.ID] != b {
@@ -54,7 +55,7 @@ func checkIndexes(s *store) error {
 		if live != b.live {
 			return fmt.Errorf("load balancer %s has %d live endpoints, counts %d", b.ID, live, b.live)
 		}
-		for k := range frontendsOf(b.LoadBalancer) {
+		for k := range vfp.Frontends(b.LoadBalancer) {
 			frontends[k] = b
 			if r := s.dark.records[k]; r != nil && (r.since == nil) != (live > 0 && !b.noRules) {
 				return fmt.Errorf("the dark record of %s is wrong", k)
@@ -70,8 +71,8 @@ func checkIndexes(s *store) error {
 }
 
 func checkDerived(
-	s *store, locals map[*network]int, users map[*endpoint]map[*balancer]int,
-	frontends map[hnslb.FrontendKey]*balancer, blocks map[hnslb.Protocol]int,
+	s *store, locals map[*network]int, users map[*endpoint]map[*loadBalancer]int,
+	frontends map[hnslb.FrontendKey]*loadBalancer, blocks map[hnslb.Protocol]int,
 ) error {
 	if len(s.endpoints) != len(s.endpointOrder.items) || len(s.balancers) != len(s.balancerOrder.items) {
 		return fmt.Errorf("maps and orders differ in length")
@@ -98,7 +99,7 @@ func checkDerived(
 	}
 	for ep, want := range users {
 		indexed -= len(ep.addrs())
-		got := map[*balancer]int{}
+		got := map[*loadBalancer]int{}
 		for _, b := range ep.users {
 			got[b]++
 		}

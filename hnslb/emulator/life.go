@@ -36,7 +36,7 @@ func (e *Emulator) Start(o RestartOptions) {
 	s := e.store
 	if o.LoseLoadBalancers {
 		for len(s.balancerOrder.items) > 0 {
-			s.removeBalancer(s.balancerOrder.items[0])
+			s.removeLoadBalancer(s.balancerOrder.items[0])
 		}
 	}
 	if o.LoseEndpoints {

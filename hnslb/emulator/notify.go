@@ -36,7 +36,7 @@ type Notification struct {
 }
 
 // registration is somebody who hears of notifications.
-type registration struct{ hear func(Notification) }
+type registration struct{ notify func(Notification) }
 
 // OnNotification calls hear for each notification, in order and before the call that causes
 // it returns, until cancel is called or the service stops, which ends all registrations and
@@ -59,20 +59,20 @@ func (e *Emulator) OnNotification(hear func(Notification)) (cancel func(), err e
 	}, nil
 }
 
-// tell tells of a network; the caller holds the lock.
-func (e *Emulator) tell(kind NotificationKind, network hnslb.ID) {
+// sendNotification tells of a network; the caller holds the lock.
+func (e *Emulator) sendNotification(kind NotificationKind, network hnslb.ID) {
 	if e.profile.Quirks.NoNotifications {
 		return
 	}
 	for _, r := range e.registrations {
-		r.hear(Notification{Kind: kind, Network: network})
+		r.notify(Notification{Kind: kind, Network: network})
 	}
 }
 
 // endRegistrations is what a stop of the service does to them; the caller holds the lock.
 func (e *Emulator) endRegistrations() {
 	if !e.profile.Quirks.StopUntold {
-		e.tell(ServiceDisconnect, "")
+		e.sendNotification(ServiceDisconnect, "")
 	}
 	e.registrations = nil
 }

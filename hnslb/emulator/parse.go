@@ -83,7 +83,7 @@ func (p *parser) lineReader(kind string) (lineReader, int) {
 	case "endpoint":
 		return p.endpoint, 2
 	case "loadbalancer":
-		return p.balancer, 2
+		return p.loadBalancer, 2
 	case "listener":
 		return p.listener, 1
 	case "leaked":
@@ -153,10 +153,10 @@ func (p *parser) endpoint(words []string, f *fields) error {
 	return p.store.restoreEndpoint(ep)
 }
 
-func (p *parser) balancer(words []string, f *fields) error {
+func (p *parser) loadBalancer(words []string, f *fields) error {
 	lb := LoadBalancerState{LoadBalancer: hnslb.LoadBalancer{
 		ID: p.ids.next(), SourceVIP: f.addr("source"),
-		Flags: hnslb.LoadBalancerFlags(f.flags(f.text("flags"), balancerFlagNames())),
+		Flags: hnslb.LoadBalancerFlags(f.flags(f.text("flags"), loadBalancerFlagNames())),
 	}}
 	lb.NoRules = f.mark("no-rules")
 	if words[0] != "node" {
@@ -182,7 +182,7 @@ func (p *parser) balancer(words []string, f *fields) error {
 	if f.err != nil {
 		return f.err
 	}
-	return p.store.restoreBalancer(lb)
+	return p.store.restoreLoadBalancer(lb)
 }
 
 // whereabouts reads what Dump's whereabouts printed.
@@ -198,7 +198,7 @@ func (p *parser) whereabouts(lb *LoadBalancerState, f *fields) error {
 	case gone:
 		lb.Network = p.ids.next()
 	case net != nil && !unknown:
-		b := newBalancer(lb.LoadBalancer, net)
+		b := newLoadBalancer(lb.LoadBalancer, net)
 		lb.Network, lb.NodeIP = b.network, b.nodeIP
 	}
 	if f.mark("no-node-ip") {
@@ -239,7 +239,7 @@ func (p *parser) backend(name string) (hnslb.ID, error) {
 
 func (p *parser) listener(words []string, f *fields) error {
 	port, protocol := f.port(words[0])
-	p.store.ports.listeners[HostPort{protocol, port}] = true
+	p.store.ports.listeners[HostPort{Protocol: protocol, Port: port}] = true
 	return f.err
 }
 

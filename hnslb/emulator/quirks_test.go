@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -43,16 +44,17 @@ func TestQuirksDocument(t *testing.T) {
 	}
 }
 
-// sources returns all Go files of the emulator and of its profiles.
+// sources returns all Go files of the emulator, of its profiles and of the packet model.
 func sources(t *testing.T) string {
 	t.Helper()
 	own, err1 := filepath.Glob("*.go")
 	shared, err2 := filepath.Glob("../profiles/*.go")
-	if err := errors.Join(err1, err2); err != nil {
+	model, err3 := filepath.Glob("../vfp/*.go")
+	if err := errors.Join(err1, err2, err3); err != nil {
 		t.Fatal(err)
 	}
 	var all strings.Builder
-	for _, f := range append(own, shared...) {
+	for _, f := range slices.Concat(own, shared, model) {
 		text, err := os.ReadFile(f)
 		if err != nil {
 			t.Fatal(err)

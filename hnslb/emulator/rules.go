@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/hnslb/vfp"
 )
 
 // This file holds what HNS refuses. A rule reads and never changes; it returns nil or the
@@ -17,7 +18,7 @@ import (
 // wins; HNS's own order is unknown.
 
 // ruleNoID: the driver contract lets HNS choose IDs. HNS itself would take one
-// (docs/hns.md, Conventions), which is why createEndpoint and createBalancer do.
+// (docs/hns.md, Conventions), which is why createEndpoint and createLoadBalancer do.
 func ruleNoID(id hnslb.ID) error {
 	if id != "" {
 		return refuse(hnslb.ResultInvalidArgument, "A create must not carry an ID")
@@ -139,8 +140,8 @@ func foldIDs(ids []hnslb.ID) {
 	}
 }
 
-// balancerRules are the rules that a load balancer meets on create and on modify.
-func (e *Emulator) balancerRules(lb hnslb.LoadBalancer) error {
+// loadBalancerRules are the rules that a load balancer meets on create and on modify.
+func (e *Emulator) loadBalancerRules(lb hnslb.LoadBalancer) error {
 	if err := e.ruleEndpointCount(len(lb.Endpoints)); err != nil {
 		return err
 	}
@@ -180,11 +181,11 @@ func ruleShape(lb hnslb.LoadBalancer) error {
 			return refuse(hnslb.ResultInvalidArgument, "external port 0")
 		}
 	}
-	return ruleBalancerAddresses(lb)
+	return ruleLoadBalancerAddresses(lb)
 }
 
-// ruleBalancerAddresses: VIPs and source VIP are addresses that a host can have.
-func ruleBalancerAddresses(lb hnslb.LoadBalancer) error {
+// ruleLoadBalancerAddresses: VIPs and source VIP are addresses that a host can have.
+func ruleLoadBalancerAddresses(lb hnslb.LoadBalancer) error {
 	for _, vip := range lb.VIPs {
 		if !usableAddress(vip) {
 			return refuse(hnslb.ResultInvalidIP, "VIP %s", vip)
@@ -265,7 +266,7 @@ func servedByVFP(networkType string) bool {
 // frontendRules are the rules of the frontends that a new load balancer asks for.
 func (e *Emulator) frontendRules(lb hnslb.LoadBalancer) error {
 	seen := map[hnslb.FrontendKey]bool{}
-	for k := range frontendsOf(lb) {
+	for k := range vfp.Frontends(lb) {
 		if seen[k] {
 			return refuse(hnslb.ResultPortAlreadyExists, "")
 		}
@@ -301,7 +302,7 @@ func (e *Emulator) ruleFrontendFree(k hnslb.FrontendKey) error {
 // HNS from it [A: common-problems page, k8s PR 137530]. On Server 2019 a listener on the
 // any-address keeps it from a VIP too; see Quirks.ListenerTakesVIP.
 func (e *Emulator) rulePortFree(k hnslb.FrontendKey, dsr bool) error {
-	if !e.store.ports.listeners[HostPort{k.Protocol, k.Port}] {
+	if !e.store.ports.listeners[HostPort{Protocol: k.Protocol, Port: k.Port}] {
 		return nil
 	}
 	if k.NodePort() || e.profile.Quirks.ListenerTakesVIP && !dsr {
@@ -353,7 +354,7 @@ func ruleModifyScope(had, want hnslb.LoadBalancer) error {
 
 // ruleDelete: a delete can fail once (Faults.DeleteFailsOnce), or for good when the
 // network is gone (Quirks.OrphanDeleteFails).
-func (e *Emulator) ruleDelete(b *balancer) error {
+func (e *Emulator) ruleDelete(b *loadBalancer) error {
 	if e.trouble.faults.DeleteFailsOnce && !b.deleteFailed {
 		b.deleteFailed = true
 		return refuse(resultFail, "")

@@ -57,12 +57,6 @@ type LoadBalancerState struct {
 	Restored, DeleteFailed bool
 }
 
-// HostPort is a port of the host's TCP/IP stack.
-type HostPort struct {
-	Protocol hnslb.Protocol
-	Port     uint16
-}
-
 // State returns a copy of the host's state.
 func (e *Emulator) State() State {
 	e.mu.Lock()
@@ -75,7 +69,7 @@ func (e *Emulator) State() State {
 // state returns the objects and ports of a store.
 func (s *store) state() State {
 	st := State{
-		Networks: s.networkStates(), Endpoints: s.endpointStates(), LoadBalancers: s.balancerStates(),
+		Networks: s.networkStates(), Endpoints: s.endpointStates(), LoadBalancers: s.loadBalancerStates(),
 	}
 	st.Listeners, st.LeakedPorts = s.ports.listed()
 	return st
@@ -97,10 +91,10 @@ func (s *store) endpointStates() []EndpointState {
 	return all
 }
 
-func (s *store) balancerStates() []LoadBalancerState {
+func (s *store) loadBalancerStates() []LoadBalancerState {
 	var all []LoadBalancerState
 	for _, b := range s.balancerOrder.items {
-		all = append(all, stateOfBalancer(b))
+		all = append(all, stateOfLoadBalancer(b))
 	}
 	return all
 }
@@ -109,9 +103,9 @@ func stateOfNetwork(n *network) NetworkState {
 	return NetworkState{publicNetwork(n), n.hostIPv6, n.loopbackDSR}
 }
 
-func stateOfBalancer(b *balancer) LoadBalancerState {
+func stateOfLoadBalancer(b *loadBalancer) LoadBalancerState {
 	return LoadBalancerState{
-		LoadBalancer: publicBalancer(b.LoadBalancer), Network: b.network, NodeIP: b.nodeIP,
+		LoadBalancer: publicLoadBalancer(b.LoadBalancer), Network: b.network, NodeIP: b.nodeIP,
 		NoRules: b.noRules, Restored: b.restored, DeleteFailed: b.deleteFailed,
 	}
 }
@@ -144,7 +138,7 @@ func storeOf(st State, s *store) (*store, error) {
 		}
 	}
 	for _, lb := range st.LoadBalancers {
-		if err := s.restoreBalancer(lb); err != nil {
+		if err := s.restoreLoadBalancer(lb); err != nil {
 			return nil, fmt.Errorf("load balancer %s (%s): %w", lb.ID, lb.ObjectName(), err)
 		}
 	}
@@ -202,13 +196,13 @@ func (s *store) restoreEndpoint(ep EndpointState) error {
 	return nil
 }
 
-func (s *store) restoreBalancer(st LoadBalancerState) error {
-	lb := publicBalancer(st.LoadBalancer)
+func (s *store) restoreLoadBalancer(st LoadBalancerState) error {
+	lb := publicLoadBalancer(st.LoadBalancer)
 	if lb.ID = hnslb.NewID(string(lb.ID)); lb.ID == "" || s.has(lb.ID) {
 		return fmt.Errorf("its ID is missing or used twice")
 	}
 	foldIDs(lb.Endpoints)
-	if err := ruleBalancerAddresses(lb); err != nil {
+	if err := ruleLoadBalancerAddresses(lb); err != nil {
 		return err
 	}
 	if st.NodeIP.IsValid() && !usableAddress(st.NodeIP) {
@@ -217,7 +211,7 @@ func (s *store) restoreBalancer(st LoadBalancerState) error {
 	if k, taken := s.takenFrontend(lb); taken {
 		return fmt.Errorf("%s is taken", k)
 	}
-	s.insertBalancer(&balancer{
+	s.insertLoadBalancer(&loadBalancer{
 		LoadBalancer: lb, network: hnslb.NewID(string(st.Network)), nodeIP: st.NodeIP,
 		noRules: st.NoRules, restored: st.Restored, deleteFailed: st.DeleteFailed,
 	})

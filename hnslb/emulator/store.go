@@ -4,12 +4,12 @@
 package emulator
 
 import (
-	"iter"
 	"net/netip"
 
 	"k8s.io/utils/clock"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/hnslb/vfp"
 )
 
 // store keeps the objects of one host and finds them by ID, address and frontend without
@@ -22,9 +22,9 @@ type store struct {
 	endpointOrder order[*endpoint]
 	byIP          ipIndex
 
-	balancers     map[hnslb.ID]*balancer
-	balancerOrder order[*balancer]
-	frontends     map[hnslb.FrontendKey]*balancer
+	balancers     map[hnslb.ID]*loadBalancer
+	balancerOrder order[*loadBalancer]
+	frontends     map[hnslb.FrontendKey]*loadBalancer
 
 	ports ports
 	dark  darkLog
@@ -36,8 +36,8 @@ func newStore(c clock.PassiveClock, watch func(Serving)) *store {
 	return &store{
 		endpoints: map[hnslb.ID]*endpoint{},
 		byIP:      newIPIndex(),
-		balancers: map[hnslb.ID]*balancer{},
-		frontends: map[hnslb.FrontendKey]*balancer{},
+		balancers: map[hnslb.ID]*loadBalancer{},
+		frontends: map[hnslb.FrontendKey]*loadBalancer{},
 		ports:     newPorts(),
 		dark:      newDarkLog(c),
 		watch:     watch,
@@ -57,15 +57,7 @@ type network struct {
 }
 
 // hostIP is the host's address of a family on the network, the zero Addr if it has none.
-func (n *network) hostIP(f hnslb.Family) netip.Addr {
-	if n.ManagementIP.IsValid() && hnslb.FamilyOf(n.ManagementIP) == f {
-		return n.ManagementIP
-	}
-	if f == hnslb.IPv6 {
-		return n.hostIPv6
-	}
-	return netip.Addr{}
-}
+func (n *network) hostIP(f hnslb.Family) netip.Addr { return n.seen().HostIP(f) }
 
 // endpoint is an endpoint and the load balancers that name it. It is kept small: a node
 // in a large cluster holds 150,000.
@@ -77,7 +69,7 @@ type endpoint struct {
 	mac      string
 	provider netip.Addr
 	// users name this endpoint, once per mention.
-	users []*balancer
+	users []*loadBalancer
 	slot  int32
 	// remote as in hnslb.Endpoint; detached: the switch port of a local one is missing.
 	remote, detached bool
@@ -116,8 +108,8 @@ func (ep *endpoint) addr(f hnslb.Family) netip.Addr {
 	return netip.Addr{}
 }
 
-// balancer is a load balancer with what only the emulator knows of it.
-type balancer struct {
+// loadBalancer is a load balancer with what only the emulator knows of it.
+type loadBalancer struct {
 	hnslb.LoadBalancer
 	// network that its endpoints were on. HNS keeps it with the object (schema 2.5).
 	network hnslb.ID
@@ -139,30 +131,11 @@ type balancer struct {
 	holds []hnslb.FrontendKey
 }
 
-func (b *balancer) setSlot(i int) { b.slot = int32(i) }
-func (b *balancer) getSlot() int  { return int(b.slot) }
+func (b *loadBalancer) setSlot(i int) { b.slot = int32(i) }
+func (b *loadBalancer) getSlot() int  { return int(b.slot) }
 
 // serves tells whether anybody answers behind b.
-func (b *balancer) serves() bool { return b.live > 0 && !b.noRules }
-
-// frontendsOf yields every frontend that a load balancer answers on: each VIP, or the
-// node's own address, with each mapping. A half-made one has none.
-func frontendsOf(lb hnslb.LoadBalancer) iter.Seq[hnslb.FrontendKey] {
-	return func(yield func(hnslb.FrontendKey) bool) {
-		for _, m := range lb.Mappings {
-			one := lb
-			one.Mappings = []hnslb.PortMapping{m}
-			for i := range max(1, len(lb.VIPs)) {
-				if len(lb.VIPs) > 0 {
-					one.VIPs = lb.VIPs[i : i+1]
-				}
-				if k, ok := one.Key(); ok && !yield(k) {
-					return
-				}
-			}
-		}
-	}
-}
+func (b *loadBalancer) serves() bool { return b.live > 0 && !b.noRules }
 
 func (s *store) networkByName(name string) *network {
 	for _, n := range s.networks {
@@ -240,33 +213,33 @@ func (s *store) removeEndpoint(ep *endpoint) {
 	ep.users = nil
 }
 
-func (s *store) insertBalancer(b *balancer) {
+func (s *store) insertLoadBalancer(b *loadBalancer) {
 	s.balancers[b.ID] = b
 	s.balancerOrder.add(b)
 	s.link(b)
-	for k := range frontendsOf(b.LoadBalancer) {
+	for k := range vfp.Frontends(b.LoadBalancer) {
 		s.frontends[k] = b
 	}
 	s.ports.take(b.LoadBalancer)
 	s.noteLiveness(b)
 }
 
-func (s *store) removeBalancer(b *balancer) {
+func (s *store) removeLoadBalancer(b *loadBalancer) {
 	delete(s.balancers, b.ID)
 	s.balancerOrder.remove(b)
 	for _, k := range b.holds {
 		delete(s.ports.leaked, k)
 	}
 	s.unlink(b)
-	for k := range frontendsOf(b.LoadBalancer) {
+	for k := range vfp.Frontends(b.LoadBalancer) {
 		delete(s.frontends, k)
 		s.note(k, nil)
 	}
 	s.ports.give(b.LoadBalancer)
 }
 
-// replaceBalancer changes what modify may change; the frontends stay.
-func (s *store) replaceBalancer(b *balancer, lb hnslb.LoadBalancer) {
+// replaceLoadBalancer changes what modify may change; the frontends stay.
+func (s *store) replaceLoadBalancer(b *loadBalancer, lb hnslb.LoadBalancer) {
 	s.unlink(b)
 	b.LoadBalancer = lb
 	if net := s.networkOf(lb); net != nil {
@@ -278,7 +251,7 @@ func (s *store) replaceBalancer(b *balancer, lb hnslb.LoadBalancer) {
 
 // link makes the endpoints of b know it. IDs that a load balancer keeps are the
 // endpoints' own strings, so that a name costs 16 bytes and not 64.
-func (s *store) link(b *balancer) {
+func (s *store) link(b *loadBalancer) {
 	b.live = 0
 	for i, id := range b.Endpoints {
 		if ep := s.endpoints[id]; ep != nil {
@@ -289,7 +262,7 @@ func (s *store) link(b *balancer) {
 	}
 }
 
-func (s *store) unlink(b *balancer) {
+func (s *store) unlink(b *loadBalancer) {
 	for _, id := range b.Endpoints {
 		ep := s.endpoints[id]
 		if ep == nil {
@@ -307,15 +280,15 @@ func (s *store) unlink(b *balancer) {
 }
 
 // noteLiveness tells whom the frontends of b serve.
-func (s *store) noteLiveness(b *balancer) {
-	for k := range frontendsOf(b.LoadBalancer) {
+func (s *store) noteLiveness(b *loadBalancer) {
+	for k := range vfp.Frontends(b.LoadBalancer) {
 		s.note(k, b)
 	}
 }
 
 // note tells the dark-time record, and whoever watches, that b serves a frontend; nil for
 // nobody.
-func (s *store) note(k hnslb.FrontendKey, b *balancer) {
+func (s *store) note(k hnslb.FrontendKey, b *loadBalancer) {
 	live := b != nil && b.serves()
 	s.dark.note(k, live)
 	if s.watch == nil {
@@ -329,7 +302,7 @@ func (s *store) note(k hnslb.FrontendKey, b *balancer) {
 }
 
 // backends returns the addresses of a family of the endpoints of b that exist.
-func (s *store) backends(b *balancer, f hnslb.Family) []netip.Addr {
+func (s *store) backends(b *loadBalancer, f hnslb.Family) []netip.Addr {
 	all := make([]netip.Addr, 0, b.live)
 	for _, id := range b.Endpoints {
 		if ep := s.endpoints[id]; ep != nil {
@@ -341,9 +314,9 @@ func (s *store) backends(b *balancer, f hnslb.Family) []netip.Addr {
 	return all
 }
 
-// newBalancer makes a load balancer whose endpoints are on net, which may be nil.
-func newBalancer(lb hnslb.LoadBalancer, net *network) *balancer {
-	b := &balancer{LoadBalancer: lb}
+// newLoadBalancer makes a load balancer whose endpoints are on net, which may be nil.
+func newLoadBalancer(lb hnslb.LoadBalancer, net *network) *loadBalancer {
+	b := &loadBalancer{LoadBalancer: lb}
 	if net == nil {
 		return b
 	}
@@ -373,8 +346,8 @@ func publicEndpoint(ep *endpoint, ips []netip.Addr) hnslb.Endpoint {
 	}
 }
 
-// publicBalancer is a copy of a load balancer that a caller may keep.
-func publicBalancer(lb hnslb.LoadBalancer) hnslb.LoadBalancer {
+// publicLoadBalancer is a copy of a load balancer that a caller may keep.
+func publicLoadBalancer(lb hnslb.LoadBalancer) hnslb.LoadBalancer {
 	lb.Endpoints = append([]hnslb.ID(nil), lb.Endpoints...)
 	lb.VIPs = append([]netip.Addr(nil), lb.VIPs...)
 	lb.Mappings = append([]hnslb.PortMapping(nil), lb.Mappings...)
@@ -417,7 +390,7 @@ func (s *store) endpointAt(net *network, ip netip.Addr, remote bool) *endpoint {
 // asks for twice.
 func (s *store) takenFrontend(lb hnslb.LoadBalancer) (hnslb.FrontendKey, bool) {
 	seen := map[hnslb.FrontendKey]bool{}
-	for k := range frontendsOf(lb) {
+	for k := range vfp.Frontends(lb) {
 		if seen[k] || s.frontends[k] != nil {
 			return k, true
 		}

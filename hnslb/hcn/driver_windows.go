@@ -116,7 +116,7 @@ func (d *Driver) missing(ctx context.Context, name string) *hnslb.NetworkNotFoun
 	})
 	out := &hnslb.NetworkNotFound{Name: name, Unknown: err}
 	for _, n := range all {
-		out.Exist = append(out.Exist, hnslb.NetworkName{Name: n.Name, Type: n.Type})
+		out.Existing = append(out.Existing, hnslb.NetworkName{Name: n.Name, Type: n.Type})
 	}
 	return out
 }

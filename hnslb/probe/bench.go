@@ -45,9 +45,9 @@ func unknown(format string, args ...any) error {
 // accepted is what HNS did with a value that it took.
 const accepted = "accepted"
 
-// verdict turns what a call returned into a value: accepted, or the code of the refusal. An
+// resultText turns what a call returned into a value: accepted, or the code of the refusal. An
 // error that leaves open what became of the call is no verdict.
-func verdict(err error) (string, error) {
+func resultText(err error) (string, error) {
 	if err == nil {
 		return accepted, nil
 	}
@@ -85,8 +85,8 @@ func (b *bench) address() (netip.Addr, error) {
 	return netip.Addr{}, unknown("there are no more addresses to use")
 }
 
-// spec describes a scratch endpoint.
-func (b *bench) spec(ip netip.Addr) hnslb.Endpoint {
+// endpointSpec describes a scratch endpoint.
+func (b *bench) endpointSpec(ip netip.Addr) hnslb.Endpoint {
 	four := ip.As4()
 	e := hnslb.Endpoint{
 		Network: b.network.ID, Name: NamePrefix + ip.String(), IPs: []netip.Addr{ip}, Remote: true,
@@ -99,19 +99,19 @@ func (b *bench) spec(ip netip.Addr) hnslb.Endpoint {
 	return e
 }
 
-// endpoint makes a scratch endpoint.
-func (b *bench) endpoint(ctx context.Context) (hnslb.Endpoint, error) {
+// createEndpoint makes a scratch endpoint.
+func (b *bench) createEndpoint(ctx context.Context) (hnslb.Endpoint, error) {
 	ip, err := b.address()
 	if err != nil {
 		return hnslb.Endpoint{}, err
 	}
-	return b.Driver.CreateEndpoint(ctx, b.spec(ip))
+	return b.Driver.CreateEndpoint(ctx, b.endpointSpec(ip))
 }
 
 // backends returns n endpoints that the facts share.
 func (b *bench) backends(ctx context.Context, n int) ([]hnslb.ID, error) {
 	for failed := 0; len(b.shared) < n; {
-		e, err := b.endpoint(ctx)
+		e, err := b.createEndpoint(ctx)
 		if err == nil {
 			b.shared = append(b.shared, e.ID)
 			continue
@@ -129,9 +129,9 @@ func (b *bench) vip(n int) netip.Addr {
 	return netip.AddrFrom4(base)
 }
 
-// plan describes a load balancer on a frontend that none has had in this run, with one
+// loadBalancerSpec describes a load balancer on a frontend that none has had in this run, with one
 // backend.
-func (b *bench) plan(ctx context.Context) (hnslb.LoadBalancer, error) {
+func (b *bench) loadBalancerSpec(ctx context.Context) (hnslb.LoadBalancer, error) {
 	backends, err := b.backends(ctx, 1)
 	if err != nil {
 		return hnslb.LoadBalancer{}, err
@@ -165,9 +165,9 @@ func (b *bench) freePort() (uint16, error) {
 	return 0, unknown("there are no more ports to use")
 }
 
-// nodePort is plan for a node port.
-func (b *bench) nodePort(ctx context.Context) (hnslb.LoadBalancer, error) {
-	lb, err := b.plan(ctx)
+// nodePortSpec is plan for a node port.
+func (b *bench) nodePortSpec(ctx context.Context) (hnslb.LoadBalancer, error) {
+	lb, err := b.loadBalancerSpec(ctx)
 	if err != nil {
 		return hnslb.LoadBalancer{}, err
 	}
@@ -176,9 +176,9 @@ func (b *bench) nodePort(ctx context.Context) (hnslb.LoadBalancer, error) {
 	return lb, err
 }
 
-// balancer makes what plan describes, changed by change.
-func (b *bench) balancer(ctx context.Context, change func(*hnslb.LoadBalancer)) (hnslb.LoadBalancer, error) {
-	lb, err := b.plan(ctx)
+// createLoadBalancer makes what plan describes, changed by change.
+func (b *bench) createLoadBalancer(ctx context.Context, change func(*hnslb.LoadBalancer)) (hnslb.LoadBalancer, error) {
+	lb, err := b.loadBalancerSpec(ctx)
 	if err != nil {
 		return hnslb.LoadBalancer{}, err
 	}
@@ -188,13 +188,13 @@ func (b *bench) balancer(ctx context.Context, change func(*hnslb.LoadBalancer)) 
 	return b.Driver.CreateLoadBalancer(ctx, lb)
 }
 
-// drop removes a load balancer as well as it can; at the end of the run all are removed.
-func (b *bench) drop(ctx context.Context, lb hnslb.LoadBalancer) {
-	insist(ctx, func() error { return b.Driver.DeleteLoadBalancer(ctx, lb.ID) })
+// deleteLoadBalancer removes a load balancer as well as it can; at the end of the run all are removed.
+func (b *bench) deleteLoadBalancer(ctx context.Context, lb hnslb.LoadBalancer) {
+	deleteWithRetries(ctx, func() error { return b.Driver.DeleteLoadBalancer(ctx, lb.ID) })
 }
 
-// insist deletes an object, in a few tries.
-func insist(ctx context.Context, remove func() error) {
+// deleteWithRetries deletes an object, in a few tries.
+func deleteWithRetries(ctx context.Context, remove func() error) {
 	for range tries {
 		if err := remove(); err == nil || hnslb.ErrorClass(err) == hnslb.NotFound || ctx.Err() != nil {
 			return
@@ -202,39 +202,39 @@ func insist(ctx context.Context, remove func() error) {
 	}
 }
 
-// tried makes a load balancer, removes it if it was made, and returns the verdict.
-func (b *bench) tried(ctx context.Context, change func(*hnslb.LoadBalancer)) (string, error) {
-	lb, err := b.plan(ctx)
+// tryCreate makes a load balancer, removes it if it was made, and returns the verdict.
+func (b *bench) tryCreate(ctx context.Context, change func(*hnslb.LoadBalancer)) (string, error) {
+	lb, err := b.loadBalancerSpec(ctx)
 	if err != nil {
 		return "", err
 	}
 	change(&lb)
-	return b.triedOf(ctx, lb)
+	return b.tryCreateSpec(ctx, lb)
 }
 
-// triedOf is tried for a load balancer that is planned.
-func (b *bench) triedOf(ctx context.Context, lb hnslb.LoadBalancer) (string, error) {
+// tryCreateSpec is tried for a load balancer that is planned.
+func (b *bench) tryCreateSpec(ctx context.Context, lb hnslb.LoadBalancer) (string, error) {
 	made, err := b.Driver.CreateLoadBalancer(ctx, lb)
 	if err == nil {
-		b.drop(ctx, made)
+		b.deleteLoadBalancer(ctx, made)
 	}
-	return verdict(err)
+	return resultText(err)
 }
 
-// dropEndpoint is drop for an endpoint.
-func (b *bench) dropEndpoint(ctx context.Context, id hnslb.ID) {
-	insist(ctx, func() error { return b.Driver.DeleteEndpoint(ctx, id) })
+// deleteEndpoint is drop for an endpoint.
+func (b *bench) deleteEndpoint(ctx context.Context, id hnslb.ID) {
+	deleteWithRetries(ctx, func() error { return b.Driver.DeleteEndpoint(ctx, id) })
 }
 
-// held returns a load balancer as HNS lists it, false when it lists none of that ID.
-func (b *bench) held(ctx context.Context, id hnslb.ID) (hnslb.LoadBalancer, bool, error) {
+// listedLoadBalancer returns a load balancer as HNS lists it, false when it lists none of that ID.
+func (b *bench) listedLoadBalancer(ctx context.Context, id hnslb.ID) (hnslb.LoadBalancer, bool, error) {
 	all, err := b.Driver.LoadBalancers(ctx)
 	lb, there := find(all, func(lb hnslb.LoadBalancer) bool { return lb.ID == id })
 	return lb, there, err
 }
 
-// heldEndpoint is held for an endpoint.
-func (b *bench) heldEndpoint(ctx context.Context, id hnslb.ID) (hnslb.Endpoint, bool, error) {
+// listedEndpoint is held for an endpoint.
+func (b *bench) listedEndpoint(ctx context.Context, id hnslb.ID) (hnslb.Endpoint, bool, error) {
 	all, err := b.Driver.Endpoints(ctx)
 	e, there := find(all, func(e hnslb.Endpoint) bool { return e.ID == id })
 	return e, there, err
@@ -249,13 +249,13 @@ func find[T any](all []T, is func(T) bool) (found T, there bool) {
 }
 
 // list returns what HNS holds.
-func list(ctx context.Context, d hnslb.Driver) (holdings, error) {
-	var h holdings
+func list(ctx context.Context, d hnslb.Driver) (hnsObjects, error) {
+	var h hnsObjects
 	var err error
 	if h.endpoints, err = d.Endpoints(ctx); err != nil {
-		return holdings{}, err
+		return hnsObjects{}, err
 	}
-	h.balancers, err = d.LoadBalancers(ctx)
+	h.loadBalancers, err = d.LoadBalancers(ctx)
 	return h, err
 }
 
@@ -263,9 +263,9 @@ func list(ctx context.Context, d hnslb.Driver) (holdings, error) {
 const sweeps = 8
 
 // sweep removes the scratch objects, load balancers first, and returns what is left.
-func sweep(ctx context.Context, d hnslb.Driver, journal *scratch) (left holdings, err error) {
+func sweep(ctx context.Context, d hnslb.Driver, journal *scratch) (left hnsObjects, err error) {
 	for pass := range sweeps {
-		var all holdings
+		var all hnsObjects
 		if all, err = list(ctx, d); err != nil {
 			if ctx.Err() != nil {
 				break
@@ -273,17 +273,17 @@ func sweep(ctx context.Context, d hnslb.Driver, journal *scratch) (left holdings
 			continue
 		}
 		left = all.ours(journal)
-		if len(left.endpoints)+len(left.balancers) == 0 {
-			return holdings{}, nil
+		if len(left.endpoints)+len(left.loadBalancers) == 0 {
+			return hnsObjects{}, nil
 		}
 		if pass == sweeps-1 {
 			break
 		}
 		// A delete that fails is tried again with what the next list shows.
-		for _, lb := range left.balancers {
+		for _, lb := range left.loadBalancers {
 			_ = d.DeleteLoadBalancer(ctx, lb.ID)
 		}
-		if len(left.balancers) > 0 {
+		if len(left.loadBalancers) > 0 {
 			continue // they are known by their endpoints
 		}
 		for _, e := range left.endpoints {

@@ -35,7 +35,7 @@ func asked(t *testing.T, profile profiles.Profile, networkType string) map[strin
 		t.Fatal(err)
 	}
 	b := &bench{Config: Config{Driver: e, Clock: clock.RealClock{}, ExhaustPorts: true}, network: network}
-	if b.scratch, err = choose(network, holdings{}); err != nil {
+	if b.scratch, err = choose(network, hnsObjects{}); err != nil {
 		t.Fatal(err)
 	}
 	b.Listen = func(protocol hnslb.Protocol, port uint16) (func(), error) {
@@ -47,7 +47,7 @@ func asked(t *testing.T, profile profiles.Profile, networkType string) map[strin
 		if f.doc != "" {
 			continue
 		}
-		if answer, err := f.settle(context.WithoutCancel(t.Context()), b); err == nil {
+		if answer, err := f.determine(context.WithoutCancel(t.Context()), b); err == nil {
 			out[f.name] = answer
 		}
 	}

@@ -40,8 +40,8 @@ const tries = 4
 // errNoAgreement: HNS did not do the same twice.
 var errNoAgreement = errors.New("results are not reproducible")
 
-// settle finds a fact out: what two tries say is believed.
-func (f fact) settle(ctx context.Context, b *bench) (string, error) {
+// determine finds a fact out: what two tries say is believed.
+func (f fact) determine(ctx context.Context, b *bench) (string, error) {
 	var seen []string
 	var last error
 	for range tries {
@@ -80,8 +80,8 @@ func codeOf(found string) hnslb.HRESULT {
 	return code
 }
 
-// reach is what the probe cannot find out.
-type reach struct {
+// unreachable is what the probe cannot find out.
+type unreachable struct {
 	// row begins the first cell of rows in quirks.md, or a section of it with "## ".
 	row string
 	// switches of profiles.Profile that stay as our documents have them.
@@ -90,12 +90,12 @@ type reach struct {
 }
 
 // outOfReach lists what a client of HNS with scratch objects cannot see, with the reason.
-func outOfReach() []reach {
+func outOfReach() []unreachable {
 	const restart = "it would take a restart of HNS"
 	const network = "it would take a network of its own"
 	const pod = "it would take a pod on this node"
 	const trouble = "it happens when HNS is in trouble, which cannot be brought about"
-	return []reach{
+	return []unreachable{
 		{"## Where packets go", []string{
 			"Quirks.HostReachesVIPs", "Quirks.VIPNeedsEndpoint", "Quirks.NodePortWithoutPods", "Quirks.UDPFlowsStay", "Quirks.SourceVIPFirst",
 			"Quirks.ShowsDegraded", "Faults.NoDataPath",

@@ -55,10 +55,10 @@ func callFacts() []fact {
 			func(p *profiles.Profile, named bool) { p.Quirks.DefaultNameV1 = named }),
 		{name: "name of an endpoint that is made with one", find: findNamed},
 		{name: "delete of a load balancer that is gone", find: func(ctx context.Context, b *bench) (string, error) {
-			return verdict(b.Driver.DeleteLoadBalancer(ctx, nobodyID))
+			return resultText(b.Driver.DeleteLoadBalancer(ctx, nobodyID))
 		}},
 		{name: "delete of an endpoint that is gone", find: func(ctx context.Context, b *bench) (string, error) {
-			return verdict(b.Driver.DeleteEndpoint(ctx, nobodyID))
+			return resultText(b.Driver.DeleteEndpoint(ctx, nobodyID))
 		}},
 	}
 }
@@ -69,22 +69,22 @@ const nobodyID hnslb.ID = "6d2fd3b2-7ad0-4c2f-8d1c-0f7c4c9d5a11"
 const failsOnce = "works the second time, first "
 
 func findDelete(ctx context.Context, b *bench) (string, error) {
-	lb, err := b.balancer(ctx, nil)
+	lb, err := b.createLoadBalancer(ctx, nil)
 	if err != nil {
 		return "", err
 	}
-	first, err := verdict(b.Driver.DeleteLoadBalancer(ctx, lb.ID))
+	first, err := resultText(b.Driver.DeleteLoadBalancer(ctx, lb.ID))
 	if err != nil {
 		return "", err
 	}
 	if first == accepted {
-		_, there, err := b.held(ctx, lb.ID)
+		_, there, err := b.listedLoadBalancer(ctx, lb.ID)
 		if err != nil || !there {
 			return gone, err
 		}
 		return stays, nil
 	}
-	second, err := verdict(b.Driver.DeleteLoadBalancer(ctx, lb.ID))
+	second, err := resultText(b.Driver.DeleteLoadBalancer(ctx, lb.ID))
 	if second == accepted {
 		return failsOnce + first, nil
 	}
@@ -92,15 +92,15 @@ func findDelete(ctx context.Context, b *bench) (string, error) {
 }
 
 func findEndpointDelete(ctx context.Context, b *bench) (string, error) {
-	e, err := b.endpoint(ctx)
+	e, err := b.createEndpoint(ctx)
 	if err != nil {
 		return "", err
 	}
-	found, err := verdict(b.Driver.DeleteEndpoint(ctx, e.ID))
+	found, err := resultText(b.Driver.DeleteEndpoint(ctx, e.ID))
 	if err != nil || found != accepted {
 		return found, err
 	}
-	_, there, err := b.heldEndpoint(ctx, e.ID)
+	_, there, err := b.listedEndpoint(ctx, e.ID)
 	if err != nil || !there {
 		return gone, err
 	}
@@ -108,23 +108,23 @@ func findEndpointDelete(ctx context.Context, b *bench) (string, error) {
 }
 
 func findDangling(ctx context.Context, b *bench) (string, error) {
-	e, err := b.endpoint(ctx)
+	e, err := b.createEndpoint(ctx)
 	if err != nil {
 		return "", err
 	}
-	lb, err := b.balancer(ctx, func(lb *hnslb.LoadBalancer) { lb.Endpoints = append(lb.Endpoints, e.ID) })
+	lb, err := b.createLoadBalancer(ctx, func(lb *hnslb.LoadBalancer) { lb.Endpoints = append(lb.Endpoints, e.ID) })
 	if err != nil {
 		return "", err
 	}
-	defer b.drop(ctx, lb)
-	found, err := verdict(b.Driver.DeleteEndpoint(ctx, e.ID))
+	defer b.deleteLoadBalancer(ctx, lb)
+	found, err := resultText(b.Driver.DeleteEndpoint(ctx, e.ID))
 	if err != nil || found != accepted {
 		return found, err
 	}
-	if _, there, err := b.heldEndpoint(ctx, e.ID); err != nil || there {
+	if _, there, err := b.listedEndpoint(ctx, e.ID); err != nil || there {
 		return stays, err
 	}
-	now, there, err := b.held(ctx, lb.ID)
+	now, there, err := b.listedLoadBalancer(ctx, lb.ID)
 	switch {
 	case err != nil:
 		return "", err
@@ -138,18 +138,18 @@ func findDangling(ctx context.Context, b *bench) (string, error) {
 
 // findHalfMade has a create refused and looks for what was not there before.
 func findHalfMade(ctx context.Context, b *bench) (string, error) {
-	lb, err := b.balancer(ctx, nil)
+	lb, err := b.createLoadBalancer(ctx, nil)
 	if err != nil {
 		return "", err
 	}
-	defer b.drop(ctx, lb)
+	defer b.deleteLoadBalancer(ctx, lb)
 	had, err := b.Driver.LoadBalancers(ctx)
 	if err != nil {
 		return "", err
 	}
 	twin := lb
 	twin.ID = ""
-	if found, err := verdict(drop2(b.Driver.CreateLoadBalancer(ctx, twin))); err != nil {
+	if found, err := resultText(errorOf(b.Driver.CreateLoadBalancer(ctx, twin))); err != nil {
 		return "", err
 	} else if found == accepted {
 		return "", unknown("HNS refuses no twin")
@@ -162,9 +162,9 @@ func findHalfMade(ctx context.Context, b *bench) (string, error) {
 	for _, lb := range had {
 		known[lb.ID] = true
 	}
-	for _, left := range now.ours(&b.scratch).balancers {
+	for _, left := range now.ours(&b.scratch).loadBalancers {
 		if !known[left.ID] {
-			b.drop(ctx, left)
+			b.deleteLoadBalancer(ctx, left)
 			return fmt.Sprintf("a load balancer with %d port mappings", len(left.Mappings)), nil
 		}
 	}
@@ -173,7 +173,7 @@ func findHalfMade(ctx context.Context, b *bench) (string, error) {
 
 // findHalfMadeHolds has a create refused for its endpoints and tries again with right ones.
 func findHalfMadeHolds(ctx context.Context, b *bench) (string, error) {
-	lb, err := b.plan(ctx)
+	lb, err := b.loadBalancerSpec(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -181,31 +181,31 @@ func findHalfMadeHolds(ctx context.Context, b *bench) (string, error) {
 	wrong.Endpoints = append(slices.Clone(lb.Endpoints), nobodyID)
 	made, err := b.Driver.CreateLoadBalancer(ctx, wrong)
 	if err == nil {
-		b.drop(ctx, made)
+		b.deleteLoadBalancer(ctx, made)
 		return "", unknown("HNS takes an endpoint that it does not have")
 	}
-	if _, err := verdict(err); err != nil {
+	if _, err := resultText(err); err != nil {
 		return "", err
 	}
-	return b.triedOf(ctx, lb)
+	return b.tryCreateSpec(ctx, lb)
 }
 
-// drop2 returns the error of a call and leaves its value.
-func drop2[T any](_ T, err error) error { return err }
+// errorOf returns the error of a call and leaves its value.
+func errorOf[T any](_ T, err error) error { return err }
 
 func findMAC(ctx context.Context, b *bench) (string, error) {
 	ip, err := b.address()
 	if err != nil {
 		return "", err
 	}
-	spec := b.spec(ip)
+	spec := b.endpointSpec(ip)
 	spec.MAC = "02-13-aa-bb-cc-0" + fmt.Sprint(ip.As4()[3]%10)
 	e, err := b.Driver.CreateEndpoint(ctx, spec)
 	if err != nil {
 		return "", err
 	}
-	defer b.dropEndpoint(ctx, e.ID)
-	now, there, err := b.heldEndpoint(ctx, e.ID)
+	defer b.deleteEndpoint(ctx, e.ID)
+	now, there, err := b.listedEndpoint(ctx, e.ID)
 	switch {
 	case err != nil:
 		return "", err
@@ -226,7 +226,7 @@ func unnamedFact(where, sets string, read func(made, listed hnslb.Endpoint) stri
 	return fact{
 		name: "name of an endpoint that is made without one, " + where, row: "An endpoint that was made without a name", sets: sets,
 		find: func(ctx context.Context, b *bench) (string, error) {
-			spec := b.spec(b.scratch.Unnamed)
+			spec := b.endpointSpec(b.scratch.Unnamed)
 			spec.Name = ""
 			made, listed, err := b.makeAndList(ctx, spec)
 			if err != nil {
@@ -250,7 +250,7 @@ func findNamed(ctx context.Context, b *bench) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	spec := b.spec(ip)
+	spec := b.endpointSpec(ip)
 	made, listed, err := b.makeAndList(ctx, spec)
 	switch {
 	case err != nil:
@@ -266,8 +266,8 @@ func (b *bench) makeAndList(ctx context.Context, spec hnslb.Endpoint) (made, lis
 	if made, err = b.Driver.CreateEndpoint(ctx, spec); err != nil {
 		return made, listed, err
 	}
-	defer b.dropEndpoint(ctx, made.ID)
-	listed, there, err := b.heldEndpoint(ctx, made.ID)
+	defer b.deleteEndpoint(ctx, made.ID)
+	listed, there, err := b.listedEndpoint(ctx, made.ID)
 	if err == nil && !there {
 		err = unknown("HNS does not list the endpoint")
 	}

@@ -16,7 +16,7 @@ func echoFacts() []fact {
 	all := []fact{
 		echoFact("flag DSR", "", func(lb *hnslb.LoadBalancer) { lb.Flags = hnslb.DSR }),
 		{name: "echo of no flags on a node port", find: func(ctx context.Context, b *bench) (string, error) {
-			lb, err := b.nodePort(ctx)
+			lb, err := b.nodePortSpec(ctx)
 			if err != nil {
 				return "", err
 			}
@@ -46,11 +46,11 @@ func bitFacts() []fact {
 		return fact{
 			name: name, row: row, sets: sets,
 			find: func(ctx context.Context, b *bench) (string, error) {
-				made, err := b.balancer(ctx, func(lb *hnslb.LoadBalancer) { lb.Mappings[0].Flags = asked })
+				made, err := b.createLoadBalancer(ctx, func(lb *hnslb.LoadBalancer) { lb.Mappings[0].Flags = asked })
 				if err != nil {
 					return "", err
 				}
-				defer b.drop(ctx, made)
+				defer b.deleteLoadBalancer(ctx, made)
 				if len(made.Mappings) != 1 {
 					return "", unknown("HNS shows %d mappings", len(made.Mappings))
 				}
@@ -81,7 +81,7 @@ func echoFact(name, row string, change func(*hnslb.LoadBalancer)) fact {
 
 // echo says how HNS shows a load balancer that differs from what is planned by change.
 func (b *bench) echo(ctx context.Context, change func(*hnslb.LoadBalancer)) (string, error) {
-	want, err := b.plan(ctx)
+	want, err := b.loadBalancerSpec(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -93,11 +93,11 @@ func (b *bench) echo(ctx context.Context, change func(*hnslb.LoadBalancer)) (str
 // may come from another interface of HNS.
 func (b *bench) echoOf(ctx context.Context, want hnslb.LoadBalancer) (string, error) {
 	made, err := b.Driver.CreateLoadBalancer(ctx, want)
-	if found, err := verdict(err); err != nil || found != accepted {
+	if found, err := resultText(err); err != nil || found != accepted {
 		return found, err
 	}
-	defer b.drop(ctx, made)
-	now, there, err := b.held(ctx, made.ID)
+	defer b.deleteLoadBalancer(ctx, made)
+	now, there, err := b.listedLoadBalancer(ctx, made.ID)
 	switch {
 	case err != nil:
 		return "", err

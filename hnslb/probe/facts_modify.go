@@ -77,12 +77,12 @@ func modifyFacts() []fact {
 		all = append(all, one)
 	}
 	return append(all, fact{name: "modify of a load balancer that is gone", find: func(ctx context.Context, b *bench) (string, error) {
-		lb, err := b.plan(ctx)
+		lb, err := b.loadBalancerSpec(ctx)
 		if err != nil {
 			return "", err
 		}
 		lb.ID = nobodyID
-		return verdict(drop2(b.Driver.UpdateLoadBalancer(ctx, lb)))
+		return resultText(errorOf(b.Driver.UpdateLoadBalancer(ctx, lb)))
 	}})
 }
 
@@ -107,7 +107,7 @@ func modifyFact(name, row string, f field) fact {
 		if _, err := b.backends(ctx, 3); err != nil {
 			return "", err
 		}
-		want, err := b.plan(ctx)
+		want, err := b.loadBalancerSpec(ctx)
 		if err != nil {
 			return "", err
 		}
@@ -115,14 +115,14 @@ func modifyFact(name, row string, f field) fact {
 		if err != nil {
 			return "", err
 		}
-		defer b.drop(ctx, had)
+		defer b.deleteLoadBalancer(ctx, had)
 		want.ID = had.ID // but for the change as it was asked for, not as HNS shows it
 		f.change(b, &want)
 		answer, err := b.Driver.UpdateLoadBalancer(ctx, want)
-		if found, err := verdict(err); err != nil || found != accepted {
+		if found, err := resultText(err); err != nil || found != accepted {
 			return found, err
 		}
-		now, there, err := b.held(ctx, had.ID)
+		now, there, err := b.listedLoadBalancer(ctx, had.ID)
 		switch {
 		case err != nil:
 			return "", err

@@ -15,7 +15,7 @@ import (
 // refusalFacts are the codes with which HNS refuses what is wrong in itself.
 func refusalFacts() []fact {
 	refused := func(name, row string, change func(*hnslb.LoadBalancer)) fact {
-		return fact{name: name, row: row, find: func(ctx context.Context, b *bench) (string, error) { return b.tried(ctx, change) }}
+		return fact{name: name, row: row, find: func(ctx context.Context, b *bench) (string, error) { return b.tryCreate(ctx, change) }}
 	}
 	unknownEndpoint := refused("endpoint that HNS does not have", "Unknown endpoint in the list",
 		func(lb *hnslb.LoadBalancer) { lb.Endpoints = []hnslb.ID{nobodyID} })
@@ -36,35 +36,35 @@ func refusalFacts() []fact {
 			if err != nil {
 				return "", err
 			}
-			spec := b.spec(ip)
+			spec := b.endpointSpec(ip)
 			spec.Network = nobodyID
 			e, err := b.Driver.CreateEndpoint(ctx, spec)
 			if err == nil {
-				b.dropEndpoint(ctx, e.ID)
+				b.deleteEndpoint(ctx, e.ID)
 			}
-			return verdict(err)
+			return resultText(err)
 		}},
 	}
 }
 
 func findTwin(ctx context.Context, b *bench) (string, error) {
-	e, err := b.endpoint(ctx)
+	e, err := b.createEndpoint(ctx)
 	if err != nil {
 		return "", err
 	}
-	defer b.dropEndpoint(ctx, e.ID)
-	twin, err := b.Driver.CreateEndpoint(ctx, b.spec(e.IPs[0]))
+	defer b.deleteEndpoint(ctx, e.ID)
+	twin, err := b.Driver.CreateEndpoint(ctx, b.endpointSpec(e.IPs[0]))
 	if err == nil {
-		b.dropEndpoint(ctx, twin.ID)
+		b.deleteEndpoint(ctx, twin.ID)
 	}
-	return verdict(err)
+	return resultText(err)
 }
 
 // frontendFacts are about frontends that are taken.
 func frontendFacts() []fact {
 	return []fact{
 		{name: "frontend that another load balancer has", row: "A frontend is taken", find: func(ctx context.Context, b *bench) (string, error) {
-			lb, err := b.plan(ctx)
+			lb, err := b.loadBalancerSpec(ctx)
 			if err != nil {
 				return "", err
 			}
@@ -72,7 +72,7 @@ func frontendFacts() []fact {
 		}},
 		{name: "node port and the same port on the management IP", row: "A VIP equal to the management IP", find: findNodePort},
 		{name: "listener on the node port", row: "A listener on the node port", find: func(ctx context.Context, b *bench) (string, error) {
-			lb, err := b.nodePort(ctx)
+			lb, err := b.nodePortSpec(ctx)
 			if err != nil {
 				return "", err
 			}
@@ -81,7 +81,7 @@ func frontendFacts() []fact {
 		{
 			name: "VIP whose port a program listens on", row: "A listener on the any-address",
 			find: func(ctx context.Context, b *bench) (string, error) {
-				lb, err := b.nodePort(ctx)
+				lb, err := b.nodePortSpec(ctx)
 				if err != nil {
 					return "", err
 				}
@@ -109,15 +109,15 @@ func (b *bench) beside(ctx context.Context, first, second hnslb.LoadBalancer) (s
 	if err != nil {
 		return "", err
 	}
-	defer b.drop(ctx, made)
-	return b.triedOf(ctx, second)
+	defer b.deleteLoadBalancer(ctx, made)
+	return b.tryCreateSpec(ctx, second)
 }
 
 func findNodePort(ctx context.Context, b *bench) (string, error) {
 	if !b.network.ManagementIP.IsValid() {
 		return "", unknown("the network has no management IP yet")
 	}
-	lb, err := b.nodePort(ctx)
+	lb, err := b.nodePortSpec(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -136,22 +136,22 @@ func (b *bench) besideListener(ctx context.Context, lb hnslb.LoadBalancer) (stri
 		return "", fmt.Errorf("listen: %w", err)
 	}
 	defer stop()
-	return b.triedOf(ctx, lb)
+	return b.tryCreateSpec(ctx, lb)
 }
 
 // findLeak makes a load balancer anew whose twin was deleted.
 func findLeak(ctx context.Context, b *bench) (string, error) {
-	lb, err := b.balancer(ctx, nil)
+	lb, err := b.createLoadBalancer(ctx, nil)
 	if err != nil {
 		return "", err
 	}
-	b.drop(ctx, lb)
-	if _, there, err := b.held(ctx, lb.ID); err != nil || there {
+	b.deleteLoadBalancer(ctx, lb)
+	if _, there, err := b.listedLoadBalancer(ctx, lb.ID); err != nil || there {
 		return "", unknownIf(err == nil, "the load balancer cannot be deleted", err)
 	}
 	again := lb
 	again.ID = ""
-	return b.triedOf(ctx, again)
+	return b.tryCreateSpec(ctx, again)
 }
 
 func unknownIf(is bool, reason string, otherwise error) error {

@@ -31,7 +31,7 @@ func viewFacts() []fact {
 		})},
 		{name: "flags of a load balancer in V1", doc: "ILB, IsDSR, IsVipExternalIP, LocalRoutedVip", find: findV1Flags},
 		{name: "state of a load balancer in V1", doc: "2", find: func(ctx context.Context, b *bench) (string, error) {
-			doc, err := b.viewBalancer(ctx)
+			doc, err := b.viewLoadBalancer(ctx)
 			return fmt.Sprint(doc["State"]), err
 		}},
 	}
@@ -85,7 +85,7 @@ func viewEndpoint(named bool, v1Field, v2Field string, say func(any) string) fun
 		if err != nil {
 			return "", err
 		}
-		spec := b.spec(ip)
+		spec := b.endpointSpec(ip)
 		spec.MAC = "02-13-aa-bb-cc-dd"
 		if !named {
 			spec.Name = ""
@@ -94,7 +94,7 @@ func viewEndpoint(named bool, v1Field, v2Field string, say func(any) string) fun
 		if err != nil {
 			return "", err
 		}
-		defer b.dropEndpoint(ctx, e.ID)
+		defer b.deleteEndpoint(ctx, e.ID)
 		v1, v2, err := b.view(ctx, b.Viewer.ViewEndpoint, e.ID)
 		if err != nil {
 			return "", err
@@ -103,27 +103,27 @@ func viewEndpoint(named bool, v1Field, v2Field string, say func(any) string) fun
 	}
 }
 
-// viewBalancer makes a load balancer with all flags that V1 is known to show, and returns its
+// viewLoadBalancer makes a load balancer with all flags that V1 is known to show, and returns its
 // V1 form.
-func (b *bench) viewBalancer(ctx context.Context) (map[string]any, error) {
+func (b *bench) viewLoadBalancer(ctx context.Context) (map[string]any, error) {
 	if b.Viewer == nil {
 		return nil, errNoViews()
 	}
-	lb, err := b.balancer(ctx, func(lb *hnslb.LoadBalancer) {
+	lb, err := b.createLoadBalancer(ctx, func(lb *hnslb.LoadBalancer) {
 		lb.Flags = hnslb.DSR
 		lb.Mappings[0].Flags = hnslb.ILB | hnslb.LocalRoutedVIP | hnslb.VIPExternal
 	})
 	if err != nil {
 		return nil, err
 	}
-	defer b.drop(ctx, lb)
+	defer b.deleteLoadBalancer(ctx, lb)
 	v1, _, err := b.view(ctx, b.Viewer.ViewLoadBalancer, lb.ID)
 	return v1, err
 }
 
 // findV1Flags lists the fields of the first policy that are true.
 func findV1Flags(ctx context.Context, b *bench) (string, error) {
-	doc, err := b.viewBalancer(ctx)
+	doc, err := b.viewLoadBalancer(ctx)
 	if err != nil {
 		return "", err
 	}

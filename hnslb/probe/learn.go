@@ -55,7 +55,7 @@ type learner struct {
 	report *Report // nil for none
 }
 
-// Features is part of hnslb.Driver.
+// Features implements hnslb.Driver.
 func (l *learner) Features(ctx context.Context) (hnslb.Features, error) {
 	f, err := l.Driver.Features(ctx)
 	if err != nil {

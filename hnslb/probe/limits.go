@@ -12,13 +12,13 @@ import (
 )
 
 const (
-	// mostEndpoints is one more than the limit that is known.
-	mostEndpoints = 1025
+	// maxTestEndpoints is one more than the limit that is known.
+	maxTestEndpoints = 1025
 	// quickEndpoints is one more than the limit of Server 2019 at first.
 	quickEndpoints = 65
-	// mostBlocks is how many load balancers without DSR are made to find their limit, which
+	// maxTestPortBlocks is how many load balancers without DSR are made to find their limit, which
 	// is known to be 256.
-	mostBlocks = 300
+	maxTestPortBlocks = 300
 )
 
 // limitFacts need many objects.
@@ -63,12 +63,12 @@ func (b *bench) withEndpoints(ctx context.Context, n int) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return b.tried(ctx, func(lb *hnslb.LoadBalancer) { lb.Endpoints = ids })
+	return b.tryCreate(ctx, func(lb *hnslb.LoadBalancer) { lb.Endpoints = ids })
 }
 
 // findMaxEndpoints halves the range in which the limit lies.
 func findMaxEndpoints(ctx context.Context, b *bench) (string, error) {
-	most := mostEndpoints
+	most := maxTestEndpoints
 	if b.Quick {
 		most = quickEndpoints
 	}
@@ -108,7 +108,7 @@ func findPortBlocks(ctx context.Context, b *bench) (string, error) {
 	var made []hnslb.LoadBalancer
 	defer func() {
 		for _, lb := range made {
-			b.drop(ctx, lb)
+			b.deleteLoadBalancer(ctx, lb)
 		}
 	}()
 	there, err := b.Driver.LoadBalancers(ctx)
@@ -123,13 +123,13 @@ func findPortBlocks(ctx context.Context, b *bench) (string, error) {
 			}
 		}
 	}
-	for range mostBlocks {
-		lb, err := b.balancer(ctx, nil)
+	for range maxTestPortBlocks {
+		lb, err := b.createLoadBalancer(ctx, nil)
 		if err == nil {
 			made = append(made, lb)
 			continue
 		}
-		found, err := verdict(err)
+		found, err := resultText(err)
 		if err == nil && codeOf(found) != hnslb.ResultPortAlreadyExists {
 			err = unknown("number %d is refused with %s", len(made)+1, found)
 		}

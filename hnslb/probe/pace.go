@@ -39,7 +39,7 @@ func (b *bench) span(f func() error) (time.Duration, error) {
 
 // writeAlone is how long one create takes; the load balancer is removed.
 func (b *bench) writeAlone(ctx context.Context) (time.Duration, error) {
-	lb, err := b.plan(ctx)
+	lb, err := b.loadBalancerSpec(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -49,7 +49,7 @@ func (b *bench) writeAlone(ctx context.Context) (time.Duration, error) {
 		return err
 	})
 	if err == nil {
-		b.drop(ctx, made)
+		b.deleteLoadBalancer(ctx, made)
 	}
 	return took, err
 }
@@ -84,7 +84,7 @@ func findSecondWrite(ctx context.Context, b *bench) (string, error) {
 	ends := make(chan end, 2)
 	start := b.Clock.Now()
 	for range 2 {
-		lb, err := b.plan(ctx)
+		lb, err := b.loadBalancerSpec(ctx)
 		if err != nil {
 			return "", err
 		}
@@ -96,11 +96,11 @@ func findSecondWrite(ctx context.Context, b *bench) (string, error) {
 	both := []end{<-ends, <-ends}
 	for _, e := range both {
 		if e.err == nil {
-			b.drop(ctx, e.made)
+			b.deleteLoadBalancer(ctx, e.made)
 		}
 	}
 	for _, e := range both {
-		if found, err := verdict(e.err); err != nil || found != accepted {
+		if found, err := resultText(e.err); err != nil || found != accepted {
 			return found, err
 		}
 	}
@@ -119,7 +119,7 @@ func findListDuringWrite(ctx context.Context, b *bench) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	list := func() error { return drop2(b.Driver.LoadBalancers(ctx)) }
+	list := func() error { return errorOf(b.Driver.LoadBalancers(ctx)) }
 	took, err := b.span(list)
 	if err != nil {
 		return "", err
@@ -145,7 +145,7 @@ func (b *bench) sample(ctx context.Context) ([]profiles.Timing, error) {
 	if err != nil {
 		return nil, err
 	}
-	objects := max(len(h.endpoints), len(h.balancers))
+	objects := max(len(h.endpoints), len(h.loadBalancers))
 	took := map[hnslb.Verb][]time.Duration{}
 	for range b.Rounds {
 		if err := ctx.Err(); err != nil {
@@ -181,20 +181,20 @@ func (b *bench) round(ctx context.Context, took map[hnslb.Verb][]time.Duration) 
 		return err == nil
 	}
 	if len(took[hnslb.VerbEndpoints]) < listRounds {
-		note(hnslb.VerbNetwork, func() error { return drop2(b.Driver.Network(ctx, b.network.Name)) })
-		note(hnslb.VerbEndpoints, func() error { return drop2(b.Driver.Endpoints(ctx)) })
-		note(hnslb.VerbLoadBalancers, func() error { return drop2(b.Driver.LoadBalancers(ctx)) })
+		note(hnslb.VerbNetwork, func() error { return errorOf(b.Driver.Network(ctx, b.network.Name)) })
+		note(hnslb.VerbEndpoints, func() error { return errorOf(b.Driver.Endpoints(ctx)) })
+		note(hnslb.VerbLoadBalancers, func() error { return errorOf(b.Driver.LoadBalancers(ctx)) })
 	}
 	ip, err := b.address()
 	if err != nil {
 		return
 	}
 	var e hnslb.Endpoint
-	if !note(hnslb.VerbCreateEndpoint, func() error { e, err = b.Driver.CreateEndpoint(ctx, b.spec(ip)); return err }) {
+	if !note(hnslb.VerbCreateEndpoint, func() error { e, err = b.Driver.CreateEndpoint(ctx, b.endpointSpec(ip)); return err }) {
 		return
 	}
 	defer note(hnslb.VerbDeleteEndpoint, func() error { return b.Driver.DeleteEndpoint(ctx, e.ID) })
-	want, err := b.plan(ctx)
+	want, err := b.loadBalancerSpec(ctx)
 	if err != nil {
 		return
 	}
@@ -205,9 +205,9 @@ func (b *bench) round(ctx context.Context, took map[hnslb.Verb][]time.Duration) 
 	}
 	change := want
 	change.ID, change.Endpoints = lb.ID, []hnslb.ID{e.ID}
-	note(hnslb.VerbUpdateLoadBalancer, func() error { return drop2(b.Driver.UpdateLoadBalancer(ctx, change)) })
+	note(hnslb.VerbUpdateLoadBalancer, func() error { return errorOf(b.Driver.UpdateLoadBalancer(ctx, change)) })
 	if !note(hnslb.VerbDeleteLoadBalancer, func() error { return b.Driver.DeleteLoadBalancer(ctx, lb.ID) }) {
-		b.drop(ctx, lb)
+		b.deleteLoadBalancer(ctx, lb)
 	}
 }
 
@@ -229,7 +229,7 @@ func (b *bench) grow(ctx context.Context, n int, took []profiles.Timing) error {
 	}
 	for failed := 0; len(b.grown) < n; {
 		backend := ids[len(b.grown)]
-		lb, err := b.balancer(ctx, func(lb *hnslb.LoadBalancer) { lb.Endpoints, lb.Flags = []hnslb.ID{backend}, hnslb.DSR })
+		lb, err := b.createLoadBalancer(ctx, func(lb *hnslb.LoadBalancer) { lb.Endpoints, lb.Flags = []hnslb.ID{backend}, hnslb.DSR })
 		if err == nil {
 			b.grown = append(b.grown, lb)
 			continue
@@ -244,7 +244,7 @@ func (b *bench) grow(ctx context.Context, n int, took []profiles.Timing) error {
 // shrink removes what grow made of load balancers.
 func (b *bench) shrink(ctx context.Context) {
 	for _, lb := range b.grown {
-		b.drop(ctx, lb)
+		b.deleteLoadBalancer(ctx, lb)
 	}
 	b.grown = nil
 }

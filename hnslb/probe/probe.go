@@ -203,7 +203,7 @@ func (b *bench) find(ctx context.Context, f fact) found {
 	if ctx.Err() != nil {
 		return found{err: unknown("the probe was stopped")}
 	}
-	value, err := f.settle(ctx, b)
+	value, err := f.determine(ctx, b)
 	return found{value, err}
 }
 

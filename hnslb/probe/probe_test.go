@@ -84,7 +84,7 @@ func testRandomProfile(t *rapid.T, dir string) {
 	profile := randomProfile(t)
 	n := newNode(t, profile, rapid.SampledFrom([]string{"L2Bridge", "L2Tunnel", hnslb.NetworkOverlay}).Draw(t, "network"))
 	c := n.config(dir)
-	c.ExhaustPorts = profile.Quirks.PortBlocks < mostBlocks
+	c.ExhaustPorts = profile.Quirks.PortBlocks < maxTestPortBlocks
 	r, err := Run(background(), c)
 	if profile.Faults.EndpointDeleteLies {
 		if left, ok := errors.AsType[*LeftError](err); !ok || len(left.Objects) == 0 {

@@ -66,24 +66,24 @@ func (s *scratch) hasPort(port uint16) bool {
 	return port >= s.FirstPort && port-s.FirstPort < portCount
 }
 
-// holdings is what HNS holds.
-type holdings struct {
-	endpoints []hnslb.Endpoint
-	balancers []hnslb.LoadBalancer
+// hnsObjects is what HNS holds.
+type hnsObjects struct {
+	endpoints     []hnslb.Endpoint
+	loadBalancers []hnslb.LoadBalancer
 }
 
 // ours are the scratch objects among h. Journal is nil when there is none.
-func (h holdings) ours(journal *scratch) holdings {
-	var out holdings
+func (h hnsObjects) ours(journal *scratch) hnsObjects {
+	var out hnsObjects
 	mine := map[hnslb.ID]bool{} // false for endpoints of others
 	for _, e := range h.endpoints {
 		if mine[e.ID] = ownEndpoint(e, journal); mine[e.ID] {
 			out.endpoints = append(out.endpoints, e)
 		}
 	}
-	for _, lb := range h.balancers {
-		if ownBalancer(lb, mine, journal) {
-			out.balancers = append(out.balancers, lb)
+	for _, lb := range h.loadBalancers {
+		if ownLoadBalancer(lb, mine, journal) {
+			out.loadBalancers = append(out.loadBalancers, lb)
 		}
 	}
 	return out
@@ -97,10 +97,10 @@ func ownEndpoint(e hnslb.Endpoint, journal *scratch) bool {
 	return strings.HasPrefix(e.Name, NamePrefix) || journal != nil && e.IPs[0] == journal.Unnamed
 }
 
-// ownBalancer tells whether a load balancer was made by a run of the probe: it names a
+// ownLoadBalancer tells whether a load balancer was made by a run of the probe: it names a
 // scratch endpoint, and none of anybody else's. One all of whose endpoints are gone is the
 // run's of the journal, if it stands on a frontend of it.
-func ownBalancer(lb hnslb.LoadBalancer, mine map[hnslb.ID]bool, journal *scratch) bool {
+func ownLoadBalancer(lb hnslb.LoadBalancer, mine map[hnslb.ID]bool, journal *scratch) bool {
 	named := false
 	for _, id := range lb.Endpoints {
 		own, exists := mine[id]
@@ -121,9 +121,9 @@ func ownBalancer(lb hnslb.LoadBalancer, mine map[hnslb.ID]bool, journal *scratch
 }
 
 // describe names objects for people.
-func (h holdings) describe() []string {
+func (h hnsObjects) describe() []string {
 	var out []string
-	for _, lb := range h.balancers {
+	for _, lb := range h.loadBalancers {
 		out = append(out, fmt.Sprintf("load balancer %s (%s)", lb.ObjectName(), lb.ID))
 	}
 	for _, e := range h.endpoints {
@@ -133,7 +133,7 @@ func (h holdings) describe() []string {
 }
 
 // choose picks addresses that nobody on the node uses, and ports that no load balancer uses.
-func choose(network hnslb.Network, h holdings) (scratch, error) {
+func choose(network hnslb.Network, h hnsObjects) (scratch, error) {
 	own := h.ours(nil)
 	leftover := func(e hnslb.Endpoint) bool {
 		return slices.ContainsFunc(own.endpoints, func(o hnslb.Endpoint) bool { return o.ID == e.ID })
@@ -159,7 +159,7 @@ func choose(network hnslb.Network, h holdings) (scratch, error) {
 		}
 	}
 	ports := map[uint16]bool{}
-	for _, lb := range h.balancers {
+	for _, lb := range h.loadBalancers {
 		add(lb.SourceVIP)
 		add(lb.VIPs...)
 		for _, m := range lb.Mappings {

@@ -52,11 +52,11 @@ func TestOwnership(t *testing.T) {
 		"dangles on a node port":                {lb("", 40000, "gone"), false, false},
 		"half-made, without endpoints and VIPs": {lb("", 0), false, false},
 	} {
-		h := holdings{endpoints, []hnslb.LoadBalancer{tt.lb}}
-		if got := h.ours(journal); (len(got.balancers) == 1) != tt.with || len(got.endpoints) != 2 {
+		h := hnsObjects{endpoints, []hnslb.LoadBalancer{tt.lb}}
+		if got := h.ours(journal); (len(got.loadBalancers) == 1) != tt.with || len(got.endpoints) != 2 {
 			t.Errorf("%s: with the journal ours are %+v", name, got)
 		}
-		if got := h.ours(nil); (len(got.balancers) == 1) != tt.without || len(got.endpoints) != 1 {
+		if got := h.ours(nil); (len(got.loadBalancers) == 1) != tt.without || len(got.endpoints) != 1 {
 			t.Errorf("%s: without the journal ours are %+v", name, got)
 		}
 	}
@@ -66,10 +66,10 @@ func TestOwnership(t *testing.T) {
 func TestChoose(t *testing.T) {
 	t.Parallel()
 	ip := netip.MustParseAddr
-	on := func(vips ...string) holdings {
-		var h holdings
+	on := func(vips ...string) hnsObjects {
+		var h hnsObjects
 		for i, vip := range vips {
-			h.balancers = append(h.balancers, hnslb.LoadBalancer{
+			h.loadBalancers = append(h.loadBalancers, hnslb.LoadBalancer{
 				VIPs: []netip.Addr{ip(vip)}, Mappings: []hnslb.PortMapping{{ExternalPort: lowestPort + uint16(i)*portCount}},
 			})
 		}
@@ -77,15 +77,15 @@ func TestChoose(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		network hnslb.Network
-		h       holdings
+		h       hnsObjects
 		vips    string // empty for an error
 		port    uint16
 	}{
-		{hnslb.Network{}, holdings{}, "192.0.2.0/24", lowestPort},
+		{hnslb.Network{}, hnsObjects{}, "192.0.2.0/24", lowestPort},
 		{hnslb.Network{}, on("192.0.2.77"), "198.51.100.0/24", lowestPort + portCount},
 		{hnslb.Network{ManagementIP: ip("192.0.2.4")}, on("203.0.113.1", "10.0.0.1"), "198.51.100.0/24", lowestPort + 2*portCount},
-		{hnslb.Network{Subnets: []netip.Prefix{netip.MustParsePrefix("192.0.0.0/16")}}, holdings{}, "198.51.100.0/24", lowestPort},
-		{hnslb.Network{Remotes: []hnslb.RemoteSubnet{{Prefix: netip.MustParsePrefix("198.0.0.0/8"), ProviderAddress: ip("203.0.113.4")}}}, holdings{}, "", 0},
+		{hnslb.Network{Subnets: []netip.Prefix{netip.MustParsePrefix("192.0.0.0/16")}}, hnsObjects{}, "198.51.100.0/24", lowestPort},
+		{hnslb.Network{Remotes: []hnslb.RemoteSubnet{{Prefix: netip.MustParsePrefix("198.0.0.0/8"), ProviderAddress: ip("203.0.113.4")}}}, hnsObjects{}, "", 0},
 		{hnslb.Network{}, on("192.0.2.1", "198.51.100.1", "203.0.113.1"), "", 0},
 	} {
 		s, err := choose(tt.network, tt.h)

@@ -1,7 +1,7 @@
 // Copyright The hnsproxy Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package backoff computes when to retry objects that failed, for each object on its own (law 9).
+// Package backoff computes when to retry failed objects, each object on its own (law 9).
 package backoff
 
 import (
@@ -11,23 +11,24 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
-// Limits of the wait between two tries of one failing object. The first try comes soon,
-// since most failures pass; the last are far apart, since HNS is slow and shared.
+// Limits of the wait between two attempts on one failing object. The first retry comes soon, since
+// most failures are transient; later ones are far apart, since HNS is slow and shared with other
+// clients.
 const (
 	firstWait = 100 * time.Millisecond
 	lastWait  = time.Minute
-	// From so many refused objects on, they are tried one after another, so far apart: they
-	// share what HNS is asked for them.
+	// Above crowd refused objects, retries are spread out at crowdWait intervals, so that the load
+	// on HNS does not grow with the number of failing objects.
 	crowd     = 64
 	crowdWait = time.Second
 )
 
-// Backoff keeps the waits of objects that fail, each on its own (law 9). It is not safe
-// for concurrent use.
+// Backoff holds the retry times of failed objects, each on its own (law 9). It is not safe for
+// concurrent use.
 type Backoff[K comparable] struct {
 	random *rand.Rand
 	waits  map[K]*waiting
-	// refused counts those that were refused, last is when the last of them is tried.
+	// refused counts the refused objects; last is when the last of them is retried.
 	refused int
 	last    time.Time
 }
@@ -39,12 +40,13 @@ type waiting struct {
 	err     error
 }
 
-// New makes an empty Backoff. Seed decides the jitter.
+// New returns an empty Backoff. The seed determines the jitter.
 func New[K comparable](seed uint64) *Backoff[K] {
 	return &Backoff[K]{random: rand.New(rand.NewPCG(seed, 1)), waits: map[K]*waiting{}}
 }
 
-// Failed makes an object wait for why it failed, longer each time, and returns until when.
+// Failed records the failure of an object and returns when to retry it. The wait doubles with each
+// failure.
 func (b *Backoff[K]) Failed(k K, err error, now time.Time) time.Time {
 	w := b.waits[k]
 	if w == nil {
@@ -53,13 +55,13 @@ func (b *Backoff[K]) Failed(k K, err error, now time.Time) time.Time {
 	}
 	w.err = err
 	d := min(w.steps.Step(), lastWait)
-	// A fifth more or less, so that what failed together is not tried together.
+	// Jitter of 20 %, so that objects that failed together are not retried together.
 	w.due = now.Add(time.Duration(float64(d) * (0.8 + 0.4*b.random.Float64())))
 	return w.due
 }
 
-// Refused is Failed for an object that will most likely fail again. Where there are many of
-// them, they are tried one after another.
+// Refused is Failed for an object that will most likely fail again. Retries of many such objects
+// are spread out in time.
 func (b *Backoff[K]) Refused(k K, err error, now time.Time) time.Time {
 	due := b.Failed(k, err, now)
 	w := b.waits[k]
@@ -76,7 +78,7 @@ func (b *Backoff[K]) Refused(k K, err error, now time.Time) time.Time {
 	return w.due
 }
 
-// Succeeded forgets an object's failures.
+// Succeeded clears the failures of an object.
 func (b *Backoff[K]) Succeeded(k K) {
 	if w := b.waits[k]; w != nil {
 		b.forget(k, w)
@@ -89,7 +91,7 @@ func (b *Backoff[K]) forget(k K, w *waiting) {
 	}
 }
 
-// Err returns why an object failed last, nil for one that did not fail.
+// Err returns the last error of an object, nil if it has not failed.
 func (b *Backoff[K]) Err(k K) error {
 	if w := b.waits[k]; w != nil {
 		return w.err
@@ -97,21 +99,21 @@ func (b *Backoff[K]) Err(k K) error {
 	return nil
 }
 
-// Waits tells whether an object failed and its time has not come.
+// Waits returns whether an object failed and is not due for a retry yet.
 func (b *Backoff[K]) Waits(k K, now time.Time) bool {
 	w := b.waits[k]
 	return w != nil && now.Before(w.due)
 }
 
-// Hurry lets an object be tried at once; another failure still waits longer than the last.
+// Hurry makes an object due at once. The next failure still doubles its wait.
 func (b *Backoff[K]) Hurry(k K) {
 	if w := b.waits[k]; w != nil {
 		w.due = time.Time{}
 	}
 }
 
-// Due returns the objects whose time has come. None is returned again before it fails
-// anew.
+// Due returns the objects whose retry is due, and takes them off the schedule until they fail
+// again.
 func (b *Backoff[K]) Due(now time.Time) []K {
 	var due []K
 	for k, w := range b.waits {
@@ -123,7 +125,7 @@ func (b *Backoff[K]) Due(now time.Time) []K {
 	return due
 }
 
-// Next returns when the next object's time comes; the zero time when none waits.
+// Next returns when the next retry is due, the zero time for never.
 func (b *Backoff[K]) Next() time.Time {
 	var next time.Time
 	for _, w := range b.waits {
@@ -134,10 +136,10 @@ func (b *Backoff[K]) Next() time.Time {
 	return next
 }
 
-// Len returns how many objects have failed and not succeeded since.
+// Len returns the number of objects that have failed and not succeeded since.
 func (b *Backoff[K]) Len() int { return len(b.waits) }
 
-// Forget drops the objects that are told of no more.
+// Forget drops the objects without a scheduled retry for which gone returns true.
 func (b *Backoff[K]) Forget(gone func(K) bool) {
 	for k, w := range b.waits {
 		if w.due.IsZero() && gone(k) {

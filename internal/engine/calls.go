@@ -14,30 +14,30 @@ import (
 )
 
 const (
-	// width lets one call wait in HNS while another writes: HNS writes one at a time, but
-	// around each write hcsshim makes four calls that write nothing. More would only keep the
-	// network plugin's calls waiting behind ours. An old HNS gets one: whether two are safe
-	// there nobody has shown (hcsshim issue 151).
-	width, oldWidth = 2, 1
-	// A call that takes much longer than others do gives its place to another one. It hangs
-	// from then on: its object waits for it, and nothing else does.
-	leastPatience, mostPatience = 250 * time.Millisecond, 10 * time.Second
-	patienceFactor              = 8
-	// oldFactor is how much longer calls of an old HNS may take: 30 s were seen on a busy
-	// Server 2019 (k8s issue 109162).
+	// maxConcurrentCalls lets one call wait in HNS while another writes. HNS executes one write at
+	// a time, but hcsshim makes four more calls around each write that change nothing. A higher
+	// limit would only delay the calls of the network plugin. An old HNS gets one call at a time,
+	// since two are not known to be safe there (hcsshim issue 151).
+	maxConcurrentCalls, oldMaxConcurrentCalls = 2, 1
+	// A call that takes much longer than the average counts as hanging and gives up its slot. From
+	// then on only its own object waits for it.
+	minHangAfter, maxHangAfter = 250 * time.Millisecond, 10 * time.Second
+	hangFactor                 = 8
+	// oldFactor multiplies the limits for an old HNS, where calls of 30 s were observed on a busy
+	// Windows Server 2019 (k8s issue 109162).
 	oldFactor = 4
-	// oldPatience is the least patience with an old HNS: calls that take 30 s each must not
-	// pile up in it before the first has returned.
-	oldPatience = 5 * time.Second
-	// mostSteps bounds the calls that one task takes in one go. A plan that wants more does
-	// not come to an end: HNS shows something otherwise than it was asked for.
-	mostSteps = 64
-	// mostRounds bounds how often the endpoints of one load balancer are made in one go. More
-	// are needed where its Service changes meanwhile.
-	mostRounds = 16
+	// oldMinHangAfter is the minimum for an old HNS, so that calls of 30 s each do not pile up
+	// before the first has returned.
+	oldMinHangAfter = 5 * time.Second
+	// maxSteps limits the calls of one unit. A plan that needs more does not converge, because HNS
+	// shows an object differently from what was requested.
+	maxSteps = 64
+	// maxRounds limits how often a unit creates the endpoints of its load balancer. It takes
+	// several rounds if the Service changes meanwhile.
+	maxRounds = 16
 )
 
-// Call is one call of the driver.
+// Call is one call of the driver to start.
 type Call struct {
 	ID   uint64
 	Step plan.Step
@@ -45,65 +45,68 @@ type Call struct {
 	task  task
 	unit  *unit
 	began time.Time
-	// look is the latest list that was in progress while the call was, knownBefore what was known of
-	// its object since that began, before the call.
-	look        *Look
+	// list is the latest list that was in progress during the call. knownBefore is what was
+	// recorded about the object for that list before the call, nil for nothing.
+	list        *ListRequest
 	knownBefore *bool
-	// hanging: it gave its place to others. told: that was told. orphan: HNS ended meanwhile.
-	hanging, told, orphan bool
+	// hanging: the call gave up its slot. reported: a Hanging transition was emitted. orphaned: the
+	// HNS service ended meanwhile.
+	hanging, reported, orphaned bool
 }
 
-// unit is a task in progress: first the endpoints that its load balancer needs, then the load
-// balancer itself, planned again after each call.
+// unit is a task in progress. For a frontend it first creates the missing endpoints, and then
+// writes the load balancer. It is planned again after each call.
 type unit struct {
 	task    task
 	class   plan.Class
 	since   time.Time
 	creates []plan.CreateEndpoint
-	// open counts the endpoints in progress, whoever asked for them.
-	open int
-	// steps counts its calls, but for the endpoints of a load balancer.
+	// endpointsInFlight counts the endpoint creations that the unit waits for, including those that
+	// another unit started.
+	endpointsInFlight int
+	// steps counts the calls of the unit, without the endpoints of a load balancer.
 	steps int
-	// dark: its load balancer was deleted to be re-created.
-	dark bool
-	// rounds counts how often its endpoints were made.
+	// down: the load balancer was deleted and is about to be re-created.
+	down bool
+	// rounds counts how often the unit created endpoints.
 	rounds int
 }
 
 // calls are all calls and units in flight.
 type calls struct {
-	next uint64
-	open map[uint64]*Call
-	busy map[task]*Call
-	// units by task; making are those with endpoints to make, in order.
-	units  map[task]*unit
-	making []*unit
-	// waiting are the units that wait for what becomes of an address.
+	next     uint64
+	inFlight map[uint64]*Call
+	busy     map[task]*Call
+	// units holds the units in progress by task; creating those with endpoints to create, in order.
+	units    map[task]*unit
+	creating []*unit
+	// waiting holds the units that wait for the creation of an endpoint, by address.
 	waiting map[netip.Addr][]*unit
-	// alone is a unit whose calls must be adjacent (law 8).
-	alone *unit
-	// deletes counts deletions of endpoints in progress.
+	// exclusive is the unit whose calls must follow each other without others in between (law 8).
+	exclusive *unit
+	// deletes counts the endpoint deletions in progress.
 	deletes int
-	// width is how many calls may be in progress, old that HNS is an old one.
-	width int
-	old   bool
-	// pace is how long calls take of late; stuck counts those that hang since one returned.
-	pace  time.Duration
-	stuck int
-	// rest is for how long HNS is owed to others for calls that ended, by Config.Share: the last
-	// one at ended. It begins when no call is in progress, and notBefore is its end.
-	rest             time.Duration
-	ended, notBefore time.Time
+	// maxConcurrent limits the calls in flight. old is true for an HNS before version 11.
+	maxConcurrent int
+	old           bool
+	// averageDuration is the moving average of call durations. recentHangs counts the calls that
+	// hung since a call last returned.
+	averageDuration time.Duration
+	recentHangs     int
+	// idleOwed is for how long HNS has to be left idle after the calls up to lastEnded, as
+	// Config.Share requires. The pause starts when no call is in flight, and ends at idleUntil.
+	idleOwed             time.Duration
+	lastEnded, idleUntil time.Time
 }
 
 func newCalls() calls {
-	return calls{width: width, open: map[uint64]*Call{}, busy: map[task]*Call{}, units: map[task]*unit{}, waiting: map[netip.Addr][]*unit{}}
+	return calls{maxConcurrent: maxConcurrentCalls, inFlight: map[uint64]*Call{}, busy: map[task]*Call{}, units: map[task]*unit{}, waiting: map[netip.Addr][]*unit{}}
 }
 
-// running counts the calls that have a place.
+// running returns the number of calls that occupy a slot.
 func (c *calls) running() int {
 	n := 0
-	for _, call := range c.open {
+	for _, call := range c.inFlight {
 		if !call.hanging {
 			n++
 		}
@@ -111,7 +114,7 @@ func (c *calls) running() int {
 	return n
 }
 
-// critical tells whether a critical unit is in progress.
+// critical returns whether a unit of a critical Service is in progress.
 func (c *calls) critical() bool {
 	for _, u := range c.units {
 		if u.class == plan.Critical {
@@ -121,27 +124,28 @@ func (c *calls) critical() bool {
 	return false
 }
 
-func (c *calls) hanging() int { return len(c.open) - c.running() }
+func (c *calls) hanging() int { return len(c.inFlight) - c.running() }
 
-func (c *calls) working() int { return len(c.units) }
+func (c *calls) unitCount() int { return len(c.units) }
 
-// oldest returns since when the oldest unit is in progress, but for those whose call hangs.
-func (c *calls) oldest() time.Time {
+// oldestSince returns when the oldest unit in progress was started. Units whose call hangs do not
+// count.
+func (c *calls) oldestSince() time.Time {
 	var first time.Time
 	for _, u := range c.units {
-		first = earliest(first, u.since)
+		first = earliestTime(first, u.since)
 	}
 	return first
 }
 
-// issue begins as many calls as there is room for.
+// issue starts as many calls as the limits allow.
 func (e *Engine) issue() []Call {
 	var out []Call
 	c := &e.calls
-	if c.rests(e.now) {
+	if c.mustIdle(e.now) {
 		return nil
 	}
-	for e.trusted() && !e.recomputing && c.taken(e.now) < c.width {
+	for e.canWrite() && !e.recomputing && c.slotsInUse(e.now) < c.maxConcurrent {
 		call := e.nextCall()
 		if call == nil {
 			break
@@ -151,72 +155,72 @@ func (e *Engine) issue() []Call {
 	return out
 }
 
-// nextCall returns the next call to begin, nil for none now.
+// nextCall returns the next call to start, nil if none can start now.
 func (e *Engine) nextCall() *Call {
 	c := &e.calls
 	for {
-		if e.stopping && (c.alone == nil || !c.alone.dark) {
-			return e.relight()
+		if e.stopping && (c.exclusive == nil || !c.exclusive.down) {
+			return e.restoreDown()
 		}
-		if c.alone != nil {
-			if c.occupied(e.now) {
+		if c.exclusive != nil {
+			if c.exclusiveMustWait(e.now) {
 				return nil
 			}
-			if call := e.step(c.alone); call != nil || c.alone != nil {
+			if call := e.nextStep(c.exclusive); call != nil || c.exclusive != nil {
 				return call
 			}
 			continue
 		}
-		if call, more := e.makeNext(); call != nil {
+		if call, more := e.nextEndpoint(); call != nil {
 			return call
 		} else if more {
 			continue
 		}
 		t, class, ok := e.queue.peek()
 		if !ok || class > plan.Critical && c.critical() {
-			return nil // others wait for cluster DNS and the API server's Service
+			return nil // other tasks wait for cluster DNS and the API server's Service
 		}
 		e.queue.pop()
-		if call := e.begin(t, class); call != nil {
+		if call := e.startTask(t, class); call != nil {
 			return call
 		}
 	}
 }
 
-// begin takes up a task and returns its first call, if it has one now.
-func (e *Engine) begin(t task, class plan.Class) *Call {
+// startTask starts a unit for a task and returns its first call, if there is one now.
+func (e *Engine) startTask(t task, class plan.Class) *Call {
 	_, unknown := e.unknown[t]
 	busy := e.calls.busy[t]
 	switch {
 	case unknown:
-		return nil // queued again when a list shows what became of it
+		return nil // queued again when a list shows its state
 	case busy != nil && busy.hanging && t.isFrontend():
 		if u := e.plan(t); len(u.Steps) == 0 {
-			e.settleFrontend(t, u) // its work was done all the same
+			e.finishFrontend(t, u) // the hanging call took effect
 			return nil
 		}
-		e.again[t] = true
+		e.requeueAfter[t] = true
 		return nil
 	case busy != nil, e.calls.units[t] != nil, t.ip.IsValid() && e.pinned(t.ip):
-		e.again[t] = true
+		e.requeueAfter[t] = true
 		return nil
-	case t.isFrontend() && e.locals.defers(e.state.Frontend(t.key)):
+	case t.isFrontend() && e.locals.mustDefer(e.state.Frontend(t.key)):
 		e.locals.deferred[t] = true
 		return nil
 	}
 	u := &unit{task: t, class: class, since: e.now}
 	e.calls.units[t] = u
-	return e.step(u)
+	return e.nextStep(u)
 }
 
-// pinned tells whether a load balancer that is being written, or of which nobody knows, may
-// name the endpoint of an address.
+// pinned returns whether a load balancer that is being written, or whose state is unknown, may
+// reference the endpoint at ip.
 func (e *Engine) pinned(ip netip.Addr) bool {
 	ep := e.view.Endpoint(ip)
 	if ep == nil {
 		return false
 	}
-	for _, c := range e.calls.open {
+	for _, c := range e.calls.inFlight {
 		if slices.Contains(c.Step.Backends(), ip) {
 			return true
 		}
@@ -229,59 +233,61 @@ func (e *Engine) pinned(ip netip.Addr) bool {
 	return false
 }
 
-// step plans a unit anew and returns its next call, nil when it waits or is done.
-func (e *Engine) step(u *unit) *Call {
+// nextStep plans a unit and returns its next call, nil when the unit waits or is done.
+func (e *Engine) nextStep(u *unit) *Call {
 	p := e.planUnit(u)
 	if e.mayBeGone(u.task, p) {
-		return e.lookBefore(u)
+		return e.listFirst(u)
 	}
 	if u.task.isFrontend() {
 		creates := leadingCreates(p.Steps)
-		if u.dark && anyPresent(p.Steps[len(creates):]) {
-			// The load balancer was deleted, so it is made of what there is, at once.
+		if u.down && anyPresent(p.Steps[len(creates):]) {
+			// The load balancer was deleted, so it is re-created at once with the endpoints that
+			// exist.
 			p.Steps, creates = p.Steps[len(creates):], nil
 		}
-		if len(creates) > 0 && u.rounds < mostRounds {
-			e.leave(u)
+		if len(creates) > 0 && u.rounds < maxRounds {
+			e.releaseExclusive(u)
 			u.rounds++
 			u.creates = creates
-			e.calls.making = append(e.calls.making, u)
+			e.calls.creating = append(e.calls.creating, u)
 			return nil
 		} else if len(creates) > 0 {
 			return e.giveUp(u)
 		}
 	}
-	if u.steps >= mostSteps && !u.dark {
+	if u.steps >= maxSteps && !u.down {
 		return e.giveUp(u)
 	}
 	if len(p.Steps) == 0 {
-		e.end(u)
-		e.settle(u, p)
+		e.endUnit(u)
+		e.finish(u, p)
 		e.requeue(u.task)
 		return nil
 	}
 	first := p.Steps[0]
-	if p.Adjacent() && e.calls.alone == nil {
-		e.calls.alone = u
-		if e.calls.taken(e.now) > 0 {
+	if p.Adjacent() && e.calls.exclusive == nil {
+		e.calls.exclusive = u
+		if e.calls.slotsInUse(e.now) > 0 {
 			return nil
 		}
 	}
-	return e.call(u, first)
+	return e.startCall(u, first)
 }
 
-// giveUp ends a unit whose plan does not come to an end: HNS does not keep, or does not show,
-// what it was asked for. It is tried again after a while.
+// giveUp ends a unit whose plan does not converge, because HNS does not store, or does not show,
+// what was requested. The task is retried after a backoff.
 func (e *Engine) giveUp(u *unit) *Call {
-	e.end(u)
-	e.failed(u.task, errNotKept)
+	e.endUnit(u)
+	e.backOff(u.task, errNotKept)
 	if f := e.state.Frontend(u.task.key); u.task.isFrontend() && f != nil && !f.Reserved {
 		e.setStatus(f, Failing, desired.Note{Reason: desired.HNSError, Message: errNotKept.Error()})
 	}
 	return nil
 }
 
-// anyPresent tells whether the first step makes a load balancer of endpoints that HNS has.
+// anyPresent returns whether the first step creates a load balancer with at least one endpoint that
+// exists.
 func anyPresent(steps []plan.Step) bool {
 	if len(steps) == 0 {
 		return false
@@ -302,26 +308,26 @@ func leadingCreates(steps []plan.Step) []plan.CreateEndpoint {
 	return creates
 }
 
-func creates(s plan.Step) bool {
+func isCreateEndpoint(s plan.Step) bool {
 	_, is := s.(plan.CreateEndpoint)
 	return is
 }
 
-// leave lets other units have calls again.
-func (e *Engine) leave(u *unit) {
-	if e.calls.alone == u {
-		e.calls.alone = nil
+// releaseExclusive allows calls of other units again.
+func (e *Engine) releaseExclusive(u *unit) {
+	if e.calls.exclusive == u {
+		e.calls.exclusive = nil
 	}
 }
 
-// end forgets a unit.
-func (e *Engine) end(u *unit) {
-	e.leave(u)
+// endUnit removes a unit from those in progress.
+func (e *Engine) endUnit(u *unit) {
+	e.releaseExclusive(u)
 	delete(e.calls.units, u.task)
 }
 
-// call begins the call of a step.
-func (e *Engine) call(u *unit, s plan.Step) *Call {
+// startCall starts the call of a step.
+func (e *Engine) startCall(u *unit, s plan.Step) *Call {
 	t := u.task
 	switch s := s.(type) {
 	case plan.CreateEndpoint:
@@ -331,106 +337,108 @@ func (e *Engine) call(u *unit, s plan.Step) *Call {
 	}
 	e.calls.next++
 	c := &Call{ID: e.calls.next, Step: s, task: t, unit: u, began: e.now}
-	e.calls.open[c.ID], e.calls.busy[t] = c, c
-	if c.look = e.looks.asked; c.look == nil && e.looks.merge != nil {
-		c.look = e.looks.merging
+	e.calls.inFlight[c.ID], e.calls.busy[t] = c, c
+	if c.list = e.listing.inProgress; c.list == nil && e.listing.merge != nil {
+		c.list = e.listing.merging
 	}
 	c.knownBefore = e.touchedState(t)
 	e.touch(t, false)
 	return c
 }
 
-// makeNext begins the next endpoint that a unit needs. more tells that a unit went on without
-// a call.
-func (e *Engine) makeNext() (call *Call, more bool) {
+// nextEndpoint starts the next endpoint creation that a unit needs. more is true when a unit made
+// progress without a call.
+func (e *Engine) nextEndpoint() (call *Call, more bool) {
 	c := &e.calls
-	for i, u := range c.making {
+	for i, u := range c.creating {
 		for len(u.creates) > 0 {
 			s := u.creates[0]
 			u.creates = u.creates[1:]
 			ip := s.IP()
-			if e.view.Endpoint(ip) != nil || e.held(ip) || u.task.isFrontend() && !e.wanted(ip) {
+			if e.view.Endpoint(ip) != nil || e.unusable(ip) || u.task.isFrontend() && !e.wanted(ip) {
 				continue
 			}
-			u.open++
+			u.endpointsInFlight++
 			c.waiting[ip] = append(c.waiting[ip], u)
 			if c.busy[endpointTask(ip)] == nil {
-				return e.call(u, s), false
+				return e.startCall(u, s), false
 			}
 		}
-		if u.open == 0 {
-			c.making = slices.Delete(c.making, i, i+1)
-			return e.step(u), true
+		if u.endpointsInFlight == 0 {
+			c.creating = slices.Delete(c.creating, i, i+1)
+			return e.nextStep(u), true
 		}
 	}
 	return nil, false
 }
 
-// arrived lets the units go on that waited for what becomes of an address.
-func (e *Engine) arrived(ip netip.Addr) {
+// endpointDone resumes the units that waited for the creation of an endpoint.
+func (e *Engine) endpointDone(ip netip.Addr) {
 	for _, u := range e.calls.waiting[ip] {
-		u.open--
+		u.endpointsInFlight--
 	}
 	delete(e.calls.waiting, ip)
 }
 
-// noticeHanging takes the place of calls that take too long, and tells of them.
+// noticeHanging takes the slots of calls that take too long, and reports calls beyond the call
+// timeout.
 func (e *Engine) noticeHanging() {
 	c := &e.calls
-	patience, timeout := c.patience(), e.callTimeout()
-	for _, call := range c.open {
+	hangAfter, timeout := c.hangAfter(), e.callTimeout()
+	for _, call := range c.inFlight {
 		took := e.now.Sub(call.began)
 		switch {
-		case call.orphan:
-			e.lose(call)
-		case !call.hanging && took >= patience:
-			c.stuck++
-			e.hang(call)
-		case call.hanging && !call.told && timeout > 0 && took >= timeout:
-			call.told = true
-			e.tell(Hanging{call.task.String(), call.Step.Verb(), took})
+		case call.orphaned:
+			e.abandon(call)
+		case !call.hanging && took >= hangAfter:
+			c.recentHangs++
+			e.markHanging(call)
+		case call.hanging && !call.reported && timeout > 0 && took >= timeout:
+			call.reported = true
+			e.emit(Hanging{call.task.String(), call.Step.Verb(), took})
 			e.reportFailure(call, call.unanswered())
 			if call.task.ip.IsValid() {
-				e.enqueueUsers(call.task.ip) // they say that they lack it
+				e.enqueueUsers(call.task.ip) // their status names the missing endpoint
 			}
 		}
 	}
-	e.hns.noticeHanging(e)
-	e.noticeHangingLook()
+	e.hns.expireRead(e)
+	e.expireList()
 }
 
-// unanswered is the error of a call that has not returned for long.
+// unanswered returns the error for a call that has exceeded the call timeout.
 func (c *Call) unanswered() error {
 	return &hnslb.Error{Verb: c.Step.Verb(), Object: c.task.String(), Class: hnslb.Timeout, Err: errNoAnswer}
 }
 
-// hang gives the place of a call to others. Whether it takes effect is unknown; it may yet.
-func (e *Engine) hang(c *Call) {
+// markHanging gives the slot of a call to others. The call may still take effect, so its outcome is
+// unknown.
+func (e *Engine) markHanging(c *Call) {
 	c.hanging = true
-	e.doubt(c)
-	e.end(c.unit)
-	if creates(c.Step) {
+	e.markUnknown(c)
+	e.endUnit(c.unit)
+	if isCreateEndpoint(c.Step) {
 		if c.unit.task.isFrontend() {
-			e.calls.units[c.unit.task] = c.unit // it goes on without the endpoint
+			e.calls.units[c.unit.task] = c.unit // the unit continues without the endpoint
 		}
-		e.arrived(c.task.ip)
+		e.endpointDone(c.task.ip)
 	}
-	e.again[c.task] = true
+	e.requeueAfter[c.task] = true
 }
 
-// lose forgets a call that will not return.
-func (e *Engine) lose(c *Call) {
+// abandon removes a call that will not return.
+func (e *Engine) abandon(c *Call) {
 	if !c.hanging {
-		e.hang(c)
+		e.markHanging(c)
 	}
-	e.close(c)
+	e.removeCall(c)
 	e.touch(c.task, false)
 	e.requeue(c.task)
 }
 
-// close takes a call out of those in progress.
-func (e *Engine) close(c *Call) {
-	delete(e.calls.open, c.ID)
+// removeCall removes a call from those in flight.
+func (e *Engine) removeCall(c *Call) {
+	delete(e.calls.inFlight, c.ID)
 	if e.calls.busy[c.task] == c {
 		delete(e.calls.busy, c.task)
 	}
@@ -439,16 +447,16 @@ func (e *Engine) close(c *Call) {
 	}
 }
 
-// requeue queues a task that was asked for meanwhile.
+// requeue queues a task again if it was requested while it was busy.
 func (e *Engine) requeue(t task) {
-	if !e.again[t] {
+	if !e.requeueAfter[t] {
 		return
 	}
-	delete(e.again, t)
+	delete(e.requeueAfter, t)
 	e.requeueNow(t)
 }
 
-// requeueNow queues everything that an object concerns.
+// requeueNow queues a task, and for an address also the frontends that use it.
 func (e *Engine) requeueNow(t task) {
 	switch {
 	case t.isFrontend():

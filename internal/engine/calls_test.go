@@ -56,7 +56,7 @@ func TestShare(t *testing.T) {
 func TestShareSparesTheDark(t *testing.T) {
 	b := newBench(t, func(c *Config) { c.Share = 0.25 })
 	b.run(0)
-	b.modify.able = false
+	b.modify.supported = false
 	b.SetServices(several(1))
 	b.run(time.Minute)
 	b.SetServices([]services.Input{service("a", "10.96.0.1", "10.244.3.1")})
@@ -101,7 +101,7 @@ func TestShareAfterHang(t *testing.T) {
 // creation (law 8), and its endpoints are made before.
 func TestDarkForOneCall(t *testing.T) {
 	b := atRest(t)
-	b.modify.able = false
+	b.modify.supported = false
 	inputs := several(3)
 	b.SetServices(inputs)
 	b.run(10 * time.Second)
@@ -147,7 +147,7 @@ func TestDarkForOneCall(t *testing.T) {
 // TestStop: nothing is begun any more but the creation that a deletion calls for.
 func TestStop(t *testing.T) {
 	b := atRest(t, several(1)...)
-	b.modify.able = false
+	b.modify.supported = false
 	b.SetServices(append(several(2)[1:], service("a", "10.96.0.1", "10.244.2.1", "10.244.2.2")))
 	c := b.begun("DeleteLoadBalancer 10.96.0.1:80/TCP")
 	b.Stop()
@@ -177,7 +177,7 @@ func TestStopOnASlowHNS(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			b := atRest(t, several(1)...)
-			b.modify.able = false
+			b.modify.supported = false
 			b.SetServices([]services.Input{service("a", "10.96.0.1", "10.244.2.1", "10.244.2.2")})
 			c := b.begun(remove)
 			b.after(time.Second)
@@ -199,7 +199,7 @@ func TestStopOnASlowHNS(t *testing.T) {
 // TestStopDoesNotWaitForStuckCalls: what has hung for long is not worth a wait.
 func TestStopDoesNotWaitForStuckCalls(t *testing.T) {
 	b := atRest(t, several(1)...)
-	b.modify.able = false
+	b.modify.supported = false
 	b.SetServices([]services.Input{service("a", "10.96.0.1", "10.244.2.1", "10.244.2.2")})
 	b.begun("DeleteLoadBalancer 10.96.0.1:80/TCP")
 	b.after(time.Second)
@@ -252,7 +252,7 @@ func hung(t *testing.T) (*bench, Call) {
 	b.SetServices(several(1))
 	b.succeed(b.one(b.ready(), "CreateEndpoint 10.244.2.1"))
 	stuck := b.one(b.ready(), "CreateLoadBalancer 10.96.0.1:80/TCP")
-	b.after(leastPatience)
+	b.after(minHangAfter)
 	b.clear()
 	return b, stuck
 }
@@ -263,7 +263,7 @@ func TestHangingCall(t *testing.T) {
 		b := atRest(t)
 		b.SetServices(several(5))
 		b.ready()
-		if r := b.after(leastSlow - 1); len(r.Calls) > 0 {
+		if r := b.after(minSlowAfter - 1); len(r.Calls) > 0 {
 			t.Fatalf("before they are slow: %v", callTexts(r.Calls))
 		}
 		slow := b.after(1)
@@ -271,7 +271,7 @@ func TestHangingCall(t *testing.T) {
 		b.succeed(slow.Calls[0])
 		third := b.ready()
 		wantCalls(t, third.Calls, "CreateLoadBalancer 10.96.0.3:80/TCP")
-		if r := b.after(leastPatience - leastSlow - 1); len(r.Calls) > 0 {
+		if r := b.after(minHangAfter - minSlowAfter - 1); len(r.Calls) > 0 {
 			t.Fatalf("before the patience is at an end: %v", callTexts(r.Calls))
 		}
 		if len(b.unknown) > 0 {
@@ -286,7 +286,7 @@ func TestHangingCall(t *testing.T) {
 		if len(b.log) != 6 || slices.Contains(b.log, again) {
 			t.Errorf("calls: %v, want those of the other three", b.log)
 		}
-		if told := only[Hanging](b.told); len(told) != 1 || told[0].Verb != hnslb.VerbCreateLoadBalancer || told[0].For < b.cfg.CallTimeout {
+		if told := only[Hanging](b.transitions); len(told) != 1 || told[0].Verb != hnslb.VerbCreateLoadBalancer || told[0].For < b.cfg.CallTimeout {
 			t.Errorf("told: %v", told)
 		}
 		if got := b.status("a"); got.State != Failing || got.Note.Reason != "HNSTimeout" {
@@ -333,7 +333,7 @@ func TestHangingCall(t *testing.T) {
 		b.SetServices([]services.Input{service("a", "10.96.0.1", "10.244.2.1", "10.244.2.2")})
 		b.succeed(b.ready().Calls[1])
 		wantCalls(t, b.ready().Calls)
-		r := b.after(leastPatience)
+		r := b.after(minHangAfter)
 		if c := b.one(r, "CreateLoadBalancer 10.96.0.1:80/TCP"); len(target(c).LoadBalancer.Endpoints) != 1 {
 			t.Errorf("it names %v, want the one that is there", target(c).LoadBalancer.Endpoints)
 		}

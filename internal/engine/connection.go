@@ -14,118 +14,122 @@ import (
 )
 
 const (
-	// slowestRetry bounds the wait for an HNS or a network that is away: a node without
-	// Services should not wait longer for them than for the service itself.
-	slowestRetry = 5 * time.Second
-	// doubtPause is the shortest time between two questions for the network that failed
-	// calls give rise to.
-	doubtPause = time.Second
-	// networkPatience is how long an L2Bridge network may lack its management IP before what can
-	// do without is written all the same.
-	networkPatience = 10 * time.Second
-	// reminder is how often a failure that lasts is told.
-	reminder = time.Minute
+	// maxConnectionRetry limits the wait between reads while HNS or the network is unavailable, so
+	// that the node is programmed soon after they are back.
+	maxConnectionRetry = 5 * time.Second
+	// recheckPause is the minimum time between two reads of the network that failed calls trigger.
+	recheckPause = time.Second
+	// managementIPTimeout is how long an L2Bridge network may be without a management IP before the
+	// load balancers that do not need it are written.
+	managementIPTimeout = 10 * time.Second
+	// reportInterval is how often a persistent failure is reported.
+	reportInterval = time.Minute
 )
 
-// connection is what the engine knows of HNS as a service.
+// connection is the state of HNS and of the network that carries the pods.
 type connection struct {
 	features hnslb.Features
-	// mostEndpoints is how many a load balancer may name, if HNS refused more; else 0.
-	mostEndpoints int
-	// network is as it was read last, but for the management IP and the MAC of the host: while
-	// it shows none, and in host, they are the last ones that were known.
+	// learnedMaxEndpoints is the maximum number of endpoints per load balancer, learned from a
+	// refusal; 0 if none was refused.
+	learnedMaxEndpoints int
+	// network is the network as last read, and host the address and MAC of this node on it. While
+	// the network shows no management IP or MAC, the last known ones are kept.
 	network hnslb.Network
 	host    desired.Host
-	// found is what was told of host last.
-	found HostFound
-	// lacks says what the network does not have yet, and since when.
-	lacks   string
-	lacking time.Time
-	// whole is since when it lacks nothing; settled tells that its routes have come, or do not.
-	whole   time.Time
-	settled bool
-	// reminded is when that was told last.
-	reminded time.Time
-	// known tells that both were read once.
+	// reportedHost is the last HostFound transition.
+	reportedHost HostFound
+	// missing names what the network does not have yet, and incompleteSince since when.
+	missing         string
+	incompleteSince time.Time
+	// completeSince is when the network became complete. routesSettled is true once its routes have
+	// been added, or the wait for them has ended.
+	completeSince time.Time
+	routesSettled bool
+	// incompleteReported is when missing was last reported.
+	incompleteReported time.Time
+	// known is true once features and network have been read.
 	known bool
 	// root is the node's own endpoint, if health checks are forwarded to it.
 	root desired.Root
-	// wanted asks for the network, not before next. asking: the question is in progress.
-	wanted, asking bool
-	next, asked    time.Time
-	// read is when the answer was asked for that is known.
-	read    time.Time
+	// wanted requests a read of the network, to start at notBefore or later. inProgress is true
+	// during the read, which started at askedAt.
+	wanted, inProgress bool
+	notBefore, askedAt time.Time
+	// readAt is when the last successful read was started.
+	readAt  time.Time
 	backoff *backoff.Backoff[string]
-	// lost is since when HNS does not answer or has no such network, and why; told is when
-	// that was told last.
-	lost, told time.Time
-	why        string
+	// unavailableSince is since when HNS does not answer or the network does not exist, and
+	// unavailableReason why; the zero time while both are available. lastReported is when that was
+	// last reported.
+	unavailableSince, lastReported time.Time
+	unavailableReason              string
 }
 
 func newConnection(cfg Config) connection {
-	return connection{wanted: true, backoff: backoff.New[string](cfg.Seed), lost: cfg.Start, why: "HNS not queried yet"}
+	return connection{wanted: true, backoff: backoff.New[string](cfg.Seed), unavailableSince: cfg.Start, unavailableReason: "HNS not queried yet"}
 }
 
-// away tells whether HNS does not answer, or has no such network.
-func (c *connection) away() bool { return !c.lost.IsZero() }
+// unavailable returns whether HNS does not answer, or the network does not exist.
+func (c *connection) unavailable() bool { return !c.unavailableSince.IsZero() }
 
-// ask tells whether the network is to be asked for now.
-func (c *connection) ask(now time.Time) bool {
-	if !c.wanted || c.asking || now.Before(c.next) {
+// startRead returns whether the network has to be read now, and if so records the read.
+func (c *connection) startRead(now time.Time) bool {
+	if !c.wanted || c.inProgress || now.Before(c.notBefore) {
 		return false
 	}
-	c.wanted, c.asking, c.asked = false, true, now
+	c.wanted, c.inProgress, c.askedAt = false, true, now
 	return true
 }
 
-// due returns when the network is to be asked for, the zero time for never.
-func (c *connection) due() time.Time {
-	if !c.wanted || c.asking {
+// readDue returns when the network has to be read, the zero time for never.
+func (c *connection) readDue() time.Time {
+	if !c.wanted || c.inProgress {
 		return time.Time{}
 	}
-	if c.next.IsZero() {
-		return c.asked.Add(1) // at once
+	if c.notBefore.IsZero() {
+		return c.askedAt.Add(1) // at once
 	}
-	return c.next
+	return c.notBefore
 }
 
-// noticeHanging takes an answer that does not come for none. The network is asked for again
-// after a while: each question that hangs holds a thread.
-func (c *connection) noticeHanging(e *Engine) {
-	if !c.asking || e.callTimeout() <= 0 || e.now.Before(c.asked.Add(e.callTimeout())) {
+// expireRead treats a read that exceeds the call timeout as failed. The next one starts after a
+// while only, since each read that hangs occupies a thread.
+func (c *connection) expireRead(e *Engine) {
+	if !c.inProgress || e.callTimeout() <= 0 || e.now.Before(c.askedAt.Add(e.callTimeout())) {
 		return
 	}
-	c.asking = false
+	c.inProgress = false
 	e.hnsLost(&hnslb.Error{Verb: hnslb.VerbNetwork, Object: "HNS", Class: hnslb.Timeout, Err: errNoAnswer})
-	c.next = e.now.Add(reminder)
+	c.notBefore = e.now.Add(reportInterval)
 }
 
-// givenUp returns when an answer that does not come is taken for none.
-func (c *connection) givenUp(timeout time.Duration) time.Time {
-	if !c.asking || timeout <= 0 {
+// readDeadline returns when the read in progress is treated as failed, the zero time for never.
+func (c *connection) readDeadline(timeout time.Duration) time.Time {
+	if !c.inProgress || timeout <= 0 {
 		return time.Time{}
 	}
-	return c.asked.Add(timeout)
+	return c.askedAt.Add(timeout)
 }
 
-// doubt asks for the network: a call failed in a way that HNS or the network may be gone.
-func (c *connection) doubt() { c.wanted = true }
+// recheck requests a read of the network, after a call failed in a way that suggests that HNS or
+// the network is gone.
+func (c *connection) recheck() { c.wanted = true }
 
-// CheckNetwork asks for the network now: networks came or went.
-func (e *Engine) CheckNetwork() { e.hns.wanted, e.hns.next = true, time.Time{} }
+// CheckNetwork requests a read of the network now, because HNS networks were created or deleted.
+func (e *Engine) CheckNetwork() { e.hns.wanted, e.hns.notBefore = true, time.Time{} }
 
-// ServiceChanged says that the service HNS ended or began: calls that did not return will
-// not, and everything has to be listed again.
+// ServiceChanged records that the HNS service has stopped or started: calls in flight will not
+// return, and everything has to be listed again.
 func (e *Engine) ServiceChanged() {
 	e.CheckNetwork()
-	e.calls.orphan()
-	e.looks.wantAll(e.now)
+	e.calls.orphanAll()
+	e.listing.requestAll(e.now)
 }
 
-// NetworkRead takes the answer to Ready.Network.
+// NetworkRead takes the result of a read that Ready.Network requested.
 func (e *Engine) NetworkRead(f hnslb.Features, n hnslb.Network, err error) {
 	c := &e.hns
-	c.asking = false
+	c.inProgress = false
 	if err == nil && !n.CarriesServices() {
 		err = &hnslb.Error{Verb: hnslb.VerbNetwork, Object: n.Name, Class: hnslb.Unsupported,
 			Err: fmt.Errorf("network type %s does not support load balancers", n.Type)}
@@ -135,54 +139,54 @@ func (e *Engine) NetworkRead(f hnslb.Features, n hnslb.Network, err error) {
 		return
 	}
 	if !c.known {
-		e.tell(HNSFound{f})
-		e.modify.able = f.Modify
-		e.calls.setWidth(f.Version, e.cfg.AtOnce)
+		e.emit(HNSFound{f})
+		e.modify.supported = f.Modify
+		e.calls.setMaxConcurrent(f.Version, e.cfg.MaxConcurrentCalls)
 	}
 	if c.network.ID != n.ID {
-		e.tell(NetworkFound{n})
-		c.host, c.lacks, c.lacking, c.whole, c.settled = desired.Host{}, "", time.Time{}, time.Time{}, false
+		e.emit(NetworkFound{n})
+		c.host, c.missing, c.incompleteSince, c.completeSince, c.routesSettled = desired.Host{}, "", time.Time{}, time.Time{}, false
 	} else if !n.ManagementIP.IsValid() {
 		n.ManagementIP = c.network.ManagementIP
 	}
-	returned, before := c.away(), c.network
+	returned, before := c.unavailable(), c.network
 	if returned {
 		e.routes.restart(e.now)
 	}
-	if c.mostEndpoints > 0 {
-		f.MaxEndpoints = c.mostEndpoints
+	if c.learnedMaxEndpoints > 0 {
+		f.MaxEndpoints = c.learnedMaxEndpoints
 	}
-	c.features, c.network, c.known, c.read = f, n, true, c.asked
-	c.lost, c.told, c.why = time.Time{}, time.Time{}, ""
-	c.next = e.now.Add(doubtPause)
+	c.features, c.network, c.known, c.readAt = f, n, true, c.askedAt
+	c.unavailableSince, c.lastReported, c.unavailableReason = time.Time{}, time.Time{}, ""
+	c.notBefore = e.now.Add(recheckPause)
 	c.backoff.Succeeded("hns")
-	if e.settleHost() || returned {
-		e.looks.forget(e.now)
+	if e.updateHost() || returned {
+		e.listing.invalidate(e.now)
 	}
 	e.refreshEnv()
-	e.noteLack(before)
+	e.updateMissing(before)
 }
 
-// settleHost chooses which address and MAC of this node count, and tells whether HNS has to be
-// listed again for it.
-func (e *Engine) settleHost() (unknown bool) {
+// updateHost updates the address and MAC of this node on the network, and returns whether HNS has
+// to be listed again because of it.
+func (e *Engine) updateHost() (unknown bool) {
 	c := &e.hns
 	if h := desired.HostOf(e.node, c.network); h.Complete() || !c.host.Complete() {
 		c.host = h
 	}
-	if found := (HostFound{c.host, e.node.IPs, c.network}); c.host.IP.IsValid() && !found.same(c.found) {
-		e.tell(found)
-		c.found = found
+	if found := (HostFound{c.host, e.node.IPs, c.network}); c.host.IP.IsValid() && !found.same(c.reportedHost) {
+		e.emit(found)
+		c.reportedHost = found
 	}
 	shown := c.network
 	shown.HostMAC = c.host.MAC
 	return e.view.SetNetwork(shown)
 }
 
-// lack says what a network still lacks of what everything on it rests on, "" for nothing
-// (law 15). The endpoints of cluster IPs and of the source VIP carry the host's address and MAC
-// on an overlay, the rules of node ports the management IP everywhere.
-func (c *connection) lack() string {
+// missingPart names what the network is missing, "" for nothing (law 15). On an overlay the
+// endpoints of cluster IPs and of the source VIP carry the host's address and MAC; on every network
+// the rules of node ports carry the management IP.
+func (c *connection) missingPart() string {
 	switch {
 	case !c.network.ManagementIP.IsValid():
 		return "no management IP assigned yet"
@@ -192,76 +196,77 @@ func (c *connection) lack() string {
 	return ""
 }
 
-// noteLack takes note of what the network lacks since it was read before, asks for it again after
-// a while, and tells of it.
-func (e *Engine) noteLack(before hnslb.Network) {
+// updateMissing records and reports what the network is missing, and requests another read. before
+// is the network as read the previous time.
+func (e *Engine) updateMissing(before hnslb.Network) {
 	c := &e.hns
-	lack := c.lack()
+	lack := c.missingPart()
 	if lack == "" {
-		if c.lacks != "" {
-			e.tell(NetworkComplete{c.network, c.host})
+		if c.missing != "" {
+			e.emit(NetworkComplete{c.network, c.host})
 			e.routes.restart(e.now)
 		}
-		c.lacks, c.lacking = "", time.Time{}
-		e.noteSettled(before)
+		c.missing, c.incompleteSince = "", time.Time{}
+		e.updateRoutesSettled(before)
 		return
 	}
-	c.whole, c.settled = time.Time{}, false
-	if c.lacking.IsZero() {
-		c.lacking = e.now
+	c.completeSince, c.routesSettled = time.Time{}, false
+	if c.incompleteSince.IsZero() {
+		c.incompleteSince = e.now
 	}
-	if lack != c.lacks || !e.now.Before(c.reminded.Add(reminder)) {
-		e.tell(NetworkIncomplete{c.network, lack, c.lacking})
-		changed := lack != c.lacks
-		if c.lacks, c.reminded = lack, e.now; changed {
+	if lack != c.missing || !e.now.Before(c.incompleteReported.Add(reportInterval)) {
+		e.emit(NetworkIncomplete{c.network, lack, c.incompleteSince})
+		changed := lack != c.missing
+		if c.missing, c.incompleteReported = lack, e.now; changed {
 			e.reportAll()
 		}
 	}
 	c.wanted = true
-	if !e.now.Before(c.lacking.Add(reminder)) {
-		c.next = e.now.Add(slowestRetry)
+	if !e.now.Before(c.incompleteSince.Add(reportInterval)) {
+		c.notBefore = e.now.Add(maxConnectionRetry)
 	}
 }
 
-// noteSettled tells whether the routes of a network that lacks nothing else have settled. A
-// network plugin adds them one after another when it starts: they have when there are some at
-// the first look, or the same as a second before, or after routePatience.
-func (e *Engine) noteSettled(before hnslb.Network) {
+// updateRoutesSettled records whether the routes of an otherwise complete network have settled. A
+// network plugin adds them one after another when it starts. They have settled if there are some at
+// the first read, if they did not change between two reads, or after routeTimeout.
+func (e *Engine) updateRoutesSettled(before hnslb.Network) {
 	c := &e.hns
-	first := c.whole.IsZero()
+	first := c.completeSince.IsZero()
 	if first {
-		c.whole = e.now
+		c.completeSince = e.now
 	}
 	some := len(c.network.Remotes) > 0
-	settled := c.settled || some && (first || slices.Equal(before.Remotes, c.network.Remotes)) || !e.now.Before(c.whole.Add(routePatience))
-	if settled && !c.settled && !first {
-		e.enqueueAll() // some waited
+	settled := c.routesSettled || some && (first || slices.Equal(before.Remotes, c.network.Remotes)) || !e.now.Before(c.completeSince.Add(routeTimeout))
+	if settled && !c.routesSettled && !first {
+		e.enqueueAll() // some frontends waited for routes
 	}
-	c.settled = settled
+	c.routesSettled = settled
 }
 
-// complete tells whether writes may rest on the network. L2Bridge goes on without a management
-// IP after a while: only node ports need it, and they are re-created when it comes.
-func (e *Engine) complete() bool {
+// networkComplete returns whether the network is complete enough for writes. L2Bridge continues
+// without a management IP after a while: only node ports need it, and they are re-created when it
+// is assigned.
+func (e *Engine) networkComplete() bool {
 	c := &e.hns
-	return c.lacks == "" || !c.network.IsOverlay() && !e.now.Before(c.lacking.Add(networkPatience))
+	return c.missing == "" || !c.network.IsOverlay() && !e.now.Before(c.incompleteSince.Add(managementIPTimeout))
 }
 
-// hnsLost notes that HNS did not answer or has no such network. What HNS holds is unknown
-// from here on (law 6).
+// hnsLost records that HNS did not answer or the network does not exist. From then on the state of
+// HNS is unknown (law 6).
 func (e *Engine) hnsLost(err error) {
 	c := &e.hns
-	if !c.away() {
-		c.lost = e.now
+	if !c.unavailable() {
+		c.unavailableSince = e.now
 	}
-	c.why = sentence(err)
-	if c.told.IsZero() || !e.now.Before(c.told.Add(reminder)) {
-		c.told = e.now
-		e.tell(HNSLost{err, c.lost})
+	c.unavailableReason = errorText(err)
+	if c.lastReported.IsZero() || !e.now.Before(c.lastReported.Add(reportInterval)) {
+		c.lastReported = e.now
+		e.emit(HNSLost{err, c.unavailableSince})
 	}
 	c.wanted = true
-	c.next = c.backoff.Failed("hns", err, e.now)
-	if limit := e.now.Add(slowestRetry); c.next.After(limit) {
-		c.next = limit
+	c.notBefore = c.backoff.Failed("hns", err, e.now)
+	if limit := e.now.Add(maxConnectionRetry); c.notBefore.After(limit) {
+		c.notBefore = limit
 	}
 }

@@ -17,10 +17,10 @@ func TestHNSFound(t *testing.T) {
 	b := newBench(t)
 	b.run(0)
 	features := hnslb.FeaturesOf(b.version)
-	if diff := cmp.Diff([]HNSFound{{features}}, only[HNSFound](b.told)); diff != "" {
+	if diff := cmp.Diff([]HNSFound{{features}}, only[HNSFound](b.transitions)); diff != "" {
 		t.Errorf("HNS (-want +got):\n%s", diff)
 	}
-	if got := only[NetworkFound](b.told); len(got) != 1 || got[0].Network.ID != "n" {
+	if got := only[NetworkFound](b.transitions); len(got) != 1 || got[0].Network.ID != "n" {
 		t.Errorf("network: %v", got)
 	}
 	b.SetServices(several(1))
@@ -28,19 +28,19 @@ func TestHNSFound(t *testing.T) {
 	b.clear()
 	b.CheckNetwork()
 	b.run(time.Minute)
-	if len(only[HNSFound](b.told))+len(only[NetworkFound](b.told))+len(b.looks)+len(b.log) > 0 {
-		t.Errorf("the same network: told %v, lists %v, calls %v", b.told, b.looks, b.log)
+	if len(only[HNSFound](b.transitions))+len(only[NetworkFound](b.transitions))+len(b.lists)+len(b.log) > 0 {
+		t.Errorf("the same network: told %v, lists %v, calls %v", b.transitions, b.lists, b.log)
 	}
 	b.network.ID, b.eps, b.lbs = "m", nil, nil
 	b.CheckNetwork()
 	b.answer(b.ready())
 	r := b.ready()
-	if got := only[NetworkFound](b.told); !r.Recompute || len(got) != 1 || got[0].Network.ID != "m" || len(r.Calls) > 0 {
+	if got := only[NetworkFound](b.transitions); !r.Recompute || len(got) != 1 || got[0].Network.ID != "m" || len(r.Calls) > 0 {
 		t.Fatalf("another network: recompute %v, told %v, calls %v", r.Recompute, got, callTexts(r.Calls))
 	}
 	b.SetServices(several(1))
 	r = b.ready()
-	wantLook(t, r, &Look{})
+	wantList(t, r, &ListRequest{})
 	wantCalls(t, r.Calls)
 	b.answer(r)
 	if c := b.one(b.ready(), "CreateEndpoint 10.244.2.1"); c.Step.(plan.CreateEndpoint).Endpoint.Network != "m" {
@@ -48,7 +48,7 @@ func TestHNSFound(t *testing.T) {
 	}
 }
 
-// TestHNSLost: HNS that is away is asked again after growing pauses, up to slowestRetry, and
+// TestHNSLost: HNS that is away is asked again after growing pauses, up to maxConnectionRetry, and
 // that is told once a minute. Nothing is written until it was listed again.
 func TestHNSLost(t *testing.T) {
 	b := atRest(t)
@@ -64,16 +64,16 @@ func TestHNSLost(t *testing.T) {
 		b.NetworkRead(hnslb.Features{}, hnslb.Network{}, refused(hnslb.Unavailable))
 		before := b.clock
 		for r = b.ready(); !r.Network; r = b.after(r.Wake.Sub(b.clock)) {
-			if r.Look != nil || len(r.Calls) > 0 {
-				t.Fatalf("while HNS is away: list %v, calls %v", r.Look, callTexts(r.Calls))
+			if r.List != nil || len(r.Calls) > 0 {
+				t.Fatalf("while HNS is away: list %v, calls %v", r.List, callTexts(r.Calls))
 			}
 		}
 		pauses = append(pauses, b.clock.Sub(before))
 	}
-	if pauses[0] > time.Second || pauses[4] < 4*pauses[0] || pauses[len(pauses)-1] != slowestRetry {
-		t.Errorf("pauses %v, want growing ones up to %s", pauses, slowestRetry)
+	if pauses[0] > time.Second || pauses[4] < 4*pauses[0] || pauses[len(pauses)-1] != maxConnectionRetry {
+		t.Errorf("pauses %v, want growing ones up to %s", pauses, maxConnectionRetry)
 	}
-	told := only[HNSLost](b.told)
+	told := only[HNSLost](b.transitions)
 	if len(told) != 3 {
 		t.Errorf("told %d times in 150 s, want 3", len(told))
 	}
@@ -87,7 +87,7 @@ func TestHNSLost(t *testing.T) {
 	}
 	b.answer(r)
 	r = b.ready()
-	wantLook(t, r, &Look{})
+	wantList(t, r, &ListRequest{})
 	wantCalls(t, r.Calls)
 	b.answer(r)
 	wantCalls(t, b.ready().Calls, "CreateEndpoint 10.244.2.1")
@@ -98,7 +98,7 @@ func TestListOfTheTimeBefore(t *testing.T) {
 	b := atRest(t, several(1)...)
 	b.ServiceChanged()
 	r := b.ready()
-	old := r.Look
+	old := r.List
 	b.NetworkRead(hnslb.Features{}, hnslb.Network{}, refused(hnslb.Unavailable))
 	r = b.ready()
 	for !r.Network {
@@ -106,10 +106,10 @@ func TestListOfTheTimeBefore(t *testing.T) {
 	}
 	b.answer(r)
 	r = b.ready()
-	wantLook(t, r, &Look{})
+	wantList(t, r, &ListRequest{})
 	b.list(old)
 	b.clear()
-	if more := b.ready(); more.Look != nil || b.AtRest() {
+	if more := b.ready(); more.List != nil || b.Converged() {
 		t.Error("the old list was taken for the new one")
 	}
 }
@@ -120,14 +120,14 @@ func TestNetworkQuestionHangs(t *testing.T) {
 	b := atRest(t)
 	b.CheckNetwork()
 	b.ready()
-	if r := b.after(b.cfg.CallTimeout - 1); r.Wake.Sub(b.clock) != 1 || len(only[HNSLost](b.told)) > 0 {
-		t.Fatalf("too soon: wakes up after %s, told %v", r.Wake.Sub(b.clock), b.told)
+	if r := b.after(b.cfg.CallTimeout - 1); r.Wake.Sub(b.clock) != 1 || len(only[HNSLost](b.transitions)) > 0 {
+		t.Fatalf("too soon: wakes up after %s, told %v", r.Wake.Sub(b.clock), b.transitions)
 	}
 	b.after(1)
-	if told := only[HNSLost](b.told); len(told) != 1 || hnslb.ErrorClass(told[0].Err) != hnslb.Timeout {
+	if told := only[HNSLost](b.transitions); len(told) != 1 || hnslb.ErrorClass(told[0].Err) != hnslb.Timeout {
 		t.Fatalf("told: %v", told)
 	}
-	if r := b.after(reminder - 1); r.Network {
+	if r := b.after(reportInterval - 1); r.Network {
 		t.Error("asked again too soon")
 	}
 	if r := b.after(1); !r.Network {
@@ -135,9 +135,9 @@ func TestNetworkQuestionHangs(t *testing.T) {
 	}
 }
 
-// TestDoubt: what fails as if HNS or the network were gone asks for the network, at most once
-// in doubtPause.
-func TestDoubt(t *testing.T) {
+// TestRecheck: what fails as if HNS or the network were gone asks for the network, at most once
+// in recheckPause.
+func TestRecheck(t *testing.T) {
 	for _, tc := range []struct {
 		class hnslb.Class
 		ask   bool
@@ -148,7 +148,7 @@ func TestDoubt(t *testing.T) {
 			b.answer(b.ready())
 			b.SetServices(several(1))
 			b.fail(b.one(b.ready(), "CreateEndpoint 10.244.2.1"), refused(tc.class))
-			if r := b.after(doubtPause - 1); r.Network {
+			if r := b.after(recheckPause - 1); r.Network {
 				t.Error("asked twice in a second")
 			}
 			if r := b.after(1); r.Network != tc.ask {

@@ -17,7 +17,7 @@ import (
 	"github.com/hnsproxy/hnsproxy/proxier/services"
 )
 
-// Config is what an Engine is made of.
+// Config configures an Engine.
 type Config struct {
 	// Node is this node as known at the start.
 	Node services.Node
@@ -25,133 +25,138 @@ type Config struct {
 	Options desired.Options
 	// AuditPeriod is the time from the end of one audit to the start of the next.
 	AuditPeriod time.Duration
-	// CallTimeout is how long a call may take before its object counts as stuck. The call is
-	// not taken back: HNS calls cannot be. An HNS before 11 gets four times as long.
+	// CallTimeout is how long a call may take before its object counts as stuck. The call itself
+	// continues, since HNS calls cannot be cancelled. HNS versions before 11 get four times as
+	// long.
 	CallTimeout time.Duration
-	// AtOnce is how many calls may be in progress at a time; 0 for what fits the HNS.
-	AtOnce int
-	// Share is the part of its time that HNS may be kept busy with writes, from 0 to 1; 0
-	// counts as 1.
+	// MaxConcurrentCalls limits the calls in flight; 0 selects the default for the HNS version.
+	MaxConcurrentCalls int
+	// Share is the fraction of time, from 0 to 1, during which writes may keep HNS busy. 0 counts
+	// as 1.
 	Share float64
-	// Seed decides the jitter of retries.
+	// Seed seeds the jitter of retries.
 	Seed uint64
-	// Start is the time at which the engine begins.
+	// Start is the current time when the engine is created.
 	Start time.Time
 }
 
-// Engine decides what to do with HNS. It is a state machine: inputs go in by its methods,
-// what to do and what became of whom comes out of Ready. It has no clock, no driver, no
-// logger and no goroutine (law 14), and is not safe for concurrent use.
+// Engine decides what to do with HNS. It is a state machine: methods take inputs, and Ready returns
+// what to do and what has changed. It has no clock, driver, logger or goroutine (law 14), and is
+// not safe for concurrent use.
 type Engine struct {
 	cfg Config
 	now time.Time
 
-	node  services.Node
-	env   *desired.Env
-	state *desired.State
-	view  *observed.View
-	hns   connection
-	looks looks
+	node    services.Node
+	env     *desired.Env
+	state   *desired.State
+	view    *observed.View
+	hns     connection
+	listing listing
 
 	queue   *queue
 	backoff *backoff.Backoff[task]
 	calls   calls
-	// unknown are objects of which a call may have taken effect or not, with the endpoints
-	// that a load balancer among them may name. Each waits for the next list (law 6).
+	// unknown holds the objects for which the outcome of a call is unknown, with the endpoints that
+	// a load balancer among them may reference. Each waits for the next list (law 6).
 	unknown map[task][]netip.Addr
-	// deleting are objects whose deletion may have taken effect or not, and their IDs. It is
-	// repeated, without a list.
+	// deleting holds the objects whose deletion has an unknown outcome, with their IDs. The
+	// deletion is repeated without waiting for a list.
 	deleting map[task]hnslb.ID
-	// again are objects that were asked for while they could not be worked on.
-	again   map[task]bool
-	modify  modify
-	latency latencies
-	locals  locals
-	routes  routes
-	// noSourceVIP are frontends that wait for the endpoint of the source VIP.
+	// requeueAfter holds the tasks that were requested while a call or another unit kept them busy.
+	// They are queued again when it has ended.
+	requeueAfter map[task]bool
+	modify       modify
+	latency      latencyTracker
+	locals       locals
+	routes       routes
+	// noSourceVIP holds the frontends that wait for the endpoint of the source VIP.
 	noSourceVIP map[task]bool
 	reserved    map[services.Name]reservation
 
 	stopping bool
-	// dark are frontends whose load balancer was deleted, until they have one again.
-	dark map[task]bool
-	// progress is when a call succeeded last; settled tells that all work was done once.
-	progress    time.Time
-	settled     bool
-	transitions []Transition
-	recompute   bool
-	// resubmit are the Services of which the same is true, where it concerns some only.
-	resubmit map[services.Name]bool
-	// recomputing: the frontends are of an environment that is no more.
+	// down holds the frontends whose load balancer was deleted, until they have one again.
+	down map[task]bool
+	// lastProgress is when a call last succeeded. synced is true once all work of the first sync
+	// was done.
+	lastProgress time.Time
+	synced       bool
+	transitions  []Transition
+	// recompute asks for all Services again, resubmit for some of them.
+	recompute bool
+	resubmit  map[services.Name]bool
+	// recomputing is true while the frontends still belong to an earlier environment.
 	recomputing bool
-	// hasIPv6 tells that some frontend is IPv6.
+	// hasIPv6 is true once any frontend or endpoint is IPv6.
 	hasIPv6 bool
 }
 
-// New makes an Engine that knows nothing of HNS yet.
+// New returns an Engine that knows nothing about HNS yet.
 func New(cfg Config) *Engine {
 	if cfg.Share <= 0 || cfg.Share > 1 {
 		cfg.Share = 1
 	}
 	e := &Engine{
 		cfg: cfg, now: cfg.Start, node: cfg.Node,
-		state:    desired.NewState(),
-		view:     observed.New(cfg.Options.SourceVIP),
-		queue:    newQueue(),
-		backoff:  backoff.New[task](cfg.Seed),
-		calls:    newCalls(),
-		unknown:  map[task][]netip.Addr{},
-		deleting: map[task]hnslb.ID{},
-		dark:     map[task]bool{},
-		again:    map[task]bool{},
-		resubmit: map[services.Name]bool{},
-		latency:  latencies{},
-		locals:   newLocals(),
-		routes:   newRoutes(),
+		state:        desired.NewState(),
+		view:         observed.New(cfg.Options.SourceVIP),
+		queue:        newQueue(),
+		backoff:      backoff.New[task](cfg.Seed),
+		calls:        newCalls(),
+		unknown:      map[task][]netip.Addr{},
+		deleting:     map[task]hnslb.ID{},
+		down:         map[task]bool{},
+		requeueAfter: map[task]bool{},
+		resubmit:     map[services.Name]bool{},
+		latency:      latencyTracker{},
+		locals:       newLocals(),
+		routes:       newRoutes(),
 
 		noSourceVIP: map[task]bool{},
 		reserved:    map[services.Name]reservation{},
 	}
 	e.hns = newConnection(cfg)
-	e.looks = newLooks(cfg)
+	e.listing = newListing(cfg)
 	return e
 }
 
-// Ready is what the engine wants done.
+// Ready is the work to start now.
 type Ready struct {
-	// Calls are to be begun now, side by side.
+	// Calls are to be started now, concurrently.
 	Calls []Call
-	// Network asks for the features of HNS and its network, Look for a list.
+	// Network requests the features of HNS and its network, List a list of its objects; nil for
+	// none.
 	Network bool
-	Look    *Look
-	// Recompute asks for all Services again, Resubmit for some: what they depend on has changed.
+	List    *ListRequest
+	// Recompute requests all Services again, Resubmit some of them, because something that they
+	// depend on has changed.
 	Recompute bool
 	Resubmit  []services.Name
-	// Transitions say what became of whom since the last Ready, in order.
+	// Transitions are the changes of state since the last Ready, in order.
 	Transitions []Transition
-	// Wake is when the engine has something to do if nothing happens before, the zero time for
-	// never. More: at once, there is more of the same.
+	// Wake is when to call Ready again if nothing else happens, the zero time for never. More is
+	// true when Ready should be called again at once.
 	Wake time.Time
 	More bool
 }
 
-// Advance says what time it is. It must be called before any other input, and Ready does it.
+// Advance sets the current time. It must be called before any other input; Ready calls it.
 func (e *Engine) Advance(now time.Time) { e.now = now }
 
-// Ready advances the engine to a time and returns what to do. Results of calls and looks are
-// handed in when they are there, in any order.
+// Ready advances the engine to now and returns the work to start. Results of calls and lists may be
+// handed in later, in any order.
 func (e *Engine) Ready(now time.Time) Ready {
 	e.Advance(now)
 	var r Ready
-	r.More = e.mergeSome()
+	r.More = e.mergeBatch()
 	e.releaseReserved()
 	e.noticeHanging()
 	e.expireRoutes()
 	e.retryDue()
-	r.Look = e.nextLook()
-	r.Network = e.hns.ask(now)
+	r.List = e.nextList()
+	r.Network = e.hns.startRead(now)
 	r.Calls = e.issue()
-	e.settled = e.settled || e.AtRest()
+	e.synced = e.synced || e.Converged()
 	r.Recompute, e.recompute = e.recompute, false
 	if len(e.resubmit) > 0 {
 		r.Resubmit = slices.SortedFunc(maps.Keys(e.resubmit), services.CompareNames)
@@ -162,13 +167,13 @@ func (e *Engine) Ready(now time.Time) Ready {
 	return r
 }
 
-// wake returns when something is due.
+// wake returns when the next timer is due.
 func (e *Engine) wake() time.Time {
-	return earliest(e.hns.due(), e.nextLookDue(), e.backoff.Next(), e.nextRelease(), e.calls.due(e.now, e.callTimeout()), e.lookGivenUp(), e.hns.givenUp(e.callTimeout()), e.routesDue())
+	return earliestTime(e.hns.readDue(), e.nextListDue(), e.backoff.Next(), e.nextRelease(), e.calls.due(e.now, e.callTimeout()), e.listDeadline(), e.hns.readDeadline(e.callTimeout()), e.routesDue())
 }
 
-// earliest returns the earliest of the times that are not zero, the zero time for none.
-func earliest(times ...time.Time) time.Time {
+// earliestTime returns the earliest non-zero time, the zero time for none.
+func earliestTime(times ...time.Time) time.Time {
 	var first time.Time
 	for _, t := range times {
 		if !t.IsZero() && (first.IsZero() || t.Before(first)) {
@@ -178,12 +183,13 @@ func earliest(times ...time.Time) time.Time {
 	return first
 }
 
-// Accepts tells whether Services can be computed: the network of the node was seen once.
-func (e *Engine) Accepts() bool { return e.env != nil }
+// AcceptsServices returns whether SetServices may be called: the network of the node has been read
+// once.
+func (e *Engine) AcceptsServices() bool { return e.env != nil }
 
-// SetServices takes Services that changed, with all their EndpointSlices. After
-// Ready.Recompute it must be called with all of them before anything is written, after
-// Ready.Resubmit with those.
+// SetServices updates Services that have changed, each with all its EndpointSlices. After
+// Ready.Recompute it must be called with all Services before anything is written, after
+// Ready.Resubmit with the requested ones.
 func (e *Engine) SetServices(inputs []services.Input) {
 	e.recomputing = false
 	noted := e.noteRoutes(inputs)
@@ -194,7 +200,7 @@ func (e *Engine) SetServices(inputs []services.Input) {
 	e.forgetUnusedRoutes(noted) // another of these Services may have begun to list an address
 }
 
-// setService takes one Service and returns the addresses that nobody lists any more.
+// setService updates one Service and returns the addresses that no Service lists any more.
 func (e *Engine) setService(in plan.Input, input services.Input) []netip.Addr {
 	before := e.state.Frontends(input.Name)
 	after := desired.Compute(input, e.env)
@@ -204,14 +210,14 @@ func (e *Engine) setService(in plan.Input, input services.Input) []netip.Addr {
 	for _, f := range before {
 		if !slices.ContainsFunc(after, func(o *desired.Frontend) bool { return o.Key == f.Key }) {
 			delete(e.noSourceVIP, frontendTask(f.Key))
-			e.modify.kept(f.Key)
-			e.tell(FrontendGone{f.Service, f.Key})
+			e.modify.clearIncomplete(f.Key)
+			e.emit(FrontendGone{f.Service, f.Key})
 		}
 	}
 	for _, f := range after {
 		e.locals.note(f)
 		if slices.ContainsFunc(before, func(o *desired.Frontend) bool { return o.Key == f.Key && !o.Reserved }) {
-			e.tell(FrontendChanged{f})
+			e.emit(FrontendChanged{f})
 		} else {
 			e.report(f)
 		}
@@ -231,9 +237,9 @@ func (e *Engine) setService(in plan.Input, input services.Input) []netip.Addr {
 	return changes.Unused
 }
 
-// reassign looks again at everything that meets at an address which became a cluster IP, or
-// stopped being one. Those who have to let go of the cluster IP of a critical Service are as
-// urgent as that Service.
+// reassign queues every task that depends on an address that became a cluster IP, or is one no
+// longer. Frontends that have to give up an address to a critical Service get the class of that
+// Service.
 func (e *Engine) reassign(in plan.Input, ip netip.Addr) {
 	urgent := plan.ClassOfEndpoint(in, ip)
 	for _, key := range e.state.Users(ip) {
@@ -247,12 +253,12 @@ func (e *Engine) enqueueFrontend(in plan.Input, key hnslb.FrontendKey) {
 }
 
 func (e *Engine) enqueueEndpoint(ip netip.Addr) {
-	if len(e.view.At(ip)) > 0 {
+	if len(e.view.OwnAt(ip)) > 0 {
 		e.enqueue(endpointTask(ip), plan.ClassOfEndpoint(e.input(), ip))
 	}
 }
 
-// enqueueUsers queues the frontends that list an address.
+// enqueueUsers queues the frontends that have ip as a VIP or backend.
 func (e *Engine) enqueueUsers(ip netip.Addr) {
 	in := e.input()
 	for _, key := range e.state.Users(ip) {
@@ -260,18 +266,18 @@ func (e *Engine) enqueueUsers(ip netip.Addr) {
 	}
 }
 
-// enqueue queues a task unless it failed a moment ago; then its time will come.
+// enqueue queues a task, unless it is backing off; it is queued when the backoff ends.
 func (e *Engine) enqueue(t task, c plan.Class) {
 	if e.backoff.Waits(t, e.now) {
 		return
 	}
 	e.queue.add(t, c, e.now)
 	e.hasIPv6 = e.hasIPv6 || t.family() == hnslb.IPv6
-	e.tell(Queued{t.family()})
+	e.emit(Queued{t.family()})
 }
 
-// enqueueAll queues everything that is desired and everything of ours that HNS holds: what
-// all of it depends on has changed.
+// enqueueAll queues all desired frontends and all our endpoints in HNS, after a change of something
+// that all of them depend on.
 func (e *Engine) enqueueAll() {
 	e.enqueueSourceVIP() // load balancers wait for it
 	in := e.input()
@@ -288,8 +294,8 @@ func (e *Engine) enqueueAll() {
 	}
 }
 
-// enqueueSourceVIP queues the endpoint of the source VIP, if there is something to do about it,
-// else the frontends that waited for it.
+// enqueueSourceVIP queues the endpoint of the source VIP if it needs a change, and otherwise the
+// frontends that waited for it.
 func (e *Engine) enqueueSourceVIP() {
 	if len(plan.SourceVIP(e.input()).Steps) > 0 {
 		e.enqueue(endpointTask(e.env.SourceVIP()), plan.Critical)
@@ -302,7 +308,7 @@ func (e *Engine) enqueueSourceVIP() {
 	}
 }
 
-// retryDue queues what failed and whose time has come.
+// retryDue queues the failed tasks whose backoff has ended.
 func (e *Engine) retryDue() {
 	if e.backoff.Len() == 0 || e.env == nil {
 		return
@@ -311,17 +317,17 @@ func (e *Engine) retryDue() {
 	slices.SortFunc(due, task.compare)
 	for _, t := range due {
 		e.requeueNow(t)
-		if !t.isFrontend() && t.ip != e.env.SourceVIP() && len(e.state.Users(t.ip)) == 0 && len(e.view.At(t.ip)) == 0 {
+		if !t.isFrontend() && t.ip != e.env.SourceVIP() && len(e.state.Users(t.ip)) == 0 && len(e.view.OwnAt(t.ip)) == 0 {
 			e.backoff.Succeeded(t)
 		}
 	}
 }
 
-// input is what plans are made from now.
+// input returns the current input of package plan.
 func (e *Engine) input() plan.Input {
-	in := plan.Input{State: e.state, View: e.view, Env: e.env, Modify: e.modify.on(e.now), Settling: !e.hns.settled, FellShort: e.modify.fellShort}
+	in := plan.Input{State: e.state, View: e.view, Env: e.env, Modify: e.modify.enabled(e.now), RoutesPending: !e.hns.routesSettled, ModifyIncomplete: e.modify.isIncomplete}
 	if e.backoff.Len()+len(e.unknown) > 0 || e.calls.deletes > 0 || e.calls.hanging() > 0 {
-		in.Held, in.Unknown = e.held, e.isUnknown
+		in.Unusable, in.Unknown = e.unusable, e.isUnknown
 	}
 	return in
 }
@@ -331,8 +337,9 @@ func (e *Engine) isUnknown(ip netip.Addr) bool {
 	return unknown
 }
 
-// held tells whether nothing may rest on the endpoint of an address for now.
-func (e *Engine) held(ip netip.Addr) bool {
+// unusable returns whether no load balancer may reference the endpoint at ip for now: its state is
+// unknown, it is backing off, or it is being deleted.
+func (e *Engine) unusable(ip netip.Addr) bool {
 	t := endpointTask(ip)
 	if _, unknown := e.unknown[t]; unknown || e.backoff.Waits(t, e.now) {
 		return true
@@ -353,53 +360,54 @@ func (e *Engine) plan(t task) plan.Unit {
 	return plan.Endpoint(e.input(), t.ip)
 }
 
-// planUnit plans the task of a unit as far as the unit has come.
+// planUnit plans the task of a unit from its current state.
 func (e *Engine) planUnit(u *unit) plan.Unit {
-	if !u.dark {
+	if !u.down {
 		return e.plan(u.task)
 	}
 	in := e.input()
-	in.Remake = true
+	in.Recreate = true
 	return plan.Frontend(in, u.task.key)
 }
 
-func (e *Engine) tell(t Transition) { e.transitions = append(e.transitions, t) }
+func (e *Engine) emit(t Transition) { e.transitions = append(e.transitions, t) }
 
-// SetNode says what the Node object is now.
+// SetNode updates the Node object.
 func (e *Engine) SetNode(n services.Node) {
 	if e.node.SameTopology(n) {
 		return
 	}
-	e.tell(NodeChanged{e.node, n})
+	e.emit(NodeChanged{e.node, n})
 	e.node = n
-	if e.hns.known && e.settleHost() {
-		e.looks.forget(e.now)
+	if e.hns.known && e.updateHost() {
+		e.listing.invalidate(e.now)
 	}
 	e.refreshEnv()
 	if e.hns.known {
-		e.noteLack(e.hns.network)
+		e.updateMissing(e.hns.network)
 	}
 }
 
-// refreshEnv asks for every Service again when what they depend on has changed.
+// refreshEnv requests all Services again if the environment that they are computed from has
+// changed.
 func (e *Engine) refreshEnv() {
 	if !e.hns.known {
 		return
 	}
 	env := desired.NewEnv(e.node, e.hns.network, e.hns.features, e.cfg.Options).WithRoot(e.hns.root).WithHost(e.hns.host)
-	e.settleRoutes(env)
+	e.dropResolvedRoutes(env)
 	env = env.WithAwaited(e.routes.set())
 	if e.env != nil && e.env.Same(env) {
 		return
 	}
 	e.env, e.recompute, e.recomputing = env, true, true
-	for _, u := range e.calls.making {
-		u.creates = nil // planned anew
+	for _, u := range e.calls.creating {
+		u.creates = nil // planned again
 	}
 	e.enqueueAll()
 }
 
-// Families returns the IP families that this node carries.
+// Families returns the IP families in use on this node.
 func (e *Engine) Families() []hnslb.Family {
 	if e.hasIPv6 {
 		return []hnslb.Family{hnslb.IPv4, hnslb.IPv6}
@@ -407,23 +415,23 @@ func (e *Engine) Families() []hnslb.Family {
 	return []hnslb.Family{hnslb.IPv4}
 }
 
-// Lag says since when work waits and for what; the zero time when nothing is behind. What
-// waits for its own retry, or for somebody else, is not behind.
+// Lag returns since when work has been pending, and the reason; the zero time when nothing is
+// behind. Objects that wait for their own retry, or for another component, are not behind.
 func (e *Engine) Lag() (since time.Time, why string) {
 	switch {
-	case !e.hns.lost.IsZero():
-		return e.hns.lost, e.hns.why
-	case !e.complete():
-		return e.hns.lacking, "HNS network " + e.hns.network.Name + ": " + e.hns.lacks
-	case !e.looks.listed:
-		return e.looks.wantedSince, "HNS objects not listed yet"
-	case !e.looks.told.IsZero():
-		return e.looks.wantedSince, "listing HNS objects failed"
+	case !e.hns.unavailableSince.IsZero():
+		return e.hns.unavailableSince, e.hns.unavailableReason
+	case !e.networkComplete():
+		return e.hns.incompleteSince, "HNS network " + e.hns.network.Name + ": " + e.hns.missing
+	case !e.listing.listed:
+		return e.listing.wantedSince, "HNS objects not listed yet"
+	case !e.listing.lastReported.IsZero():
+		return e.listing.wantedSince, "listing HNS objects failed"
 	}
-	since = earliest(e.queue.oldest(), e.calls.oldest())
-	if !e.settled && !since.IsZero() && since.Before(e.progress) {
-		// A first sync may take minutes. It is not behind while it gets on.
-		since = e.progress
+	since = earliestTime(e.queue.oldest(), e.calls.oldestSince())
+	if !e.synced && !since.IsZero() && since.Before(e.lastProgress) {
+		// A first sync may take minutes. It is not behind while calls succeed.
+		since = e.lastProgress
 	}
 	if since.IsZero() {
 		return since, ""
@@ -431,29 +439,31 @@ func (e *Engine) Lag() (since time.Time, why string) {
 	return since, "frontends pending"
 }
 
-// Pending returns how many objects wait to be worked on.
-func (e *Engine) Pending() int { return e.queue.len() + e.calls.working() }
+// Pending returns the number of tasks that are queued or in progress.
+func (e *Engine) Pending() int { return e.queue.len() + e.calls.unitCount() }
 
-// Idle tells whether nothing is in progress and nothing waits but for its time.
+// Idle returns whether no call is in progress and all remaining work waits for a timer.
 func (e *Engine) Idle() bool {
-	if e.hns.asking || len(e.calls.open) > e.calls.hanging() {
+	if e.hns.inProgress || len(e.calls.inFlight) > e.calls.hanging() {
 		return false
 	}
-	return e.env == nil || e.hns.away() || !e.complete() || e.AtRest()
+	return e.env == nil || e.hns.unavailable() || !e.networkComplete() || e.Converged()
 }
 
-// AtRest tells whether all that can be done is done.
-func (e *Engine) AtRest() bool {
-	return e.trusted() && e.Pending() == 0 && !e.looks.busy() && len(e.locals.deferred)+len(e.locals.fresh) == 0
+// Converged returns whether all work that is possible now is done.
+func (e *Engine) Converged() bool {
+	return e.canWrite() && e.Pending() == 0 && !e.listing.busy() && len(e.locals.deferred)+len(e.locals.fresh) == 0
 }
 
-// OwnEndpoints returns how many remote endpoints of ours HNS holds.
+// OwnEndpoints returns the number of remote endpoints in HNS that are ours.
 func (e *Engine) OwnEndpoints() int { return e.view.OwnEndpoints() }
 
-// LoadBalancer returns what HNS holds at a frontend, as far as known, nil for nothing.
+// LoadBalancer returns the load balancer at a frontend according to the last known state of HNS,
+// nil for none.
 func (e *Engine) LoadBalancer(key hnslb.FrontendKey) *observed.LoadBalancer {
 	return e.view.LoadBalancer(key)
 }
 
-// Endpoint returns the endpoint that HNS has for an address, as far as known, nil for none.
+// Endpoint returns the endpoint at an address according to the last known state of HNS, nil for
+// none.
 func (e *Engine) Endpoint(ip netip.Addr) *observed.Endpoint { return e.view.Endpoint(ip) }

@@ -83,10 +83,10 @@ type bench struct {
 	eps     []hnslb.Endpoint
 	lbs     []hnslb.LoadBalancer
 	made    int
-	// log are the calls begun, told all transitions, looks the lists asked for.
-	log   []string
-	told  []Transition
-	looks []Look
+	// log are the calls begun, transitions all transitions, lists the requested lists.
+	log         []string
+	transitions []Transition
+	lists       []ListRequest
 }
 
 // newBench makes an engine whose HNS can change load balancers in place.
@@ -112,7 +112,7 @@ func atRest(t *testing.T, inputs ...services.Input) *bench {
 }
 
 // clear forgets what was logged.
-func (b *bench) clear() { b.log, b.told, b.looks = nil, nil, nil }
+func (b *bench) clear() { b.log, b.transitions, b.lists = nil, nil, nil }
 
 // ready returns all that the engine wants done now.
 func (b *bench) ready() Ready {
@@ -125,17 +125,17 @@ func (b *bench) ready() Ready {
 		all.Recompute = all.Recompute || r.Recompute
 		all.Resubmit = append(all.Resubmit, r.Resubmit...)
 		all.Wake = r.Wake
-		if r.Look != nil {
-			if all.Look != nil {
+		if r.List != nil {
+			if all.List != nil {
 				b.t.Fatal("two lists at once")
 			}
-			all.Look = r.Look
-			b.looks = append(b.looks, *r.Look)
+			all.List = r.List
+			b.lists = append(b.lists, *r.List)
 		}
 		for _, c := range r.Calls {
 			b.log = append(b.log, callText(c))
 		}
-		b.told = append(b.told, r.Transitions...)
+		b.transitions = append(b.transitions, r.Transitions...)
 		if !r.More {
 			return all
 		}
@@ -159,7 +159,7 @@ func (b *bench) run(d time.Duration) {
 		r := b.ready()
 		b.answer(r)
 		switch {
-		case len(r.Calls) > 0 || r.Network || r.Look != nil:
+		case len(r.Calls) > 0 || r.Network || r.List != nil:
 		case r.Wake.IsZero() || r.Wake.After(end):
 			b.clock = end
 			b.ready()
@@ -178,15 +178,15 @@ func (b *bench) answer(r Ready) {
 	if r.Network {
 		b.NetworkRead(hnslb.FeaturesOf(b.version), b.network, nil)
 	}
-	if r.Look != nil {
-		b.list(r.Look)
+	if r.List != nil {
+		b.list(r.List)
 	}
 	for _, c := range r.Calls {
 		b.succeed(c)
 	}
 }
 
-func (b *bench) list(look *Look) {
+func (b *bench) list(look *ListRequest) {
 	list := observed.List{Endpoints: slices.Clone(b.eps)}
 	if !look.EndpointsOnly {
 		list.LoadBalancers = slices.Clone(b.lbs)
@@ -264,10 +264,10 @@ func (b *bench) one(r Ready, want string) Call {
 	return r.Calls[0]
 }
 
-// wantLook checks which list is asked for; nil for none.
-func wantLook(t *testing.T, r Ready, want *Look) {
+// wantList checks which list is requested; nil for none.
+func wantList(t *testing.T, r Ready, want *ListRequest) {
 	t.Helper()
-	if diff := cmp.Diff(want, r.Look); diff != "" {
+	if diff := cmp.Diff(want, r.List); diff != "" {
 		t.Fatalf("list asked for (-want +got):\n%s", diff)
 	}
 }
@@ -286,7 +286,7 @@ func only[T Transition](ts []Transition) []T {
 // status returns the last status of a Service's frontend.
 func (b *bench) status(name string) FrontendStatus {
 	b.t.Helper()
-	all := only[FrontendStatus](b.told)
+	all := only[FrontendStatus](b.transitions)
 	for _, s := range slices.Backward(all) {
 		if s.Frontend.Service.Name == name {
 			return s
@@ -298,27 +298,27 @@ func (b *bench) status(name string) FrontendStatus {
 
 func TestNothingBeforeItIsKnown(t *testing.T) {
 	b := newBench(t)
-	if b.Accepts() {
+	if b.AcceptsServices() {
 		t.Error("it accepts Services before the network is known")
 	}
 	r := b.ready()
-	if !r.Network || r.Look != nil {
+	if !r.Network || r.List != nil {
 		t.Fatalf("first it asks for the network, and nothing else: %+v", r)
 	}
 	b.answer(r)
-	if !b.Accepts() {
+	if !b.AcceptsServices() {
 		t.Error("the network is known")
 	}
 	if r = b.ready(); !r.Recompute {
 		t.Fatal("it does not ask for the Services")
 	}
-	wantLook(t, r, nil)
+	wantList(t, r, nil)
 	b.SetServices([]services.Input{service("a", "10.96.0.1", "10.244.2.1")})
 	if since, why := b.Lag(); since != b.clock || why == "" {
 		t.Errorf("behind since %s for %q", since, why)
 	}
 	r = b.ready()
-	wantLook(t, r, &Look{})
+	wantList(t, r, &ListRequest{})
 	wantCalls(t, r.Calls)
 	b.answer(r)
 	b.one(b.ready(), "CreateEndpoint 10.244.2.1")
@@ -335,7 +335,7 @@ func TestNodeChange(t *testing.T) {
 	b.ServiceChanged()
 	in.Slices[0].Endpoints[0].IP = addr("10.244.2.2")
 	r = b.ready()
-	if wantLook(t, r, nil); len(r.Calls) > 0 {
+	if wantList(t, r, nil); len(r.Calls) > 0 {
 		t.Fatalf("calls rest on Services of another zone: %v", callTexts(r.Calls))
 	}
 	b.SetServices([]services.Input{in})
@@ -344,16 +344,16 @@ func TestNodeChange(t *testing.T) {
 
 func TestRest(t *testing.T) {
 	b := atRest(t, service("a", "10.96.0.1", "10.244.2.1"))
-	if since, why := b.Lag(); !b.AtRest() || !b.Idle() || b.Pending() != 0 || !since.IsZero() || b.OwnEndpoints() != 1 {
-		t.Errorf("at rest %v, idle %v, %d pending, behind since %s: %s", b.AtRest(), b.Idle(), b.Pending(), since, why)
+	if since, why := b.Lag(); !b.Converged() || !b.Idle() || b.Pending() != 0 || !since.IsZero() || b.OwnEndpoints() != 1 {
+		t.Errorf("at rest %v, idle %v, %d pending, behind since %s: %s", b.Converged(), b.Idle(), b.Pending(), since, why)
 	}
 	b.run(time.Hour)
-	if len(b.log)+len(b.looks) > 0 {
-		t.Errorf("at rest it does %v and lists %v", b.log, b.looks)
+	if len(b.log)+len(b.lists) > 0 {
+		t.Errorf("at rest it does %v and lists %v", b.log, b.lists)
 	}
 	b.SetServices([]services.Input{service("b", "10.96.0.2", "10.244.2.1")})
-	if since, _ := b.Lag(); b.AtRest() || b.Idle() || since != b.clock {
-		t.Errorf("a new Service: at rest %v, idle %v, behind since %s", b.AtRest(), b.Idle(), since)
+	if since, _ := b.Lag(); b.Converged() || b.Idle() || since != b.clock {
+		t.Errorf("a new Service: at rest %v, idle %v, behind since %s", b.Converged(), b.Idle(), since)
 	}
 	if got := b.Families(); !slices.Equal(got, []hnslb.Family{hnslb.IPv4}) {
 		t.Errorf("families %v", got)

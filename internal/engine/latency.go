@@ -12,51 +12,52 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 )
 
-// latencies measure how long endpoint changes take until they are in force: from the time
-// that the endpoint controller wrote into the slice, to the moment the last frontend that
-// the change concerns is written.
-type latencies map[services.Name]*latency
+// latencyTracker measures how long endpoint changes take: from the time at which the endpoint
+// controller recorded the change in the EndpointSlice, until the last affected frontend is
+// programmed.
+type latencyTracker map[services.Name]*pendingChange
 
-// mostTriggers bounds how many changes of one Service are measured together: while HNS is
-// away, nobody counts how many come.
-const mostTriggers = 1000
+// maxTriggers limits how many changes of one Service are measured together, since changes can pile
+// up without limit while HNS is unavailable.
+const maxTriggers = 1000
 
-type latency struct {
+type pendingChange struct {
 	triggers []time.Time
-	// left are the frontends not written yet.
-	left sets.Set[hnslb.FrontendKey]
+	// pending holds the frontends not programmed yet.
+	pending sets.Set[hnslb.FrontendKey]
 }
 
-// start notes the changes that an input brought. changed are the frontends that differ by
-// it; now are all frontends that the Service has.
-func (ls latencies) start(in services.Input, changed []hnslb.FrontendKey, now []*desired.Frontend) {
+// start records the changes of an input. changed are the frontends that differ; now are all
+// frontends of the Service.
+func (ls latencyTracker) start(in services.Input, changed []hnslb.FrontendKey, now []*desired.Frontend) {
 	has := make(sets.Set[hnslb.FrontendKey], len(now))
 	for _, f := range now {
 		has.Insert(f.Key)
 	}
 	l := ls[in.Name]
 	if l == nil {
-		l = &latency{left: sets.New[hnslb.FrontendKey]()}
+		l = &pendingChange{pending: sets.New[hnslb.FrontendKey]()}
 	}
 	l.triggers = append(l.triggers, in.Triggers...)
-	if more := len(l.triggers) - mostTriggers; more > 0 {
+	if more := len(l.triggers) - maxTriggers; more > 0 {
 		l.triggers = l.triggers[more:]
 	}
-	l.left = l.left.Insert(changed...).Intersection(has)
-	if len(l.triggers) == 0 || len(l.left) == 0 {
+	l.pending = l.pending.Insert(changed...).Intersection(has)
+	if len(l.triggers) == 0 || len(l.pending) == 0 {
 		delete(ls, in.Name)
 		return
 	}
 	ls[in.Name] = l
 }
 
-// land notes that a frontend is in force and returns the latencies that this completes.
-func (ls latencies) land(name services.Name, key hnslb.FrontendKey, now time.Time) []time.Duration {
+// programmed records that a frontend is programmed and returns the latencies of the changes that
+// this completes.
+func (ls latencyTracker) programmed(name services.Name, key hnslb.FrontendKey, now time.Time) []time.Duration {
 	l := ls[name]
 	if l == nil {
 		return nil
 	}
-	if l.left.Delete(key); len(l.left) > 0 {
+	if l.pending.Delete(key); len(l.pending) > 0 {
 		return nil
 	}
 	delete(ls, name)

@@ -14,24 +14,26 @@ import (
 )
 
 const (
-	// How often endpoints are listed while a local backend has no HNS endpoint: soon at first,
-	// since the network plugin is usually at it, then less often.
-	firstLook = 250 * time.Millisecond
-	lastLook  = 10 * time.Second
+	// The interval between lists of the endpoints while a local backend has no HNS endpoint. It is
+	// short at first, since the network plugin usually is creating the endpoint, and doubles from
+	// there.
+	minLocalListInterval = 250 * time.Millisecond
+	maxLocalListInterval = 10 * time.Second
 )
 
-// locals follows the pods of this node, whose HNS endpoints the network plugin makes and
-// nobody announces (law 10).
+// locals tracks the pods of this node. The network plugin creates their HNS endpoints, and HNS
+// sends no notification for them (law 10).
 type locals struct {
-	// pods are the local backends that were noticed.
+	// pods holds the local backends seen so far.
 	pods map[netip.Addr]types.UID
-	// fresh are addresses that HNS was not listed for since a pod came to them; a pod that
-	// follows another on one address has another endpoint. inList are those that
-	// the list in progress is for.
+	// fresh holds addresses that HNS has not been listed for since a pod got them. When a new pod
+	// reuses an address, it has a new endpoint. inList holds the addresses that the list in
+	// progress covers.
 	fresh, inList map[netip.Addr]bool
-	// deferred are tasks that wait for that list.
+	// deferred holds the tasks that wait for that list.
 	deferred map[task]bool
-	// tasks wait for a local endpoint; next is when endpoints are listed for them.
+	// tasks holds the tasks that wait for a local endpoint; next is when endpoints are listed for
+	// them.
 	tasks    map[task]bool
 	interval time.Duration
 	next     time.Time
@@ -42,8 +44,8 @@ func newLocals() locals {
 		deferred: map[task]bool{}, tasks: map[task]bool{}}
 }
 
-// note looks at the backends of a frontend, but for the node's own endpoint: its address
-// comes from a list.
+// note records the local backends of a frontend. Health check frontends are skipped: the address of
+// the node's own endpoint comes from a list.
 func (l *locals) note(f *desired.Frontend) {
 	if f.Kind == desired.HealthCheck {
 		return
@@ -55,56 +57,57 @@ func (l *locals) note(f *desired.Frontend) {
 			l.pods[b.IP] = b.Pod
 			l.fresh[b.IP] = true
 		case !b.Local && known:
-			// Its pod is on another node now: the endpoint here may be gone.
+			// The pod with this address is on another node now; the endpoint here may be gone.
 			delete(l.pods, b.IP)
 			l.fresh[b.IP] = true
 		}
 	}
 }
 
-// forget drops an address that nobody lists any more.
+// forget drops an address that no Service lists any more.
 func (l *locals) forget(ip netip.Addr) {
 	delete(l.pods, ip)
 	delete(l.fresh, ip)
 }
 
-// defers tells whether a frontend waits for a list: a local pod is new to it, or has gone.
-func (l *locals) defers(f *desired.Frontend) bool {
+// mustDefer returns whether a frontend has to wait for a list, because one of its backends became
+// or stopped being local.
+func (l *locals) mustDefer(f *desired.Frontend) bool {
 	if f == nil || len(l.fresh)+len(l.inList) == 0 {
 		return false
 	}
 	return slices.ContainsFunc(f.Backends, func(b desired.Backend) bool { return l.fresh[b.IP] || l.inList[b.IP] })
 }
 
-// wantsLook tells whether endpoints are to be listed now.
-func (l *locals) wantsLook(now time.Time) bool {
+// wantsList returns whether endpoints have to be listed now.
+func (l *locals) wantsList(now time.Time) bool {
 	return len(l.fresh) > 0 || !l.next.IsZero() && !now.Before(l.next)
 }
 
-// reading notes that a list was begun, read that it was taken in, notRead that it failed.
-func (l *locals) reading() {
+// listStarted records that a list was started.
+func (l *locals) listStarted() {
 	maps.Copy(l.inList, l.fresh)
 	clear(l.fresh)
 }
 
-func (l *locals) read(now time.Time) []netip.Addr {
+func (l *locals) listMerged(now time.Time) []netip.Addr {
 	ips := slices.Collect(maps.Keys(l.inList))
 	slices.SortFunc(ips, netip.Addr.Compare)
 	clear(l.inList)
 	if !l.next.IsZero() {
-		l.interval = min(2*l.interval, lastLook)
+		l.interval = min(2*l.interval, maxLocalListInterval)
 		l.next = now.Add(l.interval)
 	}
 	return ips
 }
 
-func (l *locals) notRead() {
+func (l *locals) listFailed() {
 	maps.Copy(l.fresh, l.inList)
 	clear(l.inList)
 }
 
-// waiting notes for which addresses a task waits; none ends its waiting.
-func (l *locals) waiting(t task, ips []netip.Addr, now time.Time) {
+// setWaiting records the local addresses that a task waits for. An empty list ends the wait.
+func (l *locals) setWaiting(t task, ips []netip.Addr, now time.Time) {
 	if len(ips) == 0 {
 		if delete(l.tasks, t); len(l.tasks) == 0 {
 			l.next = time.Time{}
@@ -115,7 +118,7 @@ func (l *locals) waiting(t task, ips []netip.Addr, now time.Time) {
 		return
 	}
 	l.tasks[t] = true
-	if next := now.Add(firstLook); l.next.IsZero() || l.interval > firstLook {
-		l.interval, l.next = firstLook, next
+	if next := now.Add(minLocalListInterval); l.next.IsZero() || l.interval > minLocalListInterval {
+		l.interval, l.next = minLocalListInterval, next
 	}
 }

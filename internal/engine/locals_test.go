@@ -13,9 +13,9 @@ import (
 	"github.com/hnsproxy/hnsproxy/proxier/services"
 )
 
-// TestLooksForALocalEndpoint: while a local endpoint is missing it is looked for, soon at first
+// TestListsForALocalEndpoint: while a local endpoint is missing it is looked for, soon at first
 // and then less often, and no more when it is there or nobody waits for it.
-func TestLooksForALocalEndpoint(t *testing.T) {
+func TestListsForALocalEndpoint(t *testing.T) {
 	in := service("a", "10.96.0.1", "10.244.1.1/pod")
 	for _, tc := range []struct {
 		name string
@@ -37,10 +37,10 @@ func TestLooksForALocalEndpoint(t *testing.T) {
 			var at []time.Duration
 			for b.clock.Sub(begin) < time.Minute {
 				r := b.ready()
-				if r.Look != nil {
+				if r.List != nil {
 					at = append(at, b.clock.Sub(begin))
 				}
-				if b.answer(r); r.Look == nil {
+				if b.answer(r); r.List == nil {
 					b.clock = r.Wake
 				}
 			}
@@ -54,16 +54,16 @@ func TestLooksForALocalEndpoint(t *testing.T) {
 			b.clear()
 			tc.end(b)
 			b.run(time.Hour)
-			if len(b.looks) > tc.looks || !slices.Equal(b.log, tc.calls) {
-				t.Errorf("lists %v, want up to %d; calls %v, want %v", b.looks, tc.looks, b.log, tc.calls)
+			if len(b.lists) > tc.looks || !slices.Equal(b.log, tc.calls) {
+				t.Errorf("lists %v, want up to %d; calls %v, want %v", b.lists, tc.looks, b.log, tc.calls)
 			}
 		})
 	}
 }
 
-// TestLooksFromTheEndOfAList: where lists take long, HNS rests as long between two of them as
+// TestListIntervalFromTheEnd: where lists take long, HNS rests as long between two of them as
 // if they took no time, and the others are written meanwhile.
-func TestLooksFromTheEndOfAList(t *testing.T) {
+func TestListIntervalFromTheEnd(t *testing.T) {
 	const takes = 5 * time.Second
 	b := atRest(t)
 	b.SetServices([]services.Input{service("a", "10.96.0.1", "10.244.1.1/pod")})
@@ -72,13 +72,13 @@ func TestLooksFromTheEndOfAList(t *testing.T) {
 	for i := range 8 {
 		r := b.ready()
 		for range 100 {
-			if r.Look != nil {
+			if r.List != nil {
 				break
 			}
 			b.answer(r)
 			r = b.after(max(r.Wake.Sub(b.clock), time.Millisecond))
 		}
-		wantLook(t, r, &Look{EndpointsOnly: true})
+		wantList(t, r, &ListRequest{EndpointsOnly: true})
 		rests = append(rests, b.clock.Sub(ended))
 		b.SetServices([]services.Input{service("b", fmt.Sprintf("10.96.1.%d", i), "10.244.2.1")})
 		before := len(b.log)
@@ -89,7 +89,7 @@ func TestLooksFromTheEndOfAList(t *testing.T) {
 			t.Errorf("list %d: a change waits for it", i)
 		}
 		b.after(takes)
-		b.list(r.Look)
+		b.list(r.List)
 		ended = b.clock
 	}
 	s := time.Second
@@ -103,11 +103,11 @@ func TestLooksFromTheEndOfAList(t *testing.T) {
 func TestPodFollowsAnother(t *testing.T) {
 	for _, tc := range []struct {
 		name, next string
-		look       *Look
+		look       *ListRequest
 	}{
 		{"the same pod", "10.244.1.1/one", nil},
-		{"another pod", "10.244.1.1/two", &Look{EndpointsOnly: true}},
-		{"a pod elsewhere", "10.244.1.1", &Look{EndpointsOnly: true}},
+		{"another pod", "10.244.1.1/two", &ListRequest{EndpointsOnly: true}},
+		{"a pod elsewhere", "10.244.1.1", &ListRequest{EndpointsOnly: true}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			b := newBench(t)
@@ -117,7 +117,7 @@ func TestPodFollowsAnother(t *testing.T) {
 			b.run(10 * time.Second)
 			b.SetServices([]services.Input{service("a", "10.96.0.1", tc.next)})
 			r := b.ready()
-			wantLook(t, r, tc.look)
+			wantList(t, r, tc.look)
 			wantCalls(t, r.Calls)
 		})
 	}
@@ -128,6 +128,6 @@ func TestFrontendsWithoutTheNewPodGoOn(t *testing.T) {
 	b := atRest(t)
 	b.SetServices([]services.Input{service("a", "10.96.0.1", "10.244.1.1/pod"), service("b", "10.96.0.2", "10.244.2.1")})
 	r := b.ready()
-	wantLook(t, r, &Look{EndpointsOnly: true})
+	wantList(t, r, &ListRequest{EndpointsOnly: true})
 	wantCalls(t, r.Calls, "CreateEndpoint 10.244.2.1")
 }

@@ -15,16 +15,16 @@ import (
 	"github.com/hnsproxy/hnsproxy/proxier/desired"
 )
 
-// mergeSome takes in a piece of a list, or checks some frontends after an audit, and tells
-// whether there is more.
-func (e *Engine) mergeSome() bool {
-	l := &e.looks
+// mergeBatch merges a part of a list, or checks some frontends after an audit, and returns whether
+// there is more to do.
+func (e *Engine) mergeBatch() bool {
+	l := &e.listing
 	if l.merge == nil {
-		return e.checkSome()
+		return e.checkBatch()
 	}
-	n := piece
+	n := mergeBatchSize
 	if !l.listed {
-		n = 1 << 30 // nothing else can be done before
+		n = 1 << 30 // nothing else can start before the first list is merged
 	}
 	for l.merge.Step(n) {
 		if l.listed {
@@ -35,9 +35,9 @@ func (e *Engine) mergeSome() bool {
 	return len(l.check) > 0
 }
 
-// merged takes note of what a list showed.
+// merged processes the differences that a merged list showed.
 func (e *Engine) merged() {
-	l := &e.looks
+	l := &e.listing
 	drift, list := l.merge.Drift(), l.list
 	slices.SortFunc(drift.Addresses, netip.Addr.Compare)
 	drift.Addresses = slices.Compact(drift.Addresses)
@@ -45,23 +45,23 @@ func (e *Engine) merged() {
 	drift.Frontends = slices.Compact(drift.Frontends)
 	l.merge, l.list = nil, observed.List{}
 	if !list.EndpointsOnly && plan.LearnFlags(e.state, e.view) {
-		e.enqueueAll() // others hold nothing of it any more
+		e.enqueueAll() // load balancers may have become ours
 	}
 	if l.auditing && len(drift.Frontends)+len(drift.Endpoints) > 0 {
-		e.tell(Drifted{len(drift.Frontends), len(drift.Endpoints)})
+		e.emit(Drifted{len(drift.Frontends), len(drift.Endpoints)})
 	}
-	if drift.Unsettled {
-		e.looks.wantSome(e.now)
-		l.want = l.want || !list.EndpointsOnly
+	if drift.Incomplete {
+		e.listing.requestEndpoints(e.now)
+		l.allWanted = l.allWanted || !list.EndpointsOnly
 	}
-	e.undone(drift)
-	for _, ip := range e.locals.read(e.now) {
+	e.backOffReturned(drift)
+	for _, ip := range e.locals.listMerged(e.now) {
 		e.enqueueUsers(ip)
 	}
-	e.undefer()
-	e.noteRoot(list.Endpoints)
+	e.enqueueDeferred()
+	e.updateRoot(list.Endpoints)
 	e.adoptRoutes()
-	e.resolve(list.EndpointsOnly)
+	e.resolveUnknown(list.EndpointsOnly)
 	e.enqueueDrift(drift)
 	l.touched = observed.NewTouched()
 	if list.EndpointsOnly {
@@ -69,26 +69,26 @@ func (e *Engine) merged() {
 	}
 	first := !l.listed
 	l.listed, l.auditing = true, false
-	l.audit = e.now.Add(l.period)
+	l.auditDue = e.now.Add(l.auditPeriod)
 	if !first {
 		l.check = slices.Collect(e.state.Keys)
 	}
 }
 
-// enqueueDrift queues everything that a list showed to be different.
+// enqueueDrift queues every object that a list showed to be different.
 func (e *Engine) enqueueDrift(drift observed.Drift) {
 	e.enqueueSourceVIP()
 	for _, ip := range drift.Addresses {
 		t := endpointTask(ip)
 		if err := e.backoff.Err(t); err != nil && !errors.Is(err, errDeletionUndone) && e.view.Endpoint(ip) != nil && e.wanted(ip) {
-			e.backoff.Succeeded(t) // somebody else brought it
+			e.backoff.Succeeded(t) // another program created it
 		}
 		e.enqueueUsers(ip)
 		e.enqueueEndpoint(ip)
 	}
 	for _, ip := range drift.Idle {
 		if len(e.plan(endpointTask(ip)).Steps) > 0 {
-			e.enqueueEndpoint(ip) // forgotten
+			e.enqueueEndpoint(ip) // a leftover
 		}
 	}
 	in := e.input()
@@ -98,38 +98,38 @@ func (e *Engine) enqueueDrift(drift observed.Drift) {
 	for _, id := range e.view.HalfMade() {
 		e.enqueue(task{id: id}, plan.LeftoverEndpoint)
 	}
-	e.settleFreed()
+	e.enqueueFreed()
 }
 
-// wanted tells whether an address should have an endpoint of ours.
+// wanted returns whether an endpoint of ours should exist at an address.
 func (e *Engine) wanted(ip netip.Addr) bool { return e.state.Role(ip) != desired.Unwanted }
 
-// undone lets objects wait that HNS did not delete although it said so.
-func (e *Engine) undone(d observed.Drift) {
+// backOffReturned starts the backoff of objects that HNS reported as deleted but still lists.
+func (e *Engine) backOffReturned(d observed.Drift) {
 	if n := len(d.ReturnedEndpoints) + len(d.ReturnedFrontends); n > 0 {
-		e.tell(DeletionsUndone{n})
+		e.emit(DeletionsUndone{n})
 	}
 	for _, ip := range d.ReturnedEndpoints {
-		e.failed(endpointTask(ip), errDeletionUndone)
+		e.backOff(endpointTask(ip), errDeletionUndone)
 	}
 	for _, key := range d.ReturnedFrontends {
-		e.failed(frontendTask(key), errDeletionUndone)
+		e.backOff(frontendTask(key), errDeletionUndone)
 	}
 	e.backoff.Forget(func(t task) bool {
-		return t.ip.IsValid() && len(e.view.At(t.ip)) == 0 && len(e.state.Users(t.ip)) == 0
+		return t.ip.IsValid() && len(e.view.OwnAt(t.ip)) == 0 && len(e.state.Users(t.ip)) == 0
 	})
 }
 
-// undefer queues the frontends that waited for a list of local endpoints.
-func (e *Engine) undefer() {
+// enqueueDeferred queues the frontends that waited for a list of local endpoints.
+func (e *Engine) enqueueDeferred() {
 	for _, t := range slices.SortedFunc(maps.Keys(e.locals.deferred), task.compare) {
 		delete(e.locals.deferred, t)
 		e.requeueNow(t)
 	}
 }
 
-// resolve ends the doubt about the objects that a list was about.
-func (e *Engine) resolve(endpointsOnly bool) {
+// resolveUnknown clears the unknown state of the objects that a list covered, and queues them.
+func (e *Engine) resolveUnknown(endpointsOnly bool) {
 	shown := func(t task) bool { return !e.wasTouched(t) && (!endpointsOnly || t.ip.IsValid()) }
 	maps.DeleteFunc(e.deleting, func(t task, _ hnslb.ID) bool { return shown(t) })
 	if len(e.unknown) == 0 {
@@ -153,25 +153,25 @@ func (e *Engine) resolve(endpointsOnly bool) {
 		e.requeueNow(t)
 	}
 	for t := range e.unknown {
-		e.wantLook(t)
+		e.requestList(t)
 	}
 }
 
-// wantLook asks for the list that shows what became of an object.
-func (e *Engine) wantLook(t task) {
+// requestList requests the list that shows the state of an object.
+func (e *Engine) requestList(t task) {
 	if t.ip.IsValid() {
-		e.looks.wantSome(e.now)
+		e.listing.requestEndpoints(e.now)
 	} else {
-		e.looks.wantAll(e.now)
+		e.listing.requestAll(e.now)
 	}
 }
 
-// checkSome compares some frontends with what HNS holds, whether or not the audit found them
-// different: whatever was forgotten is found by this.
-func (e *Engine) checkSome() bool {
-	l := &e.looks
-	n := min(pieceCheck, len(l.check))
-	if n == 0 || !e.trusted() {
+// checkBatch compares some frontends with HNS after an audit, whether or not the audit found them
+// different, so that work that was missed is found.
+func (e *Engine) checkBatch() bool {
+	l := &e.listing
+	n := min(checkBatchSize, len(l.check))
+	if n == 0 || !e.canWrite() {
 		return false
 	}
 	in := e.input()
@@ -179,7 +179,7 @@ func (e *Engine) checkSome() bool {
 		if _, unknown := e.unknown[frontendTask(key)]; unknown || e.calls.busy[frontendTask(key)] != nil {
 			continue
 		}
-		if u := plan.Frontend(in, key); !u.Settled() {
+		if u := plan.Frontend(in, key); !u.Empty() {
 			e.enqueueFrontend(in, key)
 		}
 	}
@@ -189,8 +189,8 @@ func (e *Engine) checkSome() bool {
 	return len(l.check) > 0
 }
 
-// noteRoot looks for the node's own endpoint in a fresh list.
-func (e *Engine) noteRoot(eps []hnslb.Endpoint) {
+// updateRoot finds the node's own endpoint in a list.
+func (e *Engine) updateRoot(eps []hnslb.Endpoint) {
 	root := desired.FindRoot(eps, e.hns.network.ID, e.cfg.Options.RootEndpoint)
 	if root == e.hns.root {
 		return

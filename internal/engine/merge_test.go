@@ -49,10 +49,10 @@ func TestAuditInPieces(t *testing.T) {
 	b := adopted(t, count, backends)
 	b.Audit()
 	b.answer(b.ready())
-	b.list(b.ready().Look)
+	b.list(b.ready().List)
 	taking, checking, pending := 0, 0, 0
-	for step := 0; b.Engine.looks.merge != nil || len(b.Engine.looks.check) > 0; step++ {
-		if b.Engine.looks.merge != nil {
+	for step := 0; b.listing.merge != nil || len(b.listing.check) > 0; step++ {
+		if b.listing.merge != nil {
 			taking++
 		} else {
 			checking++

@@ -9,44 +9,44 @@ import (
 	"github.com/hnsproxy/hnsproxy/hnslb"
 )
 
-// modify follows whether HNS changes load balancers in place. An HNS that says that it can and
-// does not is asked again, with increasing intervals: one wrong answer must not cost a dark VIP for
-// each change from then on.
+// modify tracks whether HNS can update load balancers in place. If an update is reported as
+// successful without effect, updates are disabled and tried again at increasing intervals. A single
+// wrong answer must not turn every later change into a delete and create, which interrupts the VIP.
 type modify struct {
-	able bool
-	// off until then; wait is for how long it was turned off last.
-	until time.Time
-	wait  time.Duration
-	// short are frontends for which HNS changed the endpoints and not the internal port or
-	// the source VIP. They are re-created; that says nothing of changes of endpoints alone.
-	short map[hnslb.FrontendKey]bool
-	told  bool
+	supported bool
+	// disabledUntil is when updates are tried again; pause is how long they were last disabled.
+	disabledUntil time.Time
+	pause         time.Duration
+	// incomplete holds the frontends for which HNS updated the endpoints, but not the internal port
+	// or the source VIP. They are re-created. This does not affect updates of the endpoints alone.
+	incomplete map[hnslb.FrontendKey]bool
+	reported   bool
 }
 
-const firstOff, lastOff = time.Minute, time.Hour
+const minModifyPause, maxModifyPause = time.Minute, time.Hour
 
-func (m *modify) on(now time.Time) bool { return m.able && !now.Before(m.until) }
+func (m *modify) enabled(now time.Time) bool { return m.supported && !now.Before(m.disabledUntil) }
 
-// failed turns it off and returns until when.
-func (m *modify) failed(now time.Time) time.Time {
-	m.wait = min(max(2*m.wait, firstOff), lastOff)
-	m.until = now.Add(m.wait)
-	return m.until
+// disable disables updates in place and returns until when.
+func (m *modify) disable(now time.Time) time.Time {
+	m.pause = min(max(2*m.pause, minModifyPause), maxModifyPause)
+	m.disabledUntil = now.Add(m.pause)
+	return m.disabledUntil
 }
 
-func (m *modify) worked() { m.wait = 0 }
+func (m *modify) succeeded() { m.pause = 0 }
 
-func (m *modify) fellShort(key hnslb.FrontendKey) bool { return m.short[key] }
+func (m *modify) isIncomplete(key hnslb.FrontendKey) bool { return m.incomplete[key] }
 
-// fallsShort notes that a change in place was made in part, and tells whether that is news.
-func (m *modify) fallsShort(key hnslb.FrontendKey) (first bool) {
-	if m.short == nil {
-		m.short = map[hnslb.FrontendKey]bool{}
+// markIncomplete records an incomplete update, and returns whether it is the first one.
+func (m *modify) markIncomplete(key hnslb.FrontendKey) (first bool) {
+	if m.incomplete == nil {
+		m.incomplete = map[hnslb.FrontendKey]bool{}
 	}
-	m.short[key] = true
-	first, m.told = !m.told, true
+	m.incomplete[key] = true
+	first, m.reported = !m.reported, true
 	return first
 }
 
-// kept says that a frontend is as it should be, or gone.
-func (m *modify) kept(key hnslb.FrontendKey) { delete(m.short, key) }
+// clearIncomplete records that a frontend is programmed completely, or gone.
+func (m *modify) clearIncomplete(key hnslb.FrontendKey) { delete(m.incomplete, key) }

@@ -11,27 +11,27 @@ import (
 func TestModify(t *testing.T) {
 	now := time.Unix(1000, 0)
 	m := modify{}
-	if m.on(now) {
+	if m.enabled(now) {
 		t.Error("an HNS that cannot is asked")
 	}
-	m.able = true
-	if !m.on(now) {
+	m.supported = true
+	if !m.enabled(now) {
 		t.Error("an HNS that can is not asked")
 	}
 	fail := func(want time.Duration) {
 		t.Helper()
-		until := m.failed(now)
+		until := m.disable(now)
 		if got := until.Sub(now); got != want {
 			t.Errorf("off for %s, want %s", got, want)
 		}
-		if m.on(until.Add(-1)) || !m.on(until) {
-			t.Errorf("on before it is due: %v, when it is due: %v", m.on(until.Add(-1)), m.on(until))
+		if m.enabled(until.Add(-1)) || !m.enabled(until) {
+			t.Errorf("on before it is due: %v, when it is due: %v", m.enabled(until.Add(-1)), m.enabled(until))
 		}
 		now = until
 	}
 	for _, minutes := range []time.Duration{1, 2, 4, 8, 16, 32, 60, 60} {
 		fail(minutes * time.Minute)
 	}
-	m.worked()
+	m.succeeded()
 	fail(time.Minute)
 }

@@ -45,8 +45,8 @@ func TestIncompleteNetwork(t *testing.T) {
 	b.network.ManagementIP = addr("10.0.0.4")
 	b.run(2 * time.Minute)
 	var lacks []string
-	for _, told := range only[NetworkIncomplete](b.told) {
-		lacks = append(lacks, told.Lack)
+	for _, told := range only[NetworkIncomplete](b.transitions) {
+		lacks = append(lacks, told.Missing)
 	}
 	want := []string{"no management IP assigned yet"}
 	for range 3 {
@@ -55,18 +55,18 @@ func TestIncompleteNetwork(t *testing.T) {
 	if diff := cmp.Diff(want[:3], lacks[:min(len(lacks), 3)]); diff != "" || len(lacks) > 4 {
 		t.Errorf("told (-want +got):\n%s\nin all %d times", diff, len(lacks))
 	}
-	if len(b.log)+len(b.looks) > 0 {
-		t.Errorf("half a picture: calls %v, lists %v", b.log, b.looks)
+	if len(b.log)+len(b.lists) > 0 {
+		t.Errorf("half a picture: calls %v, lists %v", b.log, b.lists)
 	}
 	b.network.HostMAC = macOfHost
 	b.run(6 * time.Second)
 	b.SetServices([]services.Input{service("a", "10.96.0.1", "10.244.2.1")})
 	b.run(10 * time.Second)
-	if got := only[NetworkComplete](b.told); len(got) != 1 || got[0].Host != (desired.Host{IP: addr("10.0.0.4"), MAC: macOfHost}) {
+	if got := only[NetworkComplete](b.transitions); len(got) != 1 || got[0].Host != (desired.Host{IP: addr("10.0.0.4"), MAC: macOfHost}) {
 		t.Errorf("told %v", got)
 	}
-	if s := b.status("a"); s.State != Programmed || len(b.looks) != 1 {
-		t.Errorf("state %s %s after lists %v", s.State, s.Note.Message, b.looks)
+	if s := b.status("a"); s.State != Programmed || len(b.lists) != 1 {
+		t.Errorf("state %s %s after lists %v", s.State, s.Note.Message, b.lists)
 	}
 }
 
@@ -104,8 +104,8 @@ func TestSourceVIPComesFirst(t *testing.T) {
 	b.run(0)
 	b.SetServices([]services.Input{dns("10.244.2.1"), service("a", "10.96.0.1", "10.244.2.1")})
 	r := b.ready()
-	wantLook(t, r, &Look{})
-	b.list(r.Look)
+	wantList(t, r, &ListRequest{})
+	b.list(r.List)
 	r = b.ready()
 	if callText(r.Calls[0]) != "CreateEndpoint 10.244.1.2" {
 		t.Fatalf("calls %v, want the source VIP first", callTexts(r.Calls))
@@ -143,7 +143,7 @@ func TestSourceVIPOfThePlugin(t *testing.T) {
 	b.run(0)
 	b.SetServices([]services.Input{service("a", "10.96.0.1", "10.244.2.1")})
 	r := b.ready()
-	b.list(r.Look)
+	b.list(r.List)
 	r = b.ready()
 	b.eps = append(b.eps, local("10.244.1.2"))
 	b.fail(r.Calls[0], refused(hnslb.AlreadyExists))
@@ -174,10 +174,10 @@ func TestRoutesOfNobody(t *testing.T) {
 		b.answer(r)
 		b.clock = b.clock.Add(100 * time.Millisecond)
 	}
-	if missing := only[RoutesMissing](b.told); len(missing) > 0 {
+	if missing := only[RoutesMissing](b.transitions); len(missing) > 0 {
 		t.Errorf("told of %v", missing)
 	}
-	if b.env.Awaited() > 0 {
+	if b.env.AwaitedCount() > 0 {
 		t.Error("it waits still")
 	}
 }
@@ -203,7 +203,7 @@ func TestRouteGivenUp(t *testing.T) {
 		t.Errorf("state %s, source %s", s.State, s.Frontend.SourceVIP)
 	}
 	want := []RoutesMissing{{[]netip.Addr{addr("10.244.7.7"), addr("10.244.7.8")}}}
-	if diff := cmp.Diff(want, only[RoutesMissing](b.told), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+	if diff := cmp.Diff(want, only[RoutesMissing](b.transitions), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
 		t.Errorf("told (-want +got):\n%s", diff)
 	}
 }
@@ -253,8 +253,8 @@ func TestNetworkWithoutServices(t *testing.T) {
 		b := newBench(t)
 		b.network.Type = kind
 		b.run(0)
-		lost := only[HNSLost](b.told)
-		if got := len(lost) == 1 && hnslb.ErrorClass(lost[0].Err) == hnslb.Unsupported && !b.Accepts(); got != refusedType {
+		lost := only[HNSLost](b.transitions)
+		if got := len(lost) == 1 && hnslb.ErrorClass(lost[0].Err) == hnslb.Unsupported && !b.AcceptsServices(); got != refusedType {
 			t.Errorf("%s: refused %v, want %v; told %v", kind, got, refusedType, lost)
 		}
 	}
@@ -271,14 +271,14 @@ func TestHostFound(t *testing.T) {
 		b.run(0)
 	}
 	var hosts []string
-	for _, h := range only[HostFound](b.told) {
+	for _, h := range only[HostFound](b.transitions) {
 		hosts = append(hosts, h.Host.IP.String()+" "+h.Host.MAC)
 	}
 	want := []string{"10.0.0.4 " + macOfHost, "10.0.0.4 " + macOfHost, "10.9.0.4 00-15-5D-00-09-04", "10.0.0.4 " + macOfHost}
 	if diff := cmp.Diff(want, hosts); diff != "" {
 		t.Errorf("addresses (-want +got):\n%s", diff)
 	}
-	if got := only[NodeChanged](b.told); len(got) != 3 {
+	if got := only[NodeChanged](b.transitions); len(got) != 3 {
 		t.Errorf("the Node changed %d times, want 3", len(got))
 	}
 }

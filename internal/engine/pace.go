@@ -10,24 +10,25 @@ import (
 )
 
 const (
-	slowFactor = 4
-	leastSlow  = 40 * time.Millisecond
+	slowFactor   = 4
+	minSlowAfter = 40 * time.Millisecond
 )
 
-// setWidth says how many calls may be in progress on an HNS.
-func (c *calls) setWidth(v hnslb.Version, given int) {
+// setMaxConcurrent sets the number of concurrent calls from the configuration, or from the HNS
+// version if configured is 0.
+func (c *calls) setMaxConcurrent(v hnslb.Version, configured int) {
 	c.old = v.Major < 11
 	switch {
-	case given > 0:
-		c.width = given
+	case configured > 0:
+		c.maxConcurrent = configured
 	case c.old:
-		c.width = oldWidth
+		c.maxConcurrent = oldMaxConcurrentCalls
 	default:
-		c.width = width
+		c.maxConcurrent = maxConcurrentCalls
 	}
 }
 
-// callTimeout is how long a call may take before its object counts as stuck.
+// callTimeout returns how long a call may take before its object counts as stuck.
 func (e *Engine) callTimeout() time.Duration {
 	if e.calls.old {
 		return oldFactor * e.cfg.CallTimeout
@@ -35,32 +36,32 @@ func (e *Engine) callTimeout() time.Duration {
 	return e.cfg.CallTimeout
 }
 
-// patience is how long a call may take before it gives its place away.
-func (c *calls) patience() time.Duration {
-	least, most := leastPatience, mostPatience
+// hangAfter returns how long a call may take before it gives up its slot.
+func (c *calls) hangAfter() time.Duration {
+	least, most := minHangAfter, maxHangAfter
 	if c.old {
-		least, most = oldPatience, oldFactor*mostPatience
+		least, most = oldMinHangAfter, oldFactor*maxHangAfter
 	}
-	p := min(max(patienceFactor*c.pace, least), most)
-	return min(p<<min(c.stuck/c.width, 8), 4*most)
+	p := min(max(hangFactor*c.averageDuration, least), most)
+	return min(p<<min(c.recentHangs/c.maxConcurrent, 8), 4*most)
 }
 
-// slowAfter is how long a call may take before one other may begin beside it: long before it
-// counts as hanging, which costs a list, but on an old HNS, which gets one call at a time. A
-// network plugin that waits behind our calls meets one more of them then.
+// slowAfter returns how long a call may take before one more call may start beside it. This is well
+// before it counts as hanging, which costs a list. It does not apply to an old HNS, which gets one
+// call at a time: a network plugin that queues behind our calls would wait for one more.
 func (c *calls) slowAfter() time.Duration {
 	if c.old {
-		return c.patience()
+		return c.hangAfter()
 	}
-	return max(slowFactor*c.pace, leastSlow)
+	return max(slowFactor*c.averageDuration, minSlowAfter)
 }
 
 func (c *calls) isSlow(call *Call, now time.Time) bool { return now.Sub(call.began) >= c.slowAfter() }
 
-// taken is how many places calls take up. All slow ones together give one place away.
-func (c *calls) taken(now time.Time) int {
+// slotsInUse returns the number of occupied slots. All slow calls together free one slot.
+func (c *calls) slotsInUse(now time.Time) int {
 	n, slow := 0, 0
-	for _, call := range c.open {
+	for _, call := range c.inFlight {
 		if call.hanging {
 			continue
 		}
@@ -72,30 +73,30 @@ func (c *calls) taken(now time.Time) int {
 	return n - slow
 }
 
-// occupied tells whether the unit whose calls must be adjacent has to wait.
-func (c *calls) occupied(now time.Time) bool {
-	return c.taken(now) > 0 || c.busy[c.alone.task] != nil
+// exclusiveMustWait returns whether the exclusive unit has to wait for other calls.
+func (c *calls) exclusiveMustWait(now time.Time) bool {
+	return c.slotsInUse(now) > 0 || c.busy[c.exclusive.task] != nil
 }
 
-// due returns when a call that is in progress has taken too long.
+// due returns when a call in flight exceeds its next time limit.
 func (c *calls) due(now time.Time, timeout time.Duration) time.Time {
 	next := time.Time{}
-	for _, call := range c.open {
+	for _, call := range c.inFlight {
 		switch {
 		case !call.hanging && !c.isSlow(call, now):
-			next = earliest(next, call.began.Add(c.slowAfter()))
+			next = earliestTime(next, call.began.Add(c.slowAfter()))
 		case !call.hanging:
-			next = earliest(next, call.began.Add(c.patience()))
-		case !call.told && timeout > 0:
-			next = earliest(next, call.began.Add(timeout))
+			next = earliestTime(next, call.began.Add(c.hangAfter()))
+		case !call.reported && timeout > 0:
+			next = earliestTime(next, call.began.Add(timeout))
 		}
 	}
-	return earliest(next, c.notBefore)
+	return earliestTime(next, c.idleUntil)
 }
 
-// orphan says that no call that is in progress will return.
-func (c *calls) orphan() {
-	for _, call := range c.open {
-		call.orphan = true
+// orphanAll records that no call in flight will return.
+func (c *calls) orphanAll() {
+	for _, call := range c.inFlight {
+		call.orphaned = true
 	}
 }

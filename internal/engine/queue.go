@@ -12,8 +12,8 @@ import (
 	"github.com/hnsproxy/hnsproxy/internal/plan"
 )
 
-// task is one object to look at: a frontend, the endpoints of an address, or a half-made load
-// balancer.
+// task identifies a unit of work: a frontend, the endpoints at an address, or a load balancer
+// without port mappings.
 type task struct {
 	key hnslb.FrontendKey
 	ip  netip.Addr
@@ -35,12 +35,12 @@ func (t task) family() hnslb.Family {
 	return t.key.Family
 }
 
-// compare orders tasks, so that equal histories give equal calls.
+// compare orders tasks, so that equal inputs lead to equal calls.
 func (t task) compare(o task) int {
 	return cmp.Or(t.key.Compare(o.key), t.ip.Compare(o.ip), cmp.Compare(t.id, o.id))
 }
 
-// String names the object as logs and errors do.
+// String returns the name of the object for logs and errors.
 func (t task) String() string {
 	switch {
 	case t.ip.IsValid():
@@ -51,17 +51,17 @@ func (t task) String() string {
 	return "frontend " + t.key.String()
 }
 
-// fairness: one pop in so many takes the oldest task of all, so that no stream of urgent
-// changes starves another Service or a deletion.
+// fairness makes every eighth pop take the oldest task of any class, so that a stream of urgent
+// changes cannot starve another Service or a deletion.
 const fairness = 8
 
-// queue orders tasks by class, then age. A task is in it once. It is not safe for
+// queue orders tasks by class, then age. It holds each task at most once. It is not safe for
 // concurrent use.
 type queue struct {
-	lines [plan.Classes][]queued
-	class map[task]plan.Class
-	seq   uint64
-	pops  uint64
+	classes [plan.NumClasses][]queued
+	classOf map[task]plan.Class
+	seq     uint64
+	pops    uint64
 }
 
 type queued struct {
@@ -70,71 +70,71 @@ type queued struct {
 	since time.Time
 }
 
-func newQueue() *queue { return &queue{class: map[task]plan.Class{}} }
+func newQueue() *queue { return &queue{classOf: map[task]plan.Class{}} }
 
-func (q *queue) len() int { return len(q.class) }
+func (q *queue) len() int { return len(q.classOf) }
 
 // add queues a task, or moves it to a more urgent class.
 func (q *queue) add(t task, c plan.Class, now time.Time) {
-	if old, ok := q.class[t]; ok && old <= c {
+	if old, ok := q.classOf[t]; ok && old <= c {
 		return
 	}
-	q.class[t] = c
+	q.classOf[t] = c
 	q.seq++
-	q.lines[c] = append(q.lines[c], queued{t, q.seq, now})
+	q.classes[c] = append(q.classes[c], queued{t, q.seq, now})
 }
 
-// oldest returns since when the oldest task waits, the zero time for none.
+// oldest returns when the oldest task was queued, the zero time if the queue is empty.
 func (q *queue) oldest() time.Time {
 	var first time.Time
-	for c := range q.lines {
-		if q.trim(c); len(q.lines[c]) > 0 {
-			first = earliest(first, q.lines[c][0].since)
+	for c := range q.classes {
+		if q.trim(c); len(q.classes[c]) > 0 {
+			first = earliestTime(first, q.classes[c][0].since)
 		}
 	}
 	return first
 }
 
-// pop takes the next task.
+// pop removes and returns the next task.
 func (q *queue) pop() (task, bool) {
 	t, c, ok := q.peek()
 	if ok {
 		q.pops++
-		q.lines[c] = q.lines[c][1:]
-		delete(q.class, t)
+		q.classes[c] = q.classes[c][1:]
+		delete(q.classOf, t)
 	}
 	return t, ok
 }
 
-// peek returns the task that pop would take, and its class.
+// peek returns the task that pop would return, and its class.
 func (q *queue) peek() (task, plan.Class, bool) {
 	best := -1
-	for c := range q.lines {
+	for c := range q.classes {
 		q.trim(c)
-		if len(q.lines[c]) == 0 {
+		if len(q.classes[c]) == 0 {
 			continue
 		}
-		if best < 0 || q.pops%fairness == fairness-1 && q.lines[c][0].seq < q.lines[best][0].seq {
+		if best < 0 || q.pops%fairness == fairness-1 && q.classes[c][0].seq < q.classes[best][0].seq {
 			best = c
 		}
 	}
 	if best < 0 {
 		return task{}, 0, false
 	}
-	return q.lines[best][0].task, plan.Class(best), true
+	return q.classes[best][0].task, plan.Class(best), true
 }
 
-// trim drops entries at the head of a line whose task was popped or moved meanwhile.
+// trim drops leading entries of a class whose task was popped or moved to another class.
 func (q *queue) trim(c int) {
-	line := q.lines[c]
+	line := q.classes[c]
 	for len(line) > 0 {
-		if class, ok := q.class[line[0].task]; ok && int(class) == c {
+		if class, ok := q.classOf[line[0].task]; ok && int(class) == c {
 			break
 		}
 		line = line[1:]
 	}
 	if len(line) == 0 {
-		line = nil // a cold start's array need not stay
+		line = nil // release the array that a first sync grew
 	}
-	q.lines[c] = line
+	q.classes[c] = line
 }

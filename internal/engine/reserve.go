@@ -10,19 +10,19 @@ import (
 	"github.com/hnsproxy/hnsproxy/proxier/services"
 )
 
-// reservationTime is how long the cluster IPs of cluster DNS and of the API server stay out of
-// the reach of external and ingress IPs after their Service was deleted: long enough for a
-// Service that an upgrade deletes and makes anew.
+// reservationTime is how long the cluster IPs of cluster DNS and of the API server cannot be
+// claimed as external or ingress IPs after their Service was deleted. It covers an upgrade that
+// deletes and re-creates the Service.
 const reservationTime = time.Minute
 
-// reservation keeps the frontends of one deleted Service.
+// reservation holds the frontends of a deleted Service.
 type reservation struct {
 	frontends []*desired.Frontend
 	until     time.Time
 }
 
-// reserve begins the reservation of a critical Service that was deleted, and ends that of one
-// that is back. before are the frontends that the Service had.
+// reserve starts the reservation of a critical Service that was deleted, and ends it when the
+// Service is re-created. before are the frontends that the Service had.
 func (e *Engine) reserve(in services.Input, before []*desired.Frontend) {
 	if in.Service != nil {
 		delete(e.reserved, in.Name)
@@ -33,7 +33,7 @@ func (e *Engine) reserve(in services.Input, before []*desired.Frontend) {
 	}
 }
 
-// releaseReserved ends the reservations whose time is over.
+// releaseReserved ends the reservations that have expired.
 func (e *Engine) releaseReserved() {
 	for name, r := range e.reserved {
 		if !e.now.Before(r.until) {
@@ -43,7 +43,7 @@ func (e *Engine) releaseReserved() {
 	}
 }
 
-// nextRelease returns when the next reservation ends, the zero time for never.
+// nextRelease returns when the next reservation expires, the zero time for never.
 func (e *Engine) nextRelease() time.Time {
 	var next time.Time
 	for _, r := range e.reserved {

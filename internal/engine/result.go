@@ -15,9 +15,9 @@ import (
 	"github.com/hnsproxy/hnsproxy/proxier/desired"
 )
 
-// ErrModifyLies says that HNS reported success for a change in place and kept what it
-// had, as Windows Server 2025 did at release (HNS 15.4, k8s issue 131466).
-var ErrModifyLies = errors.New("HNS reported success but kept the old load balancer")
+// ErrModifyIneffective reports that HNS returned success for an update but kept the previous
+// settings, as the first release of Windows Server 2025 did (HNS 15.4, k8s issue 131466).
+var ErrModifyIneffective = errors.New("HNS reported success but kept the old load balancer")
 
 var (
 	errNotKept        = errors.New("HNS did not keep the requested settings")
@@ -25,26 +25,26 @@ var (
 	errDeletionUndone = errors.New("HNS reported the object as deleted but still lists it")
 )
 
-// Result is what came of a Call.
+// Result is the result of a Call.
 type Result struct {
 	Call uint64
-	// Endpoint or LoadBalancer that HNS returned.
+	// Endpoint or LoadBalancer is the object that HNS returned.
 	Endpoint     hnslb.Endpoint
 	LoadBalancer hnslb.LoadBalancer
 	Err          error
 }
 
-// Done takes the result of a call.
+// Done takes the result of a call that Ready returned.
 func (e *Engine) Done(r Result) {
-	c := e.calls.open[r.Call]
+	c := e.calls.inFlight[r.Call]
 	if c == nil {
-		// HNS ended meanwhile; a list shows what became of the call.
-		e.looks.wantAll(e.now)
+		// The call was abandoned because HNS was restarted; a list shows its effect.
+		e.listing.requestAll(e.now)
 		return
 	}
-	e.paced(c)
-	e.close(c)
-	err := verified(c.Step, r)
+	e.recordDuration(c)
+	e.removeCall(c)
+	err := verifyResult(c.Step, r)
 	delete(e.deleting, c.task)
 	if err == nil {
 		delete(e.unknown, c.task)
@@ -53,19 +53,20 @@ func (e *Engine) Done(r Result) {
 		e.callFailed(c, err)
 	}
 	e.resume(c, err)
-	e.settleFreed()
+	e.enqueueFreed()
 	e.requeue(c.task)
 	for _, ip := range c.Step.Backends() {
 		e.requeue(endpointTask(ip)) // it was pinned
 	}
 }
 
-// verified returns the error of a call, after a look at what HNS says of it.
-func verified(s plan.Step, r Result) error {
+// verifyResult returns the error of a call. It accepts a deletion of an object that is already
+// gone, and rejects an update that HNS did not apply.
+func verifyResult(s plan.Step, r Result) error {
 	switch s := s.(type) {
 	case plan.DeleteEndpoint:
 		if hnslb.ErrorClass(r.Err) == hnslb.NotFound {
-			return nil // it came too late
+			return nil // already deleted
 		}
 	case plan.DeleteLoadBalancer:
 		if hnslb.ProvesAbsent(r.Err) {
@@ -73,108 +74,110 @@ func verified(s plan.Step, r Result) error {
 		}
 	case plan.UpdateLoadBalancer:
 		if r.Err == nil && !sameEndpoints(r.LoadBalancer.Endpoints, s.LoadBalancer.Endpoints) {
-			return &hnslb.Error{Verb: s.Verb(), Object: s.Object(), Class: hnslb.Unsupported, Err: ErrModifyLies}
+			return &hnslb.Error{Verb: s.Verb(), Object: s.Object(), Class: hnslb.Unsupported, Err: ErrModifyIneffective}
 		}
 	}
 	return r.Err
 }
 
-// sameEndpoints tells whether both name the same endpoints.
+// sameEndpoints returns whether two lists contain the same endpoints in any order.
 func sameEndpoints(a, b []hnslb.ID) bool {
 	a, b = slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b))
 	return slices.Equal(a, b)
 }
 
-// succeeded takes a call that succeeded into the view (law 6).
+// succeeded applies a successful call to the view (law 6).
 func (e *Engine) succeeded(c *Call, r Result) {
 	e.touch(c.task, true)
-	if !creates(c.Step) || !c.unit.task.isFrontend() {
+	if !isCreateEndpoint(c.Step) || !c.unit.task.isFrontend() {
 		c.unit.steps++
 	}
-	c.unit.dark = false
-	e.progress = e.now
-	e.tell(Written{c.task.family()})
+	c.unit.down = false
+	e.lastProgress = e.now
+	e.emit(Written{c.task.family()})
 	switch s := c.Step.(type) {
 	case plan.CreateEndpoint:
 		e.view.PutCreatedEndpoint(s.Endpoint, r.Endpoint)
 		if e.backoff.Err(c.task) != nil {
 			e.backoff.Succeeded(c.task)
-			e.enqueueUsers(c.task.ip) // some were written without it
+			e.enqueueUsers(c.task.ip) // some frontends were programmed without it
 		}
 		if len(e.plan(c.task).Steps) > 0 {
-			e.enqueueEndpoint(c.task.ip) // something else has changed meanwhile
+			e.enqueueEndpoint(c.task.ip) // the desired state has changed meanwhile
 		}
 		if c.task.ip == e.env.SourceVIP() {
 			e.enqueueSourceVIP()
 		}
 	case plan.DeleteEndpoint:
 		e.view.DeleteEndpoint(s.ID)
-		// The address is free: who wants it as a backend may bring its own endpoint now.
+		// The address is free, so the network plugin may create its endpoint or a frontend may need
+		// a new one.
 		e.enqueueUsers(c.task.ip)
 	case plan.DeleteLoadBalancer:
-		c.unit.dark = e.calls.alone == c.unit
+		c.unit.down = e.calls.exclusive == c.unit
 		if c.task.isFrontend() {
-			e.dark[c.task] = true
+			e.down[c.task] = true
 		}
 		e.view.RemoveLoadBalancer(s.ID, s.Key)
 	case plan.CreateLoadBalancer:
-		delete(e.dark, c.task)
-		e.modify.kept(s.Frontend.Key)
-		e.written(c.task, s.Target, e.view.PutCreatedLoadBalancer(s.LoadBalancer, r.LoadBalancer))
+		delete(e.down, c.task)
+		e.modify.clearIncomplete(s.Frontend.Key)
+		e.recordWritten(c.task, s.Target, e.view.PutCreatedLoadBalancer(s.LoadBalancer, r.LoadBalancer))
 	case plan.UpdateLoadBalancer:
-		// What HNS shows may be what it did not change.
-		e.modify.worked()
-		if !e.view.Kept(s.LoadBalancer, r.LoadBalancer) && e.modify.fallsShort(s.Frontend.Key) {
-			e.tell(ModifyFellShort{s.Frontend.Key})
+		// The returned object shows whether HNS applied all of the update.
+		e.modify.succeeded()
+		if !e.view.MatchesSettings(s.LoadBalancer, r.LoadBalancer) && e.modify.markIncomplete(s.Frontend.Key) {
+			e.emit(ModifyIncomplete{s.Frontend.Key})
 		}
-		e.written(c.task, s.Target, e.view.PutLoadBalancer(r.LoadBalancer))
+		e.recordWritten(c.task, s.Target, e.view.PutLoadBalancer(r.LoadBalancer))
 	}
 }
 
-// written takes note of a load balancer that HNS took, and whether it shows all of it.
-func (e *Engine) written(t task, want plan.Target, whole bool) {
-	if !whole { // only a list can tell
+// recordWritten records a load balancer that HNS accepted. whole is false if HNS returned it only
+// in part.
+func (e *Engine) recordWritten(t task, want plan.Target, whole bool) {
+	if !whole { // only a list shows its state
 		e.unknown[t] = want.IPs
-		e.looks.wantAll(e.now)
+		e.listing.requestAll(e.now)
 	}
 }
 
-// callFailed takes note of a call that failed.
+// callFailed handles a failed call.
 func (e *Engine) callFailed(c *Call, err error) {
 	class := hnslb.ErrorClass(err)
 	unknown := hnslb.OutcomeUnknown(err)
 	switch {
 	case unknown:
 		e.touch(c.task, false)
-		e.doubt(c)
+		e.markUnknown(c)
 	case c.hanging:
 		delete(e.unknown, c.task)
-	case c.look != nil:
+	case c.list != nil:
 		e.untouch(c)
 	}
 	if class == hnslb.Unavailable || class == hnslb.NotFound {
-		e.hns.doubt() // HNS itself, or our network, may be gone
+		e.hns.recheck() // HNS itself, or our network, may be gone
 	}
-	e.lookAfterRefusal(c, err)
+	e.listAfterRefusal(c, err)
 	switch {
 	case c.Step.Verb() == hnslb.VerbUpdateLoadBalancer && class == hnslb.Unsupported:
-		until := e.modify.failed(e.now)
-		e.tell(ModifyFailed{err, until})
-		e.again[c.task] = true
+		until := e.modify.disable(e.now)
+		e.emit(ModifyFailed{err, until})
+		e.requeueAfter[c.task] = true
 		return
 	case e.learnLimit(c, err):
-		e.again[c.task] = true
+		e.requeueAfter[c.task] = true
 		return
 	}
-	e.failed(c.task, err)
+	e.backOff(c.task, err)
 	e.reportFailure(c, err)
 }
 
-// lookAfterRefusal asks for a list when a refusal shows that the view is wrong: something we
-// counted on is gone, or something is there that we did not know. One look for each object is
-// enough, and hundreds that are refused together share them. If it is refused again the audit
-// will do, unless what a failed create left behind may be what is in the way.
-func (e *Engine) lookAfterRefusal(c *Call, err error) {
+// listAfterRefusal requests a list when a refusal shows that the view is wrong: an object is
+// missing that the view has, or exists that the view does not have. One list per object is enough,
+// and refusals at the same time share it. If the call is refused again, the next audit has to do,
+// unless a half-made load balancer may be the cause.
+func (e *Engine) listAfterRefusal(c *Call, err error) {
 	class := hnslb.ErrorClass(err)
 	first := hnslb.ErrorClass(e.backoff.Err(c.task)) != class
 	many := false
@@ -188,14 +191,14 @@ func (e *Engine) lookAfterRefusal(c *Call, err error) {
 	default:
 		return
 	}
-	if first && e.looks.wantAfterRefusal(e.now, many) {
+	if first && e.listing.requestAfterRefusal(e.now, many) {
 		e.unknown[c.task] = c.Step.Backends()
 	}
 }
 
-// learnLimit takes a refusal for a sign that HNS takes fewer endpoints in a load balancer than
-// was tried, and tells whether that was news. Server 2019 took 64 at first; whether it still
-// does is not known.
+// learnLimit interprets a refusal as a limit on the endpoints of a load balancer, and returns
+// whether the limit is new. The first release of Windows Server 2019 accepted 64; whether later
+// builds still have the limit is not known.
 func (e *Engine) learnLimit(c *Call, err error) bool {
 	f := &e.hns.features
 	create, ok := c.Step.(plan.CreateLoadBalancer)
@@ -204,13 +207,13 @@ func (e *Engine) learnLimit(c *Call, err error) bool {
 		return false
 	}
 	f.MaxEndpoints = hnslb.EarlyMaxEndpoints
-	e.hns.mostEndpoints = f.MaxEndpoints
-	e.tell(LimitLearnt{f.MaxEndpoints})
+	e.hns.learnedMaxEndpoints = f.MaxEndpoints
+	e.emit(EndpointLimitLearned{f.MaxEndpoints})
 	e.refreshEnv()
 	return true
 }
 
-// reportFailure says of a frontend that HNS refused it.
+// reportFailure updates the status of a frontend after HNS refused its load balancer.
 func (e *Engine) reportFailure(c *Call, err error) {
 	if !c.task.isFrontend() {
 		return
@@ -219,81 +222,81 @@ func (e *Engine) reportFailure(c *Call, err error) {
 	if f != nil {
 		kind = f.Kind
 		if !f.Reserved {
-			e.setStatus(f, Failing, desired.Note{Reason: desired.FailureReason(hnslb.ErrorClass(err)), Message: sentence(err) + remedy(err, f.Key)})
+			e.setStatus(f, Failing, desired.Note{Reason: desired.FailureReason(hnslb.ErrorClass(err)), Message: errorText(err) + remedy(err, f.Key)})
 		}
 	}
-	e.tell(LoadBalancerFailed{c.Step.Verb(), c.task.key.Family, kind, err})
+	e.emit(LoadBalancerFailed{c.Step.Verb(), c.task.key.Family, kind, err})
 }
 
-// failed lets an object wait before it is tried again.
-func (e *Engine) failed(t task, err error) {
+// backOff starts the backoff of an object.
+func (e *Engine) backOff(t task, err error) {
 	wait := e.backoff.Refused
 	if hnslb.OutcomeUnknown(err) {
 		wait = e.backoff.Failed
 	}
-	e.tell(Retrying{t.String(), err, wait(t, err, e.now)})
+	e.emit(Retrying{t.String(), err, wait(t, err, e.now)})
 }
 
-// resume lets the unit of a call go on.
+// resume continues the unit of a call that has ended.
 func (e *Engine) resume(c *Call, err error) {
 	u := c.unit
-	if creates(c.Step) && u.task.isFrontend() {
-		e.arrived(c.task.ip)
+	if isCreateEndpoint(c.Step) && u.task.isFrontend() {
+		e.endpointDone(c.task.ip)
 		return
 	}
 	if e.calls.units[u.task] != u {
-		return // it hung; its task is queued again
+		return // the call hung; its task is queued again
 	}
 	if _, unknown := e.unknown[u.task]; err != nil || unknown {
-		e.end(u)
+		e.endUnit(u)
 		return
 	}
 	// The next call of the unit comes before any other.
-	if e.calls.alone != u {
-		e.calls.making = append([]*unit{u}, e.calls.making...)
+	if e.calls.exclusive != u {
+		e.calls.creating = append([]*unit{u}, e.calls.creating...)
 	}
 }
 
-// settle takes note of how far a task is, when there is nothing more to do for it now.
-func (e *Engine) settle(u *unit, p plan.Unit) {
+// finish records the state of a task that needs no further steps now.
+func (e *Engine) finish(u *unit, p plan.Unit) {
 	if u.task.isFrontend() {
-		e.settleFrontend(u.task, p)
+		e.finishFrontend(u.task, p)
 		return
 	}
-	undone := errors.Is(e.backoff.Err(u.task), errDeletionUndone) && len(e.view.At(u.task.ip)) > 0
+	undone := errors.Is(e.backoff.Err(u.task), errDeletionUndone) && len(e.view.OwnAt(u.task.ip)) > 0
 	if u.steps == 0 && !undone || !u.task.ip.IsValid() {
 		e.backoff.Succeeded(u.task)
 	}
 }
 
-func (e *Engine) settleFrontend(t task, u plan.Unit) {
+func (e *Engine) finishFrontend(t task, u plan.Unit) {
 	for _, ip := range u.Evict {
 		e.enqueueEndpoint(ip)
 	}
 	if _, unknown := e.unknown[t]; !unknown {
 		e.backoff.Succeeded(t)
 	}
-	delete(e.dark, t)
+	delete(e.down, t)
 	if delete(e.noSourceVIP, t); u.NoSourceVIP {
 		e.noSourceVIP[t] = true
 	}
 	f := e.state.Frontend(t.key)
-	e.locals.waiting(t, e.announced(u.Waiting), e.now)
+	e.locals.setWaiting(t, e.withoutOwnAddresses(u.Waiting), e.now)
 	if f == nil || f.Reserved {
 		return
 	}
-	state, note := e.verdict(f, u)
+	state, note := e.frontendStatus(f, u)
 	e.setStatus(f, state, note)
 	if state == Programmed || f.Blocked.Reason != "" {
-		for _, after := range e.latency.land(f.Service, t.key, e.now) {
-			e.tell(InForce{t.key.Family, after})
+		for _, after := range e.latency.programmed(f.Service, t.key, e.now) {
+			e.emit(ChangeProgrammed{t.key.Family, after})
 		}
 	}
 }
 
-// settleFreed queues the endpoints that no load balancer names any more and that have to
-// go: nobody wants them, or a local one has taken their place.
-func (e *Engine) settleFreed() {
+// enqueueFreed queues the endpoints that no load balancer references any more and that have to be
+// deleted, because no frontend uses them or a local endpoint has replaced them.
+func (e *Engine) enqueueFreed() {
 	for _, ip := range e.view.TakeFreed() {
 		if t := endpointTask(ip); len(e.plan(t).Steps) > 0 {
 			e.enqueue(t, plan.ClassOfEndpoint(e.input(), ip))
@@ -301,35 +304,35 @@ func (e *Engine) settleFreed() {
 	}
 }
 
-// announced leaves out the node's own addresses: many network plugins never make an HNS
-// endpoint for them, so the audit is soon enough.
-func (e *Engine) announced(ips []netip.Addr) []netip.Addr {
+// withoutOwnAddresses removes the addresses of the node itself. Many network plugins never create
+// an HNS endpoint for them, so the audit is soon enough.
+func (e *Engine) withoutOwnAddresses(ips []netip.Addr) []netip.Addr {
 	return slices.DeleteFunc(slices.Clone(ips), e.env.OwnAddress)
 }
 
-// verdict says how far a frontend is after all was done for it.
-func (e *Engine) verdict(f *desired.Frontend, u plan.Unit) (FrontendState, desired.Note) {
-	missing := len(u.Waiting) + len(u.Held) + len(u.Evict) + len(u.Unrouted) + len(u.Taken)
+// frontendStatus returns the status of a frontend after all possible steps.
+func (e *Engine) frontendStatus(f *desired.Frontend, u plan.Unit) (FrontendState, desired.Note) {
+	missing := len(u.Waiting) + len(u.Unusable) + len(u.Evict) + len(u.NoRoute) + len(u.AddressTaken)
 	switch {
 	case f.Blocked.Reason != "":
 		return Blocked, f.Blocked
 	case u.Blocked.Reason != "":
 		return Blocked, u.Blocked
 	case u.NoSourceVIP:
-		return e.sourceVIPVerdict()
-	case len(u.Held) > 0:
-		return e.heldVerdict(u.Held)
-	case len(u.Taken) >= len(f.Backends):
-		return Blocked, e.taken(u)
+		return e.sourceVIPStatus()
+	case len(u.Unusable) > 0:
+		return e.unusableStatus(u.Unusable)
+	case len(u.AddressTaken) >= len(f.Backends):
+		return Blocked, e.takenNote(u)
 	case len(u.Waiting) > 0 && missing >= len(f.Backends):
 		return Blocked, desired.Note{Reason: desired.LocalMissing, Message: "no HNS endpoint yet for " + addresses(u.Waiting)}
 	case len(u.Waiting) > 0:
 		return Pending, desired.Note{Reason: desired.LocalAwaited, Message: "programmed without " + addresses(u.Waiting) +
 			": no HNS endpoint yet"}
-	case len(u.Unrouted) > 0:
-		message := "programmed without " + addresses(u.Unrouted) + ": no route yet"
+	case len(u.NoRoute) > 0:
+		message := "programmed without " + addresses(u.NoRoute) + ": no route yet"
 		if e.view.LoadBalancer(f.Key) == nil {
-			message = "no route yet to " + addresses(u.Unrouted)
+			message = "no route yet to " + addresses(u.NoRoute)
 		}
 		return Pending, desired.Note{Reason: desired.RouteAwaited, Message: message}
 	case len(u.Evict) > 0:
@@ -337,37 +340,37 @@ func (e *Engine) verdict(f *desired.Frontend, u plan.Unit) (FrontendState, desir
 	case e.degraded(f.Key):
 		return Programmed, desired.Note{Reason: desired.HNSDegraded, Message: "HNS reports the load balancer as degraded: it " +
 			"may not carry traffic; if connections fail, restart the HNS service"}
-	case len(u.Taken) > 0:
-		return Programmed, e.taken(u)
+	case len(u.AddressTaken) > 0:
+		return Programmed, e.takenNote(u)
 	}
 	return Programmed, desired.Note{}
 }
 
-// degraded tells whether a list showed the load balancer of a frontend as degraded. That writing
-// it anew would help is not known, so that is left to whoever reads of it.
+// degraded returns whether HNS reports the load balancer of a frontend as degraded. It is only
+// reported: whether re-creating the load balancer would help is not known.
 func (e *Engine) degraded(key hnslb.FrontendKey) bool {
 	lb := e.view.LoadBalancer(key)
 	return lb != nil && lb.Degraded
 }
 
-// sourceVIPVerdict is that of a frontend that waits for the endpoint of its source VIP.
-func (e *Engine) sourceVIPVerdict() (FrontendState, desired.Note) {
+// sourceVIPStatus returns the status of a frontend that waits for the endpoint of its source VIP.
+func (e *Engine) sourceVIPStatus() (FrontendState, desired.Note) {
 	ip := e.env.SourceVIP()
 	if err := e.backoff.Err(endpointTask(ip)); err != nil {
-		return Failing, desired.Note{Reason: desired.SourceVIPAwaited, Message: "failed to create the HNS endpoint for the source VIP: " + sentence(err)}
+		return Failing, desired.Note{Reason: desired.SourceVIPAwaited, Message: "failed to create the HNS endpoint for the source VIP: " + errorText(err)}
 	}
 	return Pending, desired.Note{Reason: desired.SourceVIPAwaited, Message: "waiting for the HNS endpoint for source VIP " + ip.String()}
 }
 
-// heldVerdict is that of a frontend some of whose endpoints HNS refused, or of which it is
-// not known whether HNS has them.
-func (e *Engine) heldVerdict(held []netip.Addr) (FrontendState, desired.Note) {
+// unusableStatus returns the status of a frontend whose endpoints HNS refused, or whose existence
+// in HNS is unknown.
+func (e *Engine) unusableStatus(held []netip.Addr) (FrontendState, desired.Note) {
 	var why []string
 	for _, ip := range held {
-		if c := e.calls.busy[endpointTask(ip)]; c != nil && c.told {
-			why = append(why, sentence(c.unanswered()))
+		if c := e.calls.busy[endpointTask(ip)]; c != nil && c.reported {
+			why = append(why, errorText(c.unanswered()))
 		} else if err := e.backoff.Err(endpointTask(ip)); err != nil {
-			why = append(why, sentence(err))
+			why = append(why, errorText(err))
 		}
 	}
 	if len(why) == 0 {
@@ -376,17 +379,17 @@ func (e *Engine) heldVerdict(held []netip.Addr) (FrontendState, desired.Note) {
 	return Failing, desired.Note{Reason: desired.EndpointFailing, Message: "endpoints not programmed: " + desired.List(why)}
 }
 
-// taken says which backends are left out since their addresses have another role.
-func (e *Engine) taken(u plan.Unit) desired.Note {
+// takenNote lists the backends that are left out because their addresses have another role.
+func (e *Engine) takenNote(u plan.Unit) desired.Note {
 	var why []string
-	for _, ip := range u.Taken {
-		why = append(why, plan.Why(e.input(), ip))
+	for _, ip := range u.AddressTaken {
+		why = append(why, plan.TakenReason(e.input(), ip))
 	}
 	return desired.Note{Reason: desired.AddressTaken, Message: "endpoints not programmed: " + desired.List(why)}
 }
 
 func (e *Engine) setStatus(f *desired.Frontend, s FrontendState, n desired.Note) {
-	e.tell(FrontendStatus{f, s, n})
+	e.emit(FrontendStatus{f, s, n})
 }
 
 // report says what follows for frontends from the desired state alone: lost to another
@@ -400,26 +403,26 @@ func (e *Engine) report(fs ...*desired.Frontend) {
 			e.setStatus(f, Blocked, note)
 		} else if f.Blocked.Reason != "" {
 			e.setStatus(f, Blocked, f.Blocked)
-		} else if !e.complete() {
+		} else if !e.networkComplete() {
 			e.setStatus(f, Pending, desired.Note{Reason: desired.NetworkIncomplete, Message: "waiting for HNS network " +
-				e.hns.network.Name + ": " + e.hns.lacks})
+				e.hns.network.Name + ": " + e.hns.missing})
 		} else {
 			e.setStatus(f, Pending, desired.Note{})
 		}
 	}
 }
 
-// reportAll says anew what follows for all frontends.
+// reportAll reports the status of all frontends again.
 func (e *Engine) reportAll() {
 	for _, key := range slices.SortedFunc(e.state.Keys, hnslb.FrontendKey.Compare) {
 		e.report(e.state.Claims(key)...)
 	}
 }
 
-// sentence is an error without the full stop and space in which HNS's words end.
-func sentence(err error) string { return strings.TrimRight(err.Error(), ". ") }
+// errorText is an error without the full stop and space in which HNS's words end.
+func errorText(err error) string { return strings.TrimRight(err.Error(), ". ") }
 
-// remedy says what a person can do about a failing frontend.
+// remedy suggests to an operator how to fix a failing frontend, "" for no suggestion.
 func remedy(err error, key hnslb.FrontendKey) string {
 	if hnslb.ErrorClass(err) != hnslb.PortInUse {
 		return ""

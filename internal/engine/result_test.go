@@ -42,14 +42,14 @@ func TestUnknownOutcome(t *testing.T) {
 		class      hnslb.Class
 		// happened: the call took effect.
 		happened bool
-		look     Look
+		look     ListRequest
 		after    []string
 	}{
-		{"an endpoint that was made", endpoint, hnslb.Timeout, true, Look{EndpointsOnly: true}, []string{lb}},
-		{"an endpoint that was not", endpoint, hnslb.Timeout, false, Look{EndpointsOnly: true}, []string{endpoint, lb}},
-		{"a load balancer that was made", lb, hnslb.Timeout, true, Look{}, nil},
-		{"a load balancer that was not", lb, hnslb.Timeout, false, Look{}, []string{lb}},
-		{"a load balancer while HNS went away", lb, hnslb.Unavailable, true, Look{}, nil},
+		{"an endpoint that was made", endpoint, hnslb.Timeout, true, ListRequest{EndpointsOnly: true}, []string{lb}},
+		{"an endpoint that was not", endpoint, hnslb.Timeout, false, ListRequest{EndpointsOnly: true}, []string{endpoint, lb}},
+		{"a load balancer that was made", lb, hnslb.Timeout, true, ListRequest{}, nil},
+		{"a load balancer that was not", lb, hnslb.Timeout, false, ListRequest{}, []string{lb}},
+		{"a load balancer while HNS went away", lb, hnslb.Unavailable, true, ListRequest{}, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			b := atRest(t)
@@ -61,17 +61,17 @@ func TestUnknownOutcome(t *testing.T) {
 			b.clear()
 			b.fail(c, refused(tc.class))
 			r := b.ready()
-			for r.Look == nil {
+			for r.List == nil {
 				b.NetworkRead(hnslb.FeaturesOf(b.version), b.network, nil)
 				r = b.after(r.Wake.Sub(b.clock))
 			}
-			if *r.Look != tc.look {
-				t.Errorf("list %v, want %v", *r.Look, tc.look)
+			if *r.List != tc.look {
+				t.Errorf("list %v, want %v", *r.List, tc.look)
 			}
 			if b.after(5 * time.Second); slices.Contains(b.log, tc.call) {
 				t.Fatalf("before the list came: %v", b.log)
 			}
-			b.list(r.Look)
+			b.list(r.List)
 			b.run(time.Minute)
 			if diff := cmp.Diff(tc.after, b.log); diff != "" {
 				t.Errorf("calls (-want +got):\n%s", diff)
@@ -92,8 +92,8 @@ func TestUnknownUpdate(t *testing.T) {
 	b.fail(b.begun(update), refused(hnslb.Timeout))
 	b.clear()
 	b.run(time.Second)
-	if !slices.Equal(b.log, []string{update}) || len(b.looks) > 0 || len(b.lbs[0].Endpoints) != 2 {
-		t.Errorf("calls %v, lists %v, HNS has %v", b.log, b.looks, b.lbs)
+	if !slices.Equal(b.log, []string{update}) || len(b.lists) > 0 || len(b.lbs[0].Endpoints) != 2 {
+		t.Errorf("calls %v, lists %v, HNS has %v", b.log, b.lists, b.lbs)
 	}
 }
 
@@ -128,8 +128,8 @@ func TestUnknownDeletion(t *testing.T) {
 			if diff := cmp.Diff(tc.calls, b.log); diff != "" {
 				t.Errorf("calls (-want +got):\n%s", diff)
 			}
-			if len(b.looks) != tc.lists {
-				t.Errorf("%d lists, want %d", len(b.looks), tc.lists)
+			if len(b.lists) != tc.lists {
+				t.Errorf("%d lists, want %d", len(b.lists), tc.lists)
 			}
 			if tc.wanted && (len(b.lbs) != 1 || b.status("a").State != Programmed) {
 				t.Errorf("HNS has %v, a is %s", b.lbs, b.status("a").State)
@@ -138,9 +138,9 @@ func TestUnknownDeletion(t *testing.T) {
 	}
 }
 
-// TestEndpointsOfADoubtfulUpdate: of a change that may have taken effect or not, the
+// TestEndpointsOfAnUncertainUpdate: of a change that may have taken effect or not, the
 // endpoints of both stay.
-func TestEndpointsOfADoubtfulUpdate(t *testing.T) {
+func TestEndpointsOfAnUncertainUpdate(t *testing.T) {
 	b := atRest(t, several(1)...)
 	b.SetServices([]services.Input{service("a", "10.96.0.1", "10.244.2.2")})
 	b.fail(b.begun("UpdateLoadBalancer 10.96.0.1:80/TCP"), refused(hnslb.Timeout))
@@ -183,15 +183,15 @@ func TestRefusal(t *testing.T) {
 				var r Ready
 				for r = b.ready(); len(r.Calls) == 0; r = b.after(r.Wake.Sub(b.clock)) {
 					b.answer(r)
-					if r.Look != nil {
+					if r.List != nil {
 						r.Wake = b.clock
 					}
 				}
 				c = b.one(r, create)
 				waits = append(waits, b.clock.Sub(before))
 			}
-			if len(b.looks) != tc.looks {
-				t.Errorf("%d lists, want %d", len(b.looks), tc.looks)
+			if len(b.lists) != tc.looks {
+				t.Errorf("%d lists, want %d", len(b.lists), tc.looks)
 			}
 			if waits[0] > time.Second || waits[6] < 8*waits[2] || waits[13] < 48*time.Second || waits[13] > 72*time.Second {
 				t.Errorf("waits %v, want growing ones up to about a minute", waits)
@@ -219,9 +219,9 @@ func TestChangeIsTriedAtOnce(t *testing.T) {
 	wantCalls(t, b.ready().Calls, "CreateEndpoint 10.244.2.2", "DeleteEndpoint 10.244.2.1")
 }
 
-// TestModifyLies: HNS says that it changed a load balancer and did not. The load balancer is
+// TestModifyIneffective: HNS says that it changed a load balancer and did not. The load balancer is
 // re-created at once, and the others too, until it is given another try.
-func TestModifyLies(t *testing.T) {
+func TestModifyIneffective(t *testing.T) {
 	const update, del, create = "UpdateLoadBalancer 10.96.0.1:80/TCP", "DeleteLoadBalancer 10.96.0.1:80/TCP", "CreateLoadBalancer 10.96.0.1:80/TCP"
 	b := atRest(t, service("a", "10.96.0.1", "10.244.2.1"), service("b", "10.96.0.2", "10.244.2.1", "10.244.2.2"))
 	change := func(backends ...string) {
@@ -238,8 +238,8 @@ func TestModifyLies(t *testing.T) {
 	if want := []string{del, create}; !slices.Equal(b.log, want) {
 		t.Fatalf("calls %v, want %v", b.log, want)
 	}
-	told := only[ModifyFailed](b.told)
-	if len(told) != 1 || told[0].Until != lied.Add(firstOff) {
+	told := only[ModifyFailed](b.transitions)
+	if len(told) != 1 || told[0].Until != lied.Add(minModifyPause) {
 		t.Errorf("told: %v", told)
 	}
 	change("10.244.2.2")
@@ -261,8 +261,8 @@ func TestDeletedTooLate(t *testing.T) {
 	b.fail(b.one(b.ready(), "DeleteLoadBalancer 10.96.0.1:80/TCP"), refused(hnslb.NotFound))
 	b.fail(b.one(b.ready(), "DeleteEndpoint 10.244.2.1"), refused(hnslb.NotFound))
 	b.clear()
-	if b.run(time.Hour); len(b.log)+len(b.looks) > 0 || b.OwnEndpoints() != 0 {
-		t.Errorf("calls %v, lists %v, %d endpoints", b.log, b.looks, b.OwnEndpoints())
+	if b.run(time.Hour); len(b.log)+len(b.lists) > 0 || b.OwnEndpoints() != 0 {
+		t.Errorf("calls %v, lists %v, %d endpoints", b.log, b.lists, b.OwnEndpoints())
 	}
 }
 
@@ -277,12 +277,12 @@ func TestLateResult(t *testing.T) {
 	b.clear()
 	b.Done(Result{Call: c.ID})
 	b.run(5 * time.Second)
-	if diff := cmp.Diff([]Look{{}}, b.looks); diff != "" || len(b.log) > 0 {
+	if diff := cmp.Diff([]ListRequest{{}}, b.lists); diff != "" || len(b.log) > 0 {
 		t.Errorf("calls %v, lists (-want +got):\n%s", b.log, diff)
 	}
 }
 
-func TestVerdict(t *testing.T) {
+func TestFrontendStatus(t *testing.T) {
 	owner := service("owner", "10.96.0.9", "10.244.2.9")
 	for _, tc := range []struct {
 		name   string

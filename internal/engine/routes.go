@@ -13,69 +13,71 @@ import (
 	"github.com/hnsproxy/hnsproxy/proxier/services"
 )
 
-// routePatience is how long the route to a pod of another node is awaited: the network plugin
-// adds it when it hears of the node, which may be after the pod is an endpoint. An address
-// without a route after that is reached through this node, as one outside the cluster is.
-const routePatience = 10 * time.Second
+// routeTimeout is how long to wait for the route to a pod on another node. The network plugin adds
+// it when it learns of the node, which may be after the pod became an endpoint. Without a route the
+// address is then reached through this node, like an address outside the cluster.
+const routeTimeout = 10 * time.Second
 
-// routes follow the pods of other nodes to which an overlay has no route.
+// routes tracks the pods on other nodes to which an overlay network has no route.
 type routes struct {
-	// awaited are their addresses, given up those for which the wait has ended.
-	awaited map[netip.Addr]*wait
+	// awaited holds the addresses whose route is awaited, givenUp those for which the wait has
+	// ended.
+	awaited map[netip.Addr]*routeWait
 	givenUp map[netip.Addr]bool
-	// first is when the wait for some address ends, or did.
-	first time.Time
+	// nextExpiry is when the first of the waits ends, or ended.
+	nextExpiry time.Time
 }
 
-// wait is that for the route to one address.
-type wait struct {
+// routeWait is the wait for the route to one address.
+type routeWait struct {
 	end time.Time
-	// by are the Services that list the address, whether or not they own their frontends.
-	by map[services.Name]bool
+	// services holds the Services that list the address, including those whose frontends belong to
+	// another Service.
+	services map[services.Name]bool
 }
 
 func newRoutes() routes {
-	return routes{awaited: map[netip.Addr]*wait{}, givenUp: map[netip.Addr]bool{}}
+	return routes{awaited: map[netip.Addr]*routeWait{}, givenUp: map[netip.Addr]bool{}}
 }
 
-// due returns when the wait for some route ends, the zero time for never.
+// due returns when the next wait ends, the zero time for never.
 func (r *routes) due() time.Time {
 	if len(r.awaited) == 0 {
 		return time.Time{}
 	}
-	return r.first
+	return r.nextExpiry
 }
 
-// await begins to wait for the route to an address.
+// await starts the wait for the route to an address.
 func (r *routes) await(ip netip.Addr, end time.Time) {
 	if len(r.awaited) == 0 {
-		r.first = end
+		r.nextExpiry = end
 	}
-	r.awaited[ip] = &wait{end, map[services.Name]bool{}}
+	r.awaited[ip] = &routeWait{end, map[services.Name]bool{}}
 }
 
-// note remembers that a Service lists an address, if that is awaited.
+// note records that a Service lists an address, if its route is awaited.
 func (r *routes) note(ip netip.Addr, name services.Name) {
 	if w := r.awaited[ip]; w != nil {
-		w.by[name] = true
+		w.services[name] = true
 	}
 }
 
-// restart begins all waits anew: routes could not come before.
+// restart restarts all waits, because routes could not be added before.
 func (r *routes) restart(now time.Time) {
-	r.first = now.Add(routePatience)
+	r.nextExpiry = now.Add(routeTimeout)
 	for _, w := range r.awaited {
-		w.end = r.first
+		w.end = r.nextExpiry
 	}
 }
 
-// expired returns the addresses for which the wait has ended, in order.
+// expired returns the addresses whose wait has ended, in order.
 func (r *routes) expired(now time.Time) []netip.Addr {
 	var out []netip.Addr
-	r.first = time.Time{}
+	r.nextExpiry = time.Time{}
 	for ip, w := range r.awaited {
 		if now.Before(w.end) {
-			r.first = earliest(r.first, w.end)
+			r.nextExpiry = earliestTime(r.nextExpiry, w.end)
 		} else {
 			out = append(out, ip)
 		}
@@ -84,7 +86,7 @@ func (r *routes) expired(now time.Time) []netip.Addr {
 	return out
 }
 
-// set returns the addresses that are awaited, for an Env.
+// set returns the awaited addresses, for an Env.
 func (r *routes) set() map[netip.Addr]bool {
 	if len(r.awaited) == 0 {
 		return nil
@@ -96,15 +98,15 @@ func (r *routes) set() map[netip.Addr]bool {
 	return out
 }
 
-// forget drops an address that nobody lists any more.
+// forget drops an address that no Service lists any more.
 func (r *routes) forget(ip netip.Addr) {
 	delete(r.awaited, ip)
 	delete(r.givenUp, ip)
 }
 
-// noteRoutes looks for pods of other nodes to which the network has no route, before the
-// frontends that list them are computed. The network is read again for them, once for all and
-// not more often than once in doubtPause.
+// noteRoutes finds pods on other nodes to which the network has no route, before the frontends that
+// list them are computed. It requests one read of the network for all of them, at most once per
+// recheckPause.
 func (e *Engine) noteRoutes(inputs []services.Input) (noted []netip.Addr) {
 	if !e.env.Network().IsOverlay() {
 		return nil
@@ -133,9 +135,9 @@ func (e *Engine) noteRoutes(inputs []services.Input) (noted []netip.Addr) {
 	return noted
 }
 
-// noteListing remembers which of these Services list awaited addresses, once all of them are
-// known: the source VIP of each depends on it, also of those that name no node for an address
-// for which a later one does.
+// noteListing records which of these Services list awaited addresses, once all awaited addresses
+// are known. The source VIP of each of them depends on the wait, even if its own endpoints have no
+// node name and those of a later Service do.
 func (e *Engine) noteListing(inputs []services.Input) {
 	if len(e.routes.awaited) == 0 {
 		return
@@ -149,60 +151,60 @@ func (e *Engine) noteListing(inputs []services.Input) {
 	}
 }
 
-// noteRoute begins to wait for the route to an address, unless what is in force goes through
-// this node already and stays so.
+// noteRoute starts to wait for the route to an address, unless an existing endpoint is reached
+// through this node already and stays so.
 func (e *Engine) noteRoute(ip netip.Addr) bool {
 	e.hns.wanted = true
 	if e.throughThisNode(ip) {
 		e.routes.givenUp[ip] = true
 		return false
 	}
-	e.routes.await(ip, e.now.Add(routePatience))
+	e.routes.await(ip, e.now.Add(routeTimeout))
 	return true
 }
 
-// awaits tells whether the route to an endpoint has to be awaited, and is not yet. What has no
-// node is outside the cluster.
+// awaits returns whether to start waiting for the route to an endpoint. An endpoint without a node
+// is outside the cluster.
 func (e *Engine) awaits(ep services.Endpoint) bool {
-	if ep.Node == "" || ep.Node == e.node.Name || e.routes.givenUp[ep.IP] || e.routeIdle(e.env, ep.IP) {
+	if ep.Node == "" || ep.Node == e.node.Name || e.routes.givenUp[ep.IP] || e.noRouteNeeded(e.env, ep.IP) {
 		return false
 	}
 	return e.routes.awaited[ep.IP] == nil
 }
 
-// routeIdle tells whether there is no route to await: there is one, or the address is a cluster IP
-// and gets no endpoint as a backend.
-func (e *Engine) routeIdle(env *desired.Env, ip netip.Addr) bool {
+// noRouteNeeded returns whether there is no route to wait for: it exists, or the address is a
+// cluster IP and gets no endpoint as a backend.
+func (e *Engine) noRouteNeeded(env *desired.Env, ip netip.Addr) bool {
 	_, owned := e.state.Owner(ip)
 	return owned || !env.LacksRoute(ip)
 }
 
-// settleRoutes drops from the awaited addresses those that have a route now.
-func (e *Engine) settleRoutes(env *desired.Env) {
-	maps.DeleteFunc(e.routes.awaited, func(ip netip.Addr, _ *wait) bool { return e.routeIdle(env, ip) })
+// dropResolvedRoutes stops waiting for addresses that have a route now.
+func (e *Engine) dropResolvedRoutes(env *desired.Env) {
+	maps.DeleteFunc(e.routes.awaited, func(ip netip.Addr, _ *routeWait) bool { return e.noRouteNeeded(env, ip) })
 	maps.DeleteFunc(e.routes.givenUp, func(ip netip.Addr, _ bool) bool { return !env.LacksRoute(ip) })
 	if len(e.routes.awaited) > 0 {
 		e.hns.wanted = true
 	}
 }
 
-// forgetUnusedRoutes ends the wait for those of some addresses that no frontend lists, so that
-// nothing else follows.
+// forgetUnusedRoutes silently ends the wait for those of the given addresses that no frontend
+// lists.
 func (e *Engine) forgetUnusedRoutes(ips []netip.Addr) {
 	for _, ip := range ips {
-		if len(e.state.Users(ip)) == 0 && len(e.listing(ip)) == 0 {
+		if len(e.state.Users(ip)) == 0 && len(e.servicesListing(ip)) == 0 {
 			e.routes.forget(ip)
 		}
 	}
-	if e.env.Awaited() != len(e.routes.awaited) {
+	if e.env.AwaitedCount() != len(e.routes.awaited) {
 		e.env = e.env.WithAwaited(e.routes.set())
 	}
 }
 
-// expireRoutes ends the wait for routes that did not come. While HNS is away, or the network is
-// not complete, they cannot come.
+// expireRoutes ends the wait for routes that were not added in time. The waits do not end while HNS
+// is unavailable or the network is incomplete, since no routes can be added then.
 func (e *Engine) expireRoutes() {
-	if due := e.routes.due(); due.IsZero() || e.now.Before(due) || e.hns.away() || !e.complete() {
+	if due := e.routes.due(); due.IsZero() || e.now.Before(due) || e.hns.unavailable() || !e.networkComplete() {
 		return
 	}
 	expired := e.routes.expired(e.now)
@@ -212,25 +214,25 @@ func (e *Engine) expireRoutes() {
 		return
 	}
 	e.giveUpRoutes(given)
-	if missing := slices.DeleteFunc(given, func(ip netip.Addr) bool { return e.routeIdle(e.env, ip) }); len(missing) > 0 {
-		e.tell(RoutesMissing{missing})
+	if missing := slices.DeleteFunc(given, func(ip netip.Addr) bool { return e.noRouteNeeded(e.env, ip) }); len(missing) > 0 {
+		e.emit(RoutesMissing{missing})
 	}
 }
 
-// routesDue returns when the wait for some route ends, the zero time for never.
+// routesDue returns when the next wait ends, the zero time for never.
 func (e *Engine) routesDue() time.Time {
-	if e.hns.away() || !e.complete() {
+	if e.hns.unavailable() || !e.networkComplete() {
 		return time.Time{}
 	}
 	return e.routes.due()
 }
 
-// giveUpRoutes goes on without the routes to some addresses. The Services that list them are
-// computed again, since an address without a route counts as one outside the cluster; no others
-// are (law 1), for any tenant can name nodes that do not exist.
+// giveUpRoutes continues without the routes to some addresses. The Services that list them are
+// computed again, since an address without a route counts as one outside the cluster. Other
+// Services are not (law 1): any tenant can write EndpointSlices that name nodes that do not exist.
 func (e *Engine) giveUpRoutes(ips []netip.Addr) {
 	for _, ip := range ips {
-		for _, name := range e.listing(ip) {
+		for _, name := range e.servicesListing(ip) {
 			e.resubmit[name] = true
 		}
 		delete(e.routes.awaited, ip)
@@ -243,15 +245,15 @@ func (e *Engine) giveUpRoutes(ips []netip.Addr) {
 	e.recomputing = e.recomputing || len(e.resubmit) > 0
 }
 
-// listing returns the Services with frontends that list an awaited address. One that lost its
-// frontends to others counts: it may get them yet.
-func (e *Engine) listing(ip netip.Addr) []services.Name {
+// servicesListing returns the Services with frontends that list an awaited address. A Service whose
+// frontends are currently held by others counts, since it may get them later.
+func (e *Engine) servicesListing(ip netip.Addr) []services.Name {
 	w := e.routes.awaited[ip]
 	if w == nil {
 		return nil
 	}
 	var names []services.Name
-	for name := range w.by {
+	for name := range w.services {
 		if slices.ContainsFunc(e.state.Frontends(name), func(f *desired.Frontend) bool {
 			return slices.ContainsFunc(f.Backends, func(b desired.Backend) bool { return b.IP == ip })
 		}) {
@@ -261,8 +263,8 @@ func (e *Engine) listing(ip netip.Addr) []services.Name {
 	return names
 }
 
-// adoptRoutes ends the wait for addresses whose endpoint shows that it was in vain before: it
-// was made with this node's own provider address.
+// adoptRoutes ends the wait for addresses whose existing endpoint was created with this node's
+// provider address: an earlier process has already waited in vain.
 func (e *Engine) adoptRoutes() {
 	var ips []netip.Addr
 	for ip := range e.routes.awaited {
@@ -275,7 +277,7 @@ func (e *Engine) adoptRoutes() {
 	}
 }
 
-// throughThisNode tells whether HNS has a remote endpoint of ours at an address that is reached
+// throughThisNode returns whether a remote endpoint of ours exists at an address and is reached
 // through this node.
 func (e *Engine) throughThisNode(ip netip.Addr) bool {
 	ep := e.view.Endpoint(ip)

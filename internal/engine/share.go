@@ -5,35 +5,37 @@ package engine
 
 import "time"
 
-// paced learns how long calls take, and gives others their share of HNS.
-func (e *Engine) paced(c *Call) {
+// recordDuration updates the average duration of calls, and the idle time owed to other HNS
+// clients.
+func (e *Engine) recordDuration(c *Call) {
 	took := e.now.Sub(c.began)
-	e.calls.stuck = 0
+	e.calls.recentHangs = 0
 	if !c.hanging || e.calls.old {
-		e.calls.pace += (took - e.calls.pace) / 8
+		e.calls.averageDuration += (took - e.calls.averageDuration) / 8
 	}
 	if c.hanging {
-		return // HNS did other things meanwhile
+		return // HNS worked on other calls meanwhile
 	}
-	busy := min(took, e.now.Sub(e.calls.ended)) // before, HNS was busy with the other call
-	e.calls.ended = e.now
-	e.calls.rest += time.Duration(float64(busy) * (1 - e.cfg.Share) / e.cfg.Share)
+	busy := min(took, e.now.Sub(e.calls.lastEnded)) // the time before is accounted to the previous call
+	e.calls.lastEnded = e.now
+	e.calls.idleOwed += time.Duration(float64(busy) * (1 - e.cfg.Share) / e.cfg.Share)
 }
 
-// rests tells whether HNS is left to others. A VIP that is dark does not wait for that.
-func (c *calls) rests(now time.Time) bool {
-	if c.alone != nil && c.alone.dark {
+// mustIdle returns whether HNS has to be left idle now. A VIP without a load balancer does not
+// wait.
+func (c *calls) mustIdle(now time.Time) bool {
+	if c.exclusive != nil && c.exclusive.down {
 		return false
 	}
-	if c.rest > 0 {
+	if c.idleOwed > 0 {
 		if c.running() > 0 {
 			return true
 		}
-		c.notBefore, c.rest = c.ended.Add(c.rest), 0
+		c.idleUntil, c.idleOwed = c.lastEnded.Add(c.idleOwed), 0
 	}
-	if now.Before(c.notBefore) {
+	if now.Before(c.idleUntil) {
 		return true
 	}
-	c.notBefore = time.Time{}
+	c.idleUntil = time.Time{}
 	return false
 }

@@ -10,35 +10,36 @@ import (
 	"github.com/hnsproxy/hnsproxy/internal/plan"
 )
 
-// Stop lets the engine begin nothing but what must follow a call that was made: between the
-// deletion of a load balancer and the creation after it the VIP serves nobody (law 8).
+// Stop makes the engine start only calls that complete a change in progress: between the deletion
+// of a load balancer and its re-creation the VIP serves no traffic (law 8).
 func (e *Engine) Stop() { e.stopping = true }
 
-// Finishing tells whether calls are in progress, or must follow. A deletion that is late counts,
-// too: on a slow HNS it comes back yet, and its VIP would serve nobody. Whoever stops the engine
-// sets a limit to the wait.
+// Finishing returns whether calls are in progress or must follow. A late deletion counts too: on a
+// slow HNS it may still take effect and leave its VIP without a load balancer. The caller limits
+// how long it waits.
 func (e *Engine) Finishing() bool {
-	return e.calls.running() > 0 || e.calls.alone != nil && e.calls.alone.dark || e.calls.deletesLate() || len(e.darkened()) > 0
+	return e.calls.running() > 0 || e.calls.exclusive != nil && e.calls.exclusive.down || e.calls.hasLateDeletion() || len(e.downFrontends()) > 0
 }
 
-// deletesLate tells whether the deletion of a load balancer has not returned yet, and may soon.
-func (c *calls) deletesLate() bool {
-	for _, call := range c.open {
-		if _, deletes := call.Step.(plan.DeleteLoadBalancer); deletes && !call.told && !call.orphan {
+// hasLateDeletion returns whether the deletion of a load balancer has not returned and has not
+// exceeded the call timeout.
+func (c *calls) hasLateDeletion() bool {
+	for _, call := range c.inFlight {
+		if _, deletes := call.Step.(plan.DeleteLoadBalancer); deletes && !call.reported && !call.orphaned {
 			return true
 		}
 	}
 	return false
 }
 
-// darkened returns the frontends whose load balancer was deleted, and that have none yet though
-// nothing is known to prevent it.
-func (e *Engine) darkened() []task {
+// downFrontends returns the frontends whose load balancer was deleted and not re-created, without a
+// known failure that prevents it.
+func (e *Engine) downFrontends() []task {
 	var out []task
-	for t := range maps.Keys(e.dark) {
+	for t := range maps.Keys(e.down) {
 		f := e.state.Frontend(t.key)
 		if f == nil || f.Reserved || f.Blocked.Reason != "" || e.view.LoadBalancer(t.key) != nil {
-			delete(e.dark, t)
+			delete(e.down, t)
 		} else if e.backoff.Err(t) == nil {
 			out = append(out, t)
 		}
@@ -47,19 +48,19 @@ func (e *Engine) darkened() []task {
 	return out
 }
 
-// relight returns the creation for a frontend that was darkened before the engine was stopped,
-// nil for none.
-func (e *Engine) relight() *Call {
-	for _, t := range e.darkened() {
+// restoreDown returns the call that re-creates the load balancer of a frontend that was down when
+// the engine was stopped, nil for none.
+func (e *Engine) restoreDown() *Call {
+	for _, t := range e.downFrontends() {
 		if _, unknown := e.unknown[t]; unknown || e.calls.busy[t] != nil {
 			continue
 		}
-		u := &unit{task: t, class: plan.Critical, since: e.now, dark: true}
+		u := &unit{task: t, class: plan.Critical, since: e.now, down: true}
 		e.calls.units[t] = u
-		if call := e.step(u); call != nil {
+		if call := e.nextStep(u); call != nil {
 			return call
 		}
-		delete(e.dark, t) // it needs more than a load balancer
+		delete(e.down, t) // its load balancer cannot be created with one call
 	}
 	return nil
 }

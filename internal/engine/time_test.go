@@ -44,10 +44,10 @@ func TestPauseAfterALongList(t *testing.T) {
 	b.NetworkRead(hnslb.FeaturesOf(b.version), b.network, nil)
 	b.clock = b.clock.Add(5 * time.Second) // nothing happens meanwhile
 	b.Advance(b.clock)
-	b.list(r.Look)
+	b.list(r.List)
 	b.ready()
 	b.ServiceChanged()
-	if r = b.after(time.Second); r.Look != nil {
+	if r = b.after(time.Second); r.List != nil {
 		t.Error("a list that took 5 s is followed by the next one after 1 s")
 	}
 }
@@ -62,7 +62,7 @@ func TestPauseAfterASlowFailure(t *testing.T) {
 		if r := b.ready(); r.Network {
 			t.Fatalf("failure %d: asked again without a pause", i)
 		}
-		b.clock = b.clock.Add(slowestRetry)
+		b.clock = b.clock.Add(maxConnectionRetry)
 		b.Advance(b.clock)
 		b.ready()
 	}
@@ -88,7 +88,7 @@ func TestDriftCountsTwice(t *testing.T) {
 	b.eps, b.lbs = nil, nil
 	b.Audit()
 	b.run(time.Second)
-	if diff := cmp.Diff([]Drifted{{Frontends: 1, Endpoints: 1}}, only[Drifted](b.told)); diff != "" {
+	if diff := cmp.Diff([]Drifted{{Frontends: 1, Endpoints: 1}}, only[Drifted](b.transitions)); diff != "" {
 		t.Errorf("drift (-want +got):\n%s", diff)
 	}
 }
@@ -101,8 +101,8 @@ func TestEndpointNotKept(t *testing.T) {
 		for _, c := range r.Calls {
 			b.Done(Result{Call: c.ID, Endpoint: hnslb.Endpoint{ID: "x", Network: "n"}})
 		}
-		if r.Look != nil {
-			b.Listed(r.Look, observed.List{}, nil)
+		if r.List != nil {
+			b.Listed(r.List, observed.List{}, nil)
 		}
 	}
 	if got := b.status("a"); got.State == Programmed || !slices.Contains(b.log, "CreateLoadBalancer 10.96.0.1:80/TCP") && b.backoff.Err(frontendTask(key(80))) == nil && b.ready().Wake.Sub(b.clock) > time.Minute {

@@ -13,142 +13,146 @@ import (
 	"github.com/hnsproxy/hnsproxy/proxier/services"
 )
 
-// Transition is something that became of somebody. The status table, Events, metrics, logs
-// and health follow transitions and look into nothing else.
+// Transition is a change of state. The status table, Events, metrics, logs and health checks are
+// derived from transitions alone.
 type Transition interface{ transition() }
 
-// FrontendState is how far a frontend is.
+// FrontendState is the state of a frontend.
 type FrontendState string
 
 // The states of a frontend.
 const (
-	// Programmed: HNS holds it as desired.
+	// Programmed: HNS has the frontend as desired.
 	Programmed FrontendState = "programmed"
-	// Pending: it is about to be written, or part of it waits for something.
+	// Pending: the frontend is about to be written, or part of it waits for something.
 	Pending FrontendState = "pending"
-	// Blocked: it cannot be programmed until something else changes.
+	// Blocked: the frontend cannot be programmed until something else changes.
 	Blocked FrontendState = "blocked"
-	// Failing: HNS refused it; it is tried again.
+	// Failing: HNS refused the frontend; it is retried.
 	Failing FrontendState = "failing"
 )
 
 type (
-	// FrontendStatus says in which state a frontend is, and why.
+	// FrontendStatus reports the state of a frontend and the reason.
 	FrontendStatus struct {
 		Frontend *desired.Frontend
 		State    FrontendState
 		Note     desired.Note
 	}
-	// FrontendChanged says that a frontend is desired otherwise. Its state is as before.
+	// FrontendChanged reports that the desired state of a frontend has changed. Its state stays the
+	// same.
 	FrontendChanged struct{ Frontend *desired.Frontend }
-	// FrontendGone says that a Service has a frontend no more.
+	// FrontendGone reports that a Service no longer has a frontend.
 	FrontendGone struct {
 		Service services.Name
 		Key     hnslb.FrontendKey
 	}
-	// InForce says that an endpoint change is in force, after how long.
-	InForce struct {
+	// ChangeProgrammed reports that all frontends that an endpoint change affects are programmed,
+	// and how long after the change was recorded in the EndpointSlice.
+	ChangeProgrammed struct {
 		Family hnslb.Family
 		After  time.Duration
 	}
-	// Queued says that work of a family waits.
+	// Queued reports that work for an IP family was queued.
 	Queued struct{ Family hnslb.Family }
-	// Written says that a call changed HNS.
+	// Written reports that a call changed HNS.
 	Written struct{ Family hnslb.Family }
-	// LoadBalancerFailed says that a load balancer could not be written.
+	// LoadBalancerFailed reports that a load balancer could not be written.
 	LoadBalancerFailed struct {
 		Verb   hnslb.Verb
 		Family hnslb.Family
 		Kind   desired.Kind
 		Err    error
 	}
-	// Retrying says that an object is tried again at some time.
+	// Retrying reports that a failed object is retried at a given time.
 	Retrying struct {
 		Object string
 		Err    error
 		At     time.Time
 	}
-	// Hanging says that a call has not returned for a long time; its object waits for it.
+	// Hanging reports that a call has exceeded the call timeout. Its object waits for it.
 	Hanging struct {
 		Object string
 		Verb   hnslb.Verb
 		For    time.Duration
 	}
-	// Drifted says that HNS was changed by somebody else.
+	// Drifted reports that another program changed objects in HNS.
 	Drifted struct{ Frontends, Endpoints int }
-	// DeletionsUndone says that HNS reported objects as deleted and still has them.
+	// DeletionsUndone reports that HNS still lists objects that it reported as deleted.
 	DeletionsUndone struct{ Objects int }
-	// HNSFound says which HNS this is.
+	// HNSFound reports the features of HNS.
 	HNSFound struct{ Features hnslb.Features }
-	// NetworkFound says which network carries the pods.
+	// NetworkFound reports the network that carries the pods.
 	NetworkFound struct{ Network hnslb.Network }
-	// NetworkIncomplete says what the network lacks of what writes rest on, and again every
+	// NetworkIncomplete reports what the network is missing for writes. It is repeated every
 	// minute.
 	NetworkIncomplete struct {
 		Network hnslb.Network
-		Lack    string
+		Missing string
 		Since   time.Time
 	}
-	// NetworkComplete says that it has come.
+	// NetworkComplete reports that nothing is missing any more.
 	NetworkComplete struct {
 		Network hnslb.Network
 		Host    desired.Host
 	}
-	// HostFound says which address and MAC of this node count on the network, and what the Node
-	// and the network say of it.
+	// HostFound reports the address and MAC of this node on the network, with the node addresses
+	// and the network that they were determined from.
 	HostFound struct {
 		Host    desired.Host
 		Node    []netip.Addr
 		Network hnslb.Network
 	}
-	// NodeChanged says that the Node has another zone or other addresses.
+	// NodeChanged reports that the zone or the addresses of the Node have changed.
 	NodeChanged struct{ From, To services.Node }
-	// RoutesMissing are pods of other nodes to which no route has come.
+	// RoutesMissing reports pods on other nodes for which no route was added in time.
 	RoutesMissing struct{ IPs []netip.Addr }
-	// HNSLost says that HNS does not answer, or has no such network, and again every minute.
+	// HNSLost reports that HNS does not answer, or that the network does not exist. It is repeated
+	// every minute.
 	HNSLost struct {
 		Err   error
 		Since time.Time
 	}
-	// ListFailed says that HNS could not be listed, and again every minute.
+	// ListFailed reports that HNS could not be listed. It is repeated at most every minute.
 	ListFailed struct{ Err error }
-	// LimitLearnt says that HNS takes no more endpoints in a load balancer than that.
-	LimitLearnt struct{ Endpoints int }
-	// ModifyFellShort says that HNS changed the endpoints of a load balancer in place, but not
-	// its internal port or source VIP. It is told once.
-	ModifyFellShort struct{ Key hnslb.FrontendKey }
-	// ModifyFailed says that HNS cannot change load balancers in place for now.
+	// EndpointLimitLearned reports the maximum number of endpoints that HNS accepts in a load
+	// balancer.
+	EndpointLimitLearned struct{ MaxEndpoints int }
+	// ModifyIncomplete reports that HNS updated the endpoints of a load balancer in place, but not
+	// its internal port or source VIP. It is reported once.
+	ModifyIncomplete struct{ Key hnslb.FrontendKey }
+	// ModifyFailed reports that updates in place are disabled until a given time.
 	ModifyFailed struct {
 		Err   error
 		Until time.Time
 	}
 )
 
-// same tells whether there is nothing new to tell.
+// same returns whether there is nothing new to report.
 func (h HostFound) same(o HostFound) bool {
 	return h.Host == o.Host && slices.Equal(h.Node, o.Node) && h.Network.ManagementIP == o.Network.ManagementIP
 }
 
-func (FrontendStatus) transition()     {}
-func (FrontendChanged) transition()    {}
-func (FrontendGone) transition()       {}
-func (InForce) transition()            {}
-func (Queued) transition()             {}
-func (Written) transition()            {}
-func (LoadBalancerFailed) transition() {}
-func (Retrying) transition()           {}
-func (Hanging) transition()            {}
-func (Drifted) transition()            {}
-func (DeletionsUndone) transition()    {}
-func (HNSFound) transition()           {}
-func (NetworkFound) transition()       {}
-func (NetworkIncomplete) transition()  {}
-func (NetworkComplete) transition()    {}
-func (HostFound) transition()          {}
-func (NodeChanged) transition()        {}
-func (RoutesMissing) transition()      {}
-func (HNSLost) transition()            {}
-func (ListFailed) transition()         {}
-func (ModifyFailed) transition()       {}
-func (ModifyFellShort) transition()    {}
-func (LimitLearnt) transition()        {}
+func (FrontendStatus) transition()       {}
+func (FrontendChanged) transition()      {}
+func (FrontendGone) transition()         {}
+func (ChangeProgrammed) transition()     {}
+func (Queued) transition()               {}
+func (Written) transition()              {}
+func (LoadBalancerFailed) transition()   {}
+func (Retrying) transition()             {}
+func (Hanging) transition()              {}
+func (Drifted) transition()              {}
+func (DeletionsUndone) transition()      {}
+func (HNSFound) transition()             {}
+func (NetworkFound) transition()         {}
+func (NetworkIncomplete) transition()    {}
+func (NetworkComplete) transition()      {}
+func (HostFound) transition()            {}
+func (NodeChanged) transition()          {}
+func (RoutesMissing) transition()        {}
+func (HNSLost) transition()              {}
+func (ListFailed) transition()           {}
+func (ModifyFailed) transition()         {}
+func (ModifyIncomplete) transition()     {}
+func (EndpointLimitLearned) transition() {}

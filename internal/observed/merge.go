@@ -10,81 +10,81 @@ import (
 	"github.com/hnsproxy/hnsproxy/hnslb"
 )
 
-// List is what a look at HNS returned: the endpoints of the whole host and, unless only they
-// were asked for, its load balancers.
+// List is the result of listing HNS: the endpoints of the whole host and, unless EndpointsOnly is
+// set, its load balancers.
 type List struct {
 	Endpoints     []hnslb.Endpoint
 	LoadBalancers []hnslb.LoadBalancer
-	// EndpointsOnly tells that load balancers were not listed.
+	// EndpointsOnly is true if load balancers were not listed.
 	EndpointsOnly bool
 }
 
-// Touched are the objects that calls were made for since a list was begun: the list does not
-// know what became of them, so it says nothing about them. True are those whose last call
-// succeeded, so that what became of them is known.
+// Touched holds the objects that calls were made for since a list was started. The list may have
+// been made before or after the call, so it says nothing about them. The value is true if the last
+// call succeeded, so that its effect is known.
 type Touched struct {
 	Addresses map[netip.Addr]bool
 	Frontends map[hnslb.FrontendKey]bool
 }
 
-// NewTouched returns the value without objects.
+// NewTouched returns an empty Touched.
 func NewTouched() Touched {
 	return Touched{map[netip.Addr]bool{}, map[hnslb.FrontendKey]bool{}}
 }
 
-// Drift is what a list found different from what the view held.
+// Drift is the difference between a list and the view.
 type Drift struct {
 	// Frontends whose load balancer differs.
 	Frontends []hnslb.FrontendKey
-	// Health are frontends whose load balancer became degraded, or healthy, and is the same.
+	// Health are frontends whose load balancer became degraded or healthy without another change.
 	Health []hnslb.FrontendKey
 	// Endpoints are the addresses of endpoints of ours that differ.
 	Endpoints []netip.Addr
-	// Addresses are those of all endpoints that differ. What others own comes and goes by
-	// right.
+	// Addresses are those of all endpoints that differ. Endpoints of others come and go in normal
+	// operation.
 	Addresses []netip.Addr
-	// ReturnedEndpoints and ReturnedFrontends are objects that HNS reported as deleted, and
-	// listed later all the same.
+	// ReturnedEndpoints and ReturnedFrontends are objects that HNS reported as deleted and still
+	// lists.
 	ReturnedEndpoints []netip.Addr
 	ReturnedFrontends []hnslb.FrontendKey
-	// Idle are the addresses of endpoints of ours that no load balancer names.
+	// Idle are the addresses of endpoints of ours that no load balancer references.
 	Idle []netip.Addr
-	// Unsettled tells that the list shows something of an object that was written in vain
-	// meanwhile, so that another list is needed.
-	Unsettled bool
+	// Incomplete is true if the list shows a change of an object whose call has failed meanwhile,
+	// so that another list is needed.
+	Incomplete bool
 }
 
-// Merge takes a list into a view piece by piece, so that a large list holds up nothing else.
-// The view may be changed in between, as long as what changes is in Touched.
+// Merge merges a list into a view in batches, so that other work can go on between them. The view
+// may be changed meanwhile, if each changed object is in Touched.
 type Merge struct {
 	v       *View
 	list    List
 	touched Touched
 	foreign map[hnslb.ID]bool
-	// stages are done in order, each until it says that there is no more.
+	// stages run in order, each until it returns that there is no more.
 	stages []func(n int) (more bool)
 	at     int
-	// unseen are endpoints that the list may lack.
+	// unseen are endpoints of the view that may be missing from the list.
 	unseen []*Endpoint
-	// fresh is what takes the place of the view's load balancers at the end.
-	fresh balancers
-	// health are kept load balancers that HNS shows as degraded now, or not any more.
+	// fresh replaces the load balancers of the view at the end.
+	fresh loadBalancers
+	// health are unchanged load balancers that became degraded or healthy.
 	health []*LoadBalancer
 	drift  Drift
 }
 
-// Merge begins to take in a list.
+// Merge starts to merge a list.
 func (v *View) Merge(list List, touched Touched) *Merge {
 	v.generation++
-	m := &Merge{v: v, list: list, touched: touched, foreign: map[hnslb.ID]bool{}, fresh: newBalancers()}
+	m := &Merge{v: v, list: list, touched: touched, foreign: map[hnslb.ID]bool{}, fresh: newLoadBalancers()}
 	m.stages = []func(int) bool{m.takeEndpoints, m.findUnseen, m.sweep}
 	if !list.EndpointsOnly {
-		m.stages = append(m.stages, m.takeBalancers, m.swap)
+		m.stages = append(m.stages, m.takeLoadBalancers, m.swap)
 	}
 	return m
 }
 
-// Step takes in about n objects and tells whether there are more.
+// Step merges about n objects and returns whether there are more.
 func (m *Merge) Step(n int) (more bool) {
 	if !m.stages[0](n) {
 		m.stages, m.at = m.stages[1:], 0
@@ -96,7 +96,7 @@ func (m *Merge) Step(n int) (more bool) {
 	return false
 }
 
-// Drift returns what was different so far, in no order.
+// Drift returns the differences so far, in no particular order.
 func (m *Merge) Drift() Drift { return m.drift }
 
 // piece returns the next n items, and whether more follow.
@@ -124,10 +124,11 @@ func (m *Merge) takeEndpoint(in hnslb.Endpoint) {
 	same := old != nil && v.same(old, in)
 	for _, ip := range in.IPs {
 		if known, touched := m.touched.Addresses[ip]; touched {
-			// One of a pod that came while a call made another there is not announced again.
+			// A local endpoint that was created at an address during a call for it is not announced
+			// again.
 			came := old == nil && !in.Remote
-			m.drift.Unsettled = m.drift.Unsettled || !same && (!known || came)
-			return // swept neither
+			m.drift.Incomplete = m.drift.Incomplete || !same && (!known || came)
+			return // findUnseen and sweep skip it as well
 		}
 	}
 	if same {
@@ -149,11 +150,11 @@ func (m *Merge) takeEndpoint(in hnslb.Endpoint) {
 	}
 }
 
-// same tells whether an endpoint is as a list shows it.
+// same returns whether an endpoint is as a list shows it.
 func (v *View) same(e *Endpoint, in hnslb.Endpoint) bool {
 	return slices.Equal(v.addresses(e), in.IPs) && e.ProviderAddress == in.ProviderAddress && e.Remote == in.Remote &&
 		e.Ours == v.ownEndpoint(in) && e.SourceVIP == v.ownSourceVIP(in) &&
-		e.VIP == (in.Remote && sameMAC(in.MAC, v.network.HostMAC)) && e.Former == v.former(in)
+		e.VIP == (in.Remote && sameMAC(in.MAC, v.network.HostMAC)) && e.HasFormerMAC == v.hasFormerMAC(in)
 }
 
 func (m *Merge) note(e *Endpoint) {
@@ -163,16 +164,16 @@ func (m *Merge) note(e *Endpoint) {
 	}
 }
 
-// returned tells whether an object was reported as deleted before the list was begun.
+// returned returns whether an object was reported as deleted before the list was started.
 func (m *Merge) returned(id hnslb.ID) bool {
 	deleted, ok := m.v.deleted[id]
 	return ok && deleted < m.v.generation
 }
 
-// drop takes an endpoint out of the view that HNS does not have, or has otherwise.
+// drop removes an endpoint that HNS does not have, or has with other settings.
 func (m *Merge) drop(e *Endpoint) {
 	m.note(e)
-	for _, lb := range e.listed {
+	for _, lb := range e.referencedBy {
 		m.drift.Frontends = append(m.drift.Frontends, lb.Key)
 	}
 	m.v.RemoveEndpoint(e.ID)
@@ -187,12 +188,12 @@ func (m *Merge) findUnseen(int) bool {
 	return false
 }
 
-// listed tells whether the list names an endpoint. It is asked for few.
+// listed returns whether the list contains an endpoint. The search is linear, and needed for few.
 func (m *Merge) listed(id hnslb.ID) bool {
 	return slices.ContainsFunc(m.list.Endpoints, func(e hnslb.Endpoint) bool { return e.ID == id })
 }
 
-// sweep drops the endpoints that the list does not name.
+// sweep removes the endpoints that are missing from the list.
 func (m *Merge) sweep(n int) bool {
 	items, more := piece(m, m.unseen, n)
 	for _, e := range items {
@@ -202,28 +203,28 @@ func (m *Merge) sweep(n int) bool {
 		if known, touched := m.touched.Addresses[e.IP]; !touched {
 			m.drop(e)
 		} else if !known && !m.listed(e.ID) {
-			m.drift.Unsettled = true
+			m.drift.Incomplete = true
 		}
 	}
 	return more
 }
 
-func (m *Merge) takeBalancers(n int) bool {
+func (m *Merge) takeLoadBalancers(n int) bool {
 	items, more := piece(m, m.list.LoadBalancers, n)
 	for _, in := range items {
-		m.takeBalancer(in)
+		m.takeLoadBalancer(in)
 	}
 	return more
 }
 
-// takeBalancer places a load balancer among the fresh ones. Whoever it belongs to, the
-// endpoints that it names are in use. Only one with exactly one mapping holds a frontend that
-// we could need. A half-made one, without any, sends nothing to anybody.
-func (m *Merge) takeBalancer(in hnslb.LoadBalancer) {
+// takeLoadBalancer adds a load balancer to fresh. The endpoints that it references are in use,
+// whoever owns it. Only a load balancer with exactly one mapping can occupy a frontend that we
+// need. One without mappings is half-made and carries no traffic.
+func (m *Merge) takeLoadBalancer(in hnslb.LoadBalancer) {
 	v := m.v
 	if len(in.Mappings) == 0 {
-		if v.ownHalf(in, m.foreign) {
-			m.fresh.halves[in.ID] = v.held.halves[in.ID] + 1
+		if v.ownHalfMade(in, m.foreign) {
+			m.fresh.halfMade[in.ID] = v.loadBalancers.halfMade[in.ID] + 1
 		}
 		return
 	}
@@ -232,17 +233,17 @@ func (m *Merge) takeBalancer(in hnslb.LoadBalancer) {
 		m.fresh.others = append(m.fresh.others, v.convert(key, in))
 		return
 	}
-	clean := clean(in, m.foreign)
-	ours := clean && v.ownShape(shapeOf(in))
-	old := v.held.find(key, in.ID)
+	clean := noForeignEndpoints(in, m.foreign)
+	ours := clean && v.ownSettings(settingsOf(in))
+	old := v.loadBalancers.find(key, in.ID)
 	lb := old
-	if old == nil || old.doubtful || old.Ours != ours || !old.shows(in) {
+	if old == nil || old.uncertain || old.Ours != ours || !old.shows(in) {
 		lb = v.convert(key, in)
 		lb.Ours, lb.clean = ours, clean
 		if old != nil {
 			lb.outdated, lb.created = old.outdated, old.created
 		}
-		if old != nil && !old.doubtful && old.same(lb) {
+		if old != nil && !old.uncertain && old.same(lb) {
 			lb = old
 		}
 	}
@@ -252,9 +253,10 @@ func (m *Merge) takeBalancer(in hnslb.LoadBalancer) {
 	m.fresh.place(lb)
 }
 
-// swap puts the fresh load balancers into the view, but for frontends that were touched.
+// swap replaces the load balancers of the view by the fresh ones, except at frontends that were
+// touched.
 func (m *Merge) swap(int) bool {
-	v, old := m.v, m.v.held
+	v, old := m.v, m.v.loadBalancers
 	for _, lb := range m.health {
 		if _, touched := m.touched.Frontends[lb.Key]; !touched {
 			lb.Degraded = !lb.Degraded
@@ -262,7 +264,7 @@ func (m *Merge) swap(int) bool {
 		}
 	}
 	for key, known := range m.touched.Frontends {
-		m.drift.Unsettled = m.drift.Unsettled || !known && m.fresh.lbs[key] != old.lbs[key]
+		m.drift.Incomplete = m.drift.Incomplete || !known && m.fresh.byFrontend[key] != old.byFrontend[key]
 		m.fresh.takeFrontend(old, key)
 	}
 	for lb := range m.fresh.all {
@@ -271,21 +273,21 @@ func (m *Merge) swap(int) bool {
 			if m.returned(lb.ID) {
 				m.drift.ReturnedFrontends = append(m.drift.ReturnedFrontends, lb.Key)
 			}
-			v.name(lb)
+			v.addReferences(lb)
 		}
 	}
 	for lb := range old.all {
 		if m.fresh.find(lb.Key, lb.ID) != lb {
 			m.drift.Frontends = append(m.drift.Frontends, lb.Key)
-			v.unname(lb)
+			v.removeReferences(lb)
 		}
 	}
 	for _, lb := range old.others {
-		v.unname(lb)
+		v.removeReferences(lb)
 	}
 	for _, lb := range m.fresh.others {
-		v.name(lb)
+		v.addReferences(lb)
 	}
-	v.held = m.fresh
+	v.loadBalancers = m.fresh
 	return false
 }

@@ -26,8 +26,8 @@ func TestFormerMAC(t *testing.T) {
 			t.Errorf("%s: everything has to be listed: %v, want %v", step, got, unknown)
 		}
 		v.Replace([]hnslb.Endpoint{e}, nil)
-		if got := v.Endpoint(vip); got.Ours != ours || got.Former != former || got.VIP != isVIP {
-			t.Errorf("%s: ours %v, former %v, VIP %v; want %v, %v, %v", step, got.Ours, got.Former, got.VIP, ours, former, isVIP)
+		if got := v.Endpoint(vip); got.Ours != ours || got.HasFormerMAC != former || got.VIP != isVIP {
+			t.Errorf("%s: ours %v, former %v, VIP %v; want %v, %v, %v", step, got.Ours, got.HasFormerMAC, got.VIP, ours, former, isVIP)
 		}
 	}
 	check("at first", hostMAC, true, true, false, true)

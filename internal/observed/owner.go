@@ -10,38 +10,38 @@ import (
 	"github.com/hnsproxy/hnsproxy/hnslb"
 )
 
-// The flags that hnsproxy and kube-proxy.exe write. An object with any other flag was
-// made by somebody else.
+// The flags that hnsproxy and kube-proxy.exe set. An object with any other flag was created by
+// another program.
 const (
 	ownFlags        = hnslb.DSR | hnslb.IPv6Enabled
 	ownMappingFlags = hnslb.LocalRoutedVIP | hnslb.UseMux | hnslb.PreserveDIP | hnslb.VIPExternal
 )
 
-// A load balancer with one mapping is ours when it is clean and has our shape. HNS keeps no
-// owner on it, so that has to do. A leftover of kube-proxy.exe looks exactly like ours;
-// taking it over is intended.
+// A load balancer with one mapping is ours if it references no endpoint of another network and has
+// only flags that we set. HNS stores no owner, so nothing better is available. A leftover of
+// kube-proxy.exe looks exactly like ours; taking it over is intended.
 
-// clean tells whether no endpoint of a load balancer is on another network. One whose
-// endpoints are all gone carries no traffic, and is clean.
-func clean(lb hnslb.LoadBalancer, foreign map[hnslb.ID]bool) bool {
+// noForeignEndpoints returns whether no endpoint of a load balancer is on another network. It is
+// true for a load balancer whose endpoints no longer exist, since that carries no traffic.
+func noForeignEndpoints(lb hnslb.LoadBalancer, foreign map[hnslb.ID]bool) bool {
 	return !slices.ContainsFunc(lb.Endpoints, func(id hnslb.ID) bool { return foreign[id] })
 }
 
-// ownShape tells whether a load balancer has flags among those we use, but for those that
-// HNS shows by itself.
-func (v *View) ownShape(s Shape) bool {
-	return s.Flags&^v.flags.balancer&^ownFlags == 0 && s.MappingFlags&^v.flags.mapping&^ownMappingFlags == 0
+// ownSettings returns whether a load balancer has only flags that we set, or that this HNS adds on
+// its own.
+func (v *View) ownSettings(s Settings) bool {
+	return s.Flags&^v.flags.loadBalancer&^ownFlags == 0 && s.MappingFlags&^v.flags.mapping&^ownMappingFlags == 0
 }
 
-// ownHalf tells whether a half-made load balancer, which has no mapping, is ours, by what is
-// left to tell.
-func (v *View) ownHalf(lb hnslb.LoadBalancer, foreign map[hnslb.ID]bool) bool {
-	return v.ownShape(Shape{Flags: lb.Flags}) && len(lb.VIPs) <= 1 && clean(lb, foreign)
+// ownHalfMade returns whether a load balancer without mappings is ours, judged by its remaining
+// settings.
+func (v *View) ownHalfMade(lb hnslb.LoadBalancer, foreign map[hnslb.ID]bool) bool {
+	return v.ownSettings(Settings{Flags: lb.Flags}) && len(lb.VIPs) <= 1 && noForeignEndpoints(lb, foreign)
 }
 
-// ownEndpoint tells whether an endpoint of our network is ours: remote, with the made-up
-// MAC of its address, or with the host's MAC, now or before, and no name (the endpoint of a
-// cluster IP on an overlay).
+// ownEndpoint returns whether an endpoint of our network is ours: a remote endpoint with the MAC
+// that is derived from its address, or an unnamed one with a current or earlier MAC of the host
+// (the endpoint of a cluster IP on an overlay).
 func (v *View) ownEndpoint(e hnslb.Endpoint) bool {
 	if !e.Remote || len(e.IPs) != 1 {
 		return false
@@ -49,16 +49,17 @@ func (v *View) ownEndpoint(e hnslb.Endpoint) bool {
 	if sameMAC(e.MAC, hnslb.RemoteMAC(e.IPs[0])) {
 		return true
 	}
-	return v.network.IsOverlay() && e.Unnamed() && (sameMAC(e.MAC, v.network.HostMAC) || v.former(e))
+	return v.network.IsOverlay() && e.Unnamed() && (sameMAC(e.MAC, v.network.HostMAC) || v.hasFormerMAC(e))
 }
 
-// former tells whether an endpoint carries a MAC that the host had before.
-func (v *View) former(e hnslb.Endpoint) bool {
+// hasFormerMAC returns whether an endpoint carries an earlier MAC of the host.
+func (v *View) hasFormerMAC(e hnslb.Endpoint) bool {
 	return len(v.formerMACs) > 0 && v.formerMACs[strings.ToUpper(e.MAC)]
 }
 
-// ownSourceVIP tells whether an endpoint is the one that hnsproxy or kube-proxy.exe made for
-// the source VIP, the only local endpoint that they may touch: network plugins name theirs.
+// ownSourceVIP returns whether an endpoint is the one that hnsproxy or kube-proxy.exe created for
+// the source VIP. It is the only local endpoint that may be changed: those of network plugins have
+// names.
 func (v *View) ownSourceVIP(e hnslb.Endpoint) bool {
 	return v.network.IsOverlay() && !e.Remote && len(e.IPs) == 1 && e.IPs[0] == v.sourceVIP && e.Unnamed()
 }

@@ -12,36 +12,35 @@ import (
 	"github.com/hnsproxy/hnsproxy/internal/multimap"
 )
 
-// View is what HNS holds, as far as we know. HNS IDs live here and nowhere else (law 4).
+// View is the state of HNS as far as it is known. HNS IDs are stored here and nowhere else (law 4).
 // It is not safe for concurrent use.
 //
-// What a call of unknown outcome left behind is its caller's to know (law 6).
+// The caller tracks calls with an unknown outcome (law 6).
 type View struct {
 	network hnslb.Network
-	// managementIP is the last valid one. formerMACs are those that the host had before.
+	// managementIP is the last valid management IP. formerMACs are earlier MACs of the host.
 	managementIP netip.Addr
 	formerMACs   map[string]bool
 	sourceVIP    netip.Addr
 	endpoints    map[hnslb.ID]*Endpoint
 	byIP         multimap.Map[netip.Addr, *Endpoint]
-	// seconds are the other addresses of dual-stack endpoints, which are few.
-	seconds map[*Endpoint]netip.Addr
-	held    balancers
-	shapes  shapes
-	flags   flags
-	// providers remembers which provider address HNS shows for one that it was asked for,
-	// where the two differ.
+	// secondIPs holds the second addresses of dual-stack endpoints, which are few.
+	secondIPs     map[*Endpoint]netip.Addr
+	loadBalancers loadBalancers
+	learned       learnedSettings
+	flags         flags
+	// providers maps requested provider addresses to those that HNS shows, where the two differ.
 	providers map[netip.Addr]netip.Addr
-	// freed are addresses of our endpoints that no load balancer names any more.
-	freed []netip.Addr
-	own   int
-	// generation counts the lists. deleted are the objects that HNS reported as deleted,
-	// with the generation; a later list that names one shows that the report was wrong.
+	// freed holds the addresses of our endpoints that have lost their last load balancer.
+	freed    []netip.Addr
+	ownCount int
+	// generation counts the lists. deleted holds the objects that HNS reported as deleted, with the
+	// generation; if a later list contains one, the report was wrong.
 	generation uint32
 	deleted    map[hnslb.ID]uint32
 }
 
-// Endpoint is an HNS endpoint as the view keeps it. Callers only read it.
+// Endpoint is an endpoint in HNS. Callers must not change it.
 type Endpoint struct {
 	ID hnslb.ID
 	IP netip.Addr
@@ -49,24 +48,24 @@ type Endpoint struct {
 	ProviderAddress netip.Addr
 	Remote          bool
 	Ours            bool
-	// VIP tells that it carries the host's MAC, as the endpoint of a cluster IP does.
+	// VIP: it carries the host's MAC, as the endpoint of a cluster IP does.
 	VIP bool
-	// SourceVIP tells that it is the local endpoint that was made for the source VIP, Former
-	// that it was made when the host had another MAC.
-	SourceVIP, Former bool
-	// seen is the generation of the last list that named it, cut short: there may be 150,000 of
-	// these in memory.
+	// SourceVIP: it is the local endpoint created for the source VIP. HasFormerMAC: it was created
+	// when the host had another MAC.
+	SourceVIP, HasFormerMAC bool
+	// seen is the generation of the last list that contained it, truncated to save memory: there
+	// may be 150,000 endpoints.
 	seen uint16
-	// listed are the load balancers that name it, as HNS holds them.
-	listed []*LoadBalancer
+	// referencedBy are the load balancers in HNS that reference it.
+	referencedBy []*LoadBalancer
 }
 
-// InUse tells whether some load balancer in HNS names the endpoint.
-func (e *Endpoint) InUse() bool { return len(e.listed) > 0 }
+// InUse returns whether a load balancer in HNS references the endpoint.
+func (e *Endpoint) InUse() bool { return len(e.referencedBy) > 0 }
 
-// New makes an empty view: nothing is known yet. sourceVIP may be the zero Addr.
+// New returns an empty view. sourceVIP may be the zero Addr.
 func New(sourceVIP netip.Addr) *View {
-	v := &View{sourceVIP: sourceVIP, shapes: shapes{}, providers: map[netip.Addr]netip.Addr{}, formerMACs: map[string]bool{}}
+	v := &View{sourceVIP: sourceVIP, learned: learnedSettings{}, providers: map[netip.Addr]netip.Addr{}, formerMACs: map[string]bool{}}
 	v.clear()
 	return v
 }
@@ -74,23 +73,23 @@ func New(sourceVIP netip.Addr) *View {
 func (v *View) clear() {
 	v.endpoints = map[hnslb.ID]*Endpoint{}
 	v.byIP = multimap.New[netip.Addr, *Endpoint]()
-	v.seconds = map[*Endpoint]netip.Addr{}
-	v.held = newBalancers()
-	v.own = 0
+	v.secondIPs = map[*Endpoint]netip.Addr{}
+	v.loadBalancers = newLoadBalancers()
+	v.ownCount = 0
 	v.deleted = map[hnslb.ID]uint32{}
 }
 
-// Network returns the network that the view is of.
+// Network returns the network that the view covers.
 func (v *View) Network() hnslb.Network { return v.network }
 
-// SetNetwork says which network the view is of, and tells whether everything has to be listed
-// again: another ID means that the endpoints of the old network are gone, another MAC that
-// others are ours. With another management IP, which can change at any time (k8s issue
-// 75561), node ports have to be re-created: their rules in VFP keep the old one, or none if
-// there was none yet. It is compared with the last valid one, whatever the MAC does.
+// SetNetwork sets the network that the view covers, and returns whether everything has to be listed
+// again: with another ID the endpoints of the old network are gone, and with another MAC other
+// endpoints are ours. When the management IP changes, which can happen at any time (k8s issue
+// 75561), node ports have to be re-created, since their rules in VFP keep the old address, or none.
+// It is compared with the last valid management IP, whether or not the MAC changes.
 func (v *View) SetNetwork(n hnslb.Network) (unknown bool) {
 	if n.ManagementIP.IsValid() && n.ManagementIP != v.managementIP {
-		for _, lb := range v.held.lbs {
+		for _, lb := range v.loadBalancers.byFrontend {
 			lb.outdated = lb.outdated || lb.Key.NodePort()
 		}
 		v.managementIP = n.ManagementIP
@@ -104,8 +103,7 @@ func (v *View) SetNetwork(n hnslb.Network) (unknown bool) {
 	return unknown
 }
 
-// Replace takes in a whole list at once and returns what was different from what the view
-// held, in order.
+// Replace merges a complete list at once and returns the differences from the view, in order.
 func (v *View) Replace(eps []hnslb.Endpoint, lbs []hnslb.LoadBalancer) Drift {
 	m := v.Merge(List{Endpoints: eps, LoadBalancers: lbs}, NewTouched())
 	for m.Step(len(eps) + len(lbs) + 1) {
@@ -118,8 +116,8 @@ func (v *View) Replace(eps []hnslb.Endpoint, lbs []hnslb.LoadBalancer) Drift {
 	return d
 }
 
-// forgetDeleted drops what was deleted before the list that was just taken in: what it did
-// not name is gone.
+// forgetDeleted drops the records of objects that were deleted before the list that was just
+// merged.
 func (v *View) forgetDeleted() {
 	for id, generation := range v.deleted {
 		if generation < v.generation {
@@ -128,20 +126,20 @@ func (v *View) forgetDeleted() {
 	}
 }
 
-// PutCreatedEndpoint remembers an endpoint that HNS just made, as HNS returned it; asked is
-// what we sent, from which the view learns how this HNS shows a provider address. Without
-// that an HNS that shows another one would have it re-created forever.
-func (v *View) PutCreatedEndpoint(asked, held hnslb.Endpoint) {
-	if v.endpoints[held.ID] != nil {
-		return // a list was faster
+// PutCreatedEndpoint stores an endpoint that HNS created, as HNS returned it. From requested, which
+// was sent, the view learns how this HNS shows a provider address. Otherwise an HNS that shows
+// another one would have the endpoint re-created forever.
+func (v *View) PutCreatedEndpoint(requested, returned hnslb.Endpoint) {
+	if v.endpoints[returned.ID] != nil {
+		return // a list already contained it
 	}
-	if asked.ProviderAddress != held.ProviderAddress {
-		v.providers[asked.ProviderAddress] = held.ProviderAddress
+	if requested.ProviderAddress != returned.ProviderAddress {
+		v.providers[requested.ProviderAddress] = returned.ProviderAddress
 	}
-	v.PutEndpoint(held)
+	v.PutEndpoint(returned)
 }
 
-// ShowsProvider tells whether an endpoint has a provider address, as this HNS shows it.
+// ShowsProvider returns whether an endpoint has a provider address, as this HNS shows it.
 func (v *View) ShowsProvider(e *Endpoint, want netip.Addr) bool {
 	if e.ProviderAddress == want {
 		return true
@@ -150,14 +148,14 @@ func (v *View) ShowsProvider(e *Endpoint, want netip.Addr) bool {
 	return ok && shown == e.ProviderAddress
 }
 
-// PutEndpoint remembers an endpoint of the view's network.
+// PutEndpoint stores an endpoint of the view's network.
 func (v *View) PutEndpoint(in hnslb.Endpoint) {
 	e := &Endpoint{
 		ID:              in.ID,
 		ProviderAddress: in.ProviderAddress,
 		Remote:          in.Remote,
 		VIP:             in.Remote && sameMAC(in.MAC, v.network.HostMAC),
-		Former:          v.former(in),
+		HasFormerMAC:    v.hasFormerMAC(in),
 		Ours:            v.ownEndpoint(in),
 		SourceVIP:       v.ownSourceVIP(in),
 	}
@@ -165,24 +163,24 @@ func (v *View) PutEndpoint(in hnslb.Endpoint) {
 		e.IP = in.IPs[0]
 	}
 	if len(in.IPs) > 1 {
-		v.seconds[e] = in.IPs[1]
+		v.secondIPs[e] = in.IPs[1]
 	}
 	v.endpoints[e.ID] = e
 	if e.Ours {
-		v.own++
+		v.ownCount++
 	}
 	for _, ip := range v.addresses(e) {
 		v.byIP.Add(ip, e)
 	}
 }
 
-// DeleteEndpoint forgets an endpoint that HNS reported as deleted.
+// DeleteEndpoint removes an endpoint that HNS reported as deleted.
 func (v *View) DeleteEndpoint(id hnslb.ID) {
 	v.deleted[id] = v.generation
 	v.RemoveEndpoint(id)
 }
 
-// RemoveEndpoint forgets an endpoint that HNS does not have any more.
+// RemoveEndpoint removes an endpoint that no longer exists in HNS.
 func (v *View) RemoveEndpoint(id hnslb.ID) {
 	e := v.endpoints[id]
 	if e == nil {
@@ -190,13 +188,13 @@ func (v *View) RemoveEndpoint(id hnslb.ID) {
 	}
 	delete(v.endpoints, id)
 	if e.Ours {
-		v.own--
+		v.ownCount--
 	}
 	for _, ip := range v.addresses(e) {
 		v.byIP.Remove(ip, e)
 	}
-	delete(v.seconds, e)
-	for _, lb := range e.listed {
+	delete(v.secondIPs, e)
+	for _, lb := range e.referencedBy {
 		lb.Endpoints = slices.DeleteFunc(lb.Endpoints, func(o *Endpoint) bool { return o == e })
 		lb.dangling++
 	}
@@ -207,14 +205,14 @@ func (v *View) addresses(e *Endpoint) []netip.Addr {
 	if e.IP.IsValid() {
 		out = append(out, e.IP)
 	}
-	if ip, ok := v.seconds[e]; ok {
+	if ip, ok := v.secondIPs[e]; ok {
 		out = append(out, ip)
 	}
 	return out
 }
 
-// Endpoint returns the endpoint that stands for an address: the local one when there is
-// one, since Windows Server 2019 and 2022 let a remote twin live beside it.
+// Endpoint returns the endpoint at an address. It prefers a local one, since Windows Server 2019
+// and 2022 allow a remote endpoint with the same address beside it.
 func (v *View) Endpoint(ip netip.Addr) *Endpoint {
 	var best *Endpoint
 	for e := range v.byIP.All(ip) {
@@ -228,7 +226,7 @@ func (v *View) Endpoint(ip netip.Addr) *Endpoint {
 	return best
 }
 
-// Own yields the endpoints of ours, in no order.
+// Own yields the endpoints that are ours, in no particular order.
 func (v *View) Own(yield func(*Endpoint) bool) {
 	for _, e := range v.endpoints {
 		if e.Ours && !yield(e) {
@@ -237,11 +235,11 @@ func (v *View) Own(yield func(*Endpoint) bool) {
 	}
 }
 
-// OwnEndpoints returns how many endpoints of ours HNS holds.
-func (v *View) OwnEndpoints() int { return v.own }
+// OwnEndpoints returns the number of endpoints that are ours.
+func (v *View) OwnEndpoints() int { return v.ownCount }
 
-// At returns the endpoints of ours that stand for an address.
-func (v *View) At(ip netip.Addr) []*Endpoint {
+// OwnAt returns the endpoints at an address that are ours.
+func (v *View) OwnAt(ip netip.Addr) []*Endpoint {
 	var out []*Endpoint
 	for e := range v.byIP.All(ip) {
 		if e.Ours {

@@ -74,9 +74,9 @@ func TestTwins(t *testing.T) {
 	}
 }
 
-// TestLearnedShape: an HNS that shows a load balancer with other flags than it was asked
+// TestLearnedSettings: an HNS that shows a load balancer with other flags than it was asked
 // for is understood after the first, so that the rest do not look like drift forever.
-func TestLearnedShape(t *testing.T) {
+func TestLearnedSettings(t *testing.T) {
 	v := viewOf([]hnslb.Endpoint{remote(pod)}, balancer("old", hnslb.VIPExternal|hnslb.LocalRoutedVIP, "e"))
 	want := balancer("", hnslb.VIPExternal)
 	backends := []*Endpoint{v.Endpoint(pod)}
@@ -126,10 +126,10 @@ func TestOwnEndpoint(t *testing.T) {
 			v := New(vip)
 			v.SetNetwork(n)
 			v.Replace([]hnslb.Endpoint{tc.e}, nil)
-			if got := len(v.At(tc.e.IPs[0])) == 1; got != tc.want {
+			if got := len(v.OwnAt(tc.e.IPs[0])) == 1; got != tc.want {
 				t.Errorf("ours: %v, want %v", got, tc.want)
 			}
-			if want := len(v.At(tc.e.IPs[0])); v.OwnEndpoints() != want {
+			if want := len(v.OwnAt(tc.e.IPs[0])); v.OwnEndpoints() != want {
 				t.Errorf("%d endpoints of ours, want %d", v.OwnEndpoints(), want)
 			}
 		})
@@ -149,13 +149,13 @@ func TestHealth(t *testing.T) {
 	check := func(what string, d Drift, want bool, told ...hnslb.FrontendKey) {
 		t.Helper()
 		lb := v.LoadBalancer(key())
-		if lb.Degraded != want || len(d.Frontends) > 0 || d.Unsettled {
+		if lb.Degraded != want || len(d.Frontends) > 0 || d.Incomplete {
 			t.Errorf("%s: degraded %v, want %v; drift %+v", what, lb.Degraded, want, d)
 		}
 		if diff := cmp.Diff(told, d.Health, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
 			t.Errorf("%s: told (-want +got):\n%s", what, diff)
 		}
-		if m := v.Match(lb, balancer("", 0, "e"), v.At(pod)); m != Equal {
+		if m := v.Match(lb, balancer("", 0, "e"), v.OwnAt(pod)); m != Equal {
 			t.Errorf("%s: match %v", what, m)
 		}
 	}

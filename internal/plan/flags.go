@@ -10,20 +10,20 @@ import (
 	"github.com/hnsproxy/hnsproxy/proxier/desired"
 )
 
-// LearnFlags lets the view take flags that nobody asked for as a habit of HNS, and tells
-// whether that made load balancers ours. It does so only where a load balancer with such
-// flags is otherwise just what a frontend needs, since then it was made for it.
+// LearnFlags makes the view ignore flags that HNS adds to every load balancer, and returns whether
+// load balancers became ours by that. It does so only if a load balancer with such flags otherwise
+// matches a frontend exactly, since then it was created for it.
 func LearnFlags(s *desired.State, v *observed.View) bool {
-	for lb := range v.Odd {
-		if serves(lb, s.Frontend(lb.Key)) {
+	for lb := range v.WithUnknownFlags {
+		if servesExactly(lb, s.Frontend(lb.Key)) {
 			return v.LearnFlags()
 		}
 	}
 	return false
 }
 
-// serves tells whether a load balancer leads to the backends of a frontend and to no others.
-func serves(lb *observed.LoadBalancer, f *desired.Frontend) bool {
+// servesExactly returns whether a load balancer has exactly the backends of a frontend.
+func servesExactly(lb *observed.LoadBalancer, f *desired.Frontend) bool {
 	if !f.Programmable() || lb.InternalPort != f.InternalPort || lb.Dangling() || len(lb.Endpoints) != len(f.Backends) {
 		return false
 	}

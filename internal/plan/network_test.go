@@ -58,15 +58,15 @@ func TestWhatAnOverlayWaitsFor(t *testing.T) {
 			eps: []hnslb.Endpoint{remote("10.244.1.2")}, ops: []hnslb.Verb{hnslb.VerbCreateEndpoint}, noSource: true},
 		{name: "with it", backends: []string{"10.244.2.1"}, eps: []hnslb.Endpoint{source}, ops: []hnslb.Verb{hnslb.VerbCreateEndpoint, hnslb.VerbCreateLoadBalancer}},
 		{name: "deleted to be made anew", backends: []string{"10.244.2.1"}, eps: []hnslb.Endpoint{routed},
-			change: func(in *Input) { in.Remake = true }, ops: []hnslb.Verb{hnslb.VerbCreateLoadBalancer}},
+			change: func(in *Input) { in.Recreate = true }, ops: []hnslb.Verb{hnslb.VerbCreateLoadBalancer}},
 		{name: "what is there is changed all the same", backends: []string{"10.244.2.1"}, eps: []hnslb.Endpoint{routed, through("10.0.0.5", remote("10.244.2.2"))},
 			lbs: []hnslb.LoadBalancer{held("r10.244.2.1", "r10.244.2.2")}, ops: []hnslb.Verb{hnslb.VerbUpdateLoadBalancer}},
 		{name: "a backend without route is left out", backends: []string{"10.244.2.1", "10.244.7.7"}, eps: []hnslb.Endpoint{source, routed},
 			ops: []hnslb.Verb{hnslb.VerbCreateLoadBalancer}, unrouted: 1},
 		{name: "a young network waits for it", backends: []string{"10.244.2.1", "10.244.7.7"}, eps: []hnslb.Endpoint{source, routed},
-			change: func(in *Input) { in.Settling = true }, unrouted: 1},
+			change: func(in *Input) { in.RoutesPending = true }, unrouted: 1},
 		{name: "not with what is there", backends: []string{"10.244.2.1", "10.244.7.7"}, eps: []hnslb.Endpoint{source, routed, through("10.0.0.5", remote("10.244.2.2"))},
-			lbs: []hnslb.LoadBalancer{held("r10.244.2.2")}, change: func(in *Input) { in.Settling = true }, ops: []hnslb.Verb{hnslb.VerbUpdateLoadBalancer}, unrouted: 1},
+			lbs: []hnslb.LoadBalancer{held("r10.244.2.2")}, change: func(in *Input) { in.RoutesPending = true }, ops: []hnslb.Verb{hnslb.VerbUpdateLoadBalancer}, unrouted: 1},
 		{name: "an endpoint that is there keeps its host", backends: []string{"10.244.7.7"}, eps: []hnslb.Endpoint{source, unrouted},
 			ops: []hnslb.Verb{hnslb.VerbCreateLoadBalancer}},
 		{name: "nobody else serves: the load balancer goes", backends: []string{"10.244.7.7"}, eps: []hnslb.Endpoint{source, routed},
@@ -82,10 +82,10 @@ func TestWhatAnOverlayWaitsFor(t *testing.T) {
 			for _, s := range u.Steps {
 				ops = append(ops, s.Verb())
 			}
-			if !slices.Equal(ops, tc.ops) || u.NoSourceVIP != tc.noSource || len(u.Unrouted) != tc.unrouted {
-				t.Errorf("got %snoSourceVIP %v, unrouted %v", lines(u), u.NoSourceVIP, u.Unrouted)
+			if !slices.Equal(ops, tc.ops) || u.NoSourceVIP != tc.noSource || len(u.NoRoute) != tc.unrouted {
+				t.Errorf("got %snoSourceVIP %v, unrouted %v", lines(u), u.NoSourceVIP, u.NoRoute)
 			}
-			if waits := tc.noSource || tc.unrouted > 0; waits && u.Settled() {
+			if waits := tc.noSource || tc.unrouted > 0; waits && u.Empty() {
 				t.Error("it waits and counts as settled")
 			}
 		})

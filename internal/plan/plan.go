@@ -13,61 +13,63 @@ import (
 	"github.com/hnsproxy/hnsproxy/proxier/desired"
 )
 
-// Unit is what one frontend, or one address, needs. Its steps are carried out in order.
+// Unit is the plan for one frontend or one address. Its steps are executed in order.
 type Unit struct {
 	Steps []Step
-	// Blocked says why a wanted frontend gets no step.
+	// Blocked is why a desired frontend gets no steps.
 	Blocked desired.Note
-	// Waiting are local backends that HNS does not have yet (law 10).
+	// Waiting are local backends that have no HNS endpoint yet (law 10).
 	Waiting []netip.Addr
-	// Held are backends left out since nothing may rest on their endpoint for now.
-	Held []netip.Addr
-	// Evict are addresses whose endpoint must make room: for a local one, or for one
+	// Unusable are backends left out because their endpoint cannot be referenced now.
+	Unusable []netip.Addr
+	// Evict are addresses whose endpoint must be removed first, in favor of a local one or of one
 	// with another provider address.
 	Evict []netip.Addr
-	// Unrouted are backends left out since the network has no route to them yet.
-	Unrouted []netip.Addr
-	// NoSourceVIP tells that the load balancer waits for the endpoint of its source VIP.
+	// NoRoute are backends left out because the network has no route to them yet.
+	NoRoute []netip.Addr
+	// NoSourceVIP: the load balancer waits for the endpoint of its source VIP.
 	NoSourceVIP bool
-	// Taken are backends left out since their address has a role of a higher rank (law 12).
-	Taken []netip.Addr
+	// AddressTaken are backends left out because their address has a role with a higher rank (law
+	// 12).
+	AddressTaken []netip.Addr
 }
 
-// Adjacent tells whether calls of the unit must follow one another in HNS without others
-// between them: after a load balancer was deleted its VIP is dark until it is created
-// (law 8).
+// Adjacent returns whether the calls of the unit must follow each other without other calls between
+// them: between the deletion of a load balancer and its re-creation, the VIP serves no traffic (law
+// 8).
 func (u Unit) Adjacent() bool {
-	return has[DeleteLoadBalancer](u.Steps) && has[CreateLoadBalancer](u.Steps)
+	return hasStep[DeleteLoadBalancer](u.Steps) && hasStep[CreateLoadBalancer](u.Steps)
 }
 
-// has tells whether one of the steps is of type S.
-func has[S Step](steps []Step) bool {
+// hasStep returns whether one of the steps is of type S.
+func hasStep[S Step](steps []Step) bool {
 	return slices.ContainsFunc(steps, func(s Step) bool {
 		_, is := s.(S)
 		return is
 	})
 }
 
-// Input is what plans are made from. Nothing of it is changed.
+// Input is the input of the planning functions, which do not change it.
 type Input struct {
 	State *desired.State
 	View  *observed.View
 	Env   *desired.Env
-	// Remake tells that the load balancer was deleted a moment ago to be re-created: its creation
-	// waits for nothing.
-	Remake bool
-	// Settling tells that routes of the network are just coming: what HNS does not have yet waits
-	// for those of all its backends, rather than being written twice.
-	Settling bool
-	// Modify tells whether HNS changes load balancers in place.
+	// Recreate: the load balancer was just deleted to be re-created, so its creation waits for
+	// nothing.
+	Recreate bool
+	// RoutesPending: the network plugin is still adding routes. A load balancer that does not exist
+	// yet waits for the routes of all its backends, instead of being written twice.
+	RoutesPending bool
+	// Modify: HNS can update load balancers in place.
 	Modify bool
-	// FellShort tells whether a change in place fell short of what a frontend needs, so that its
-	// load balancer has to be deleted and created; nil for never.
-	FellShort func(hnslb.FrontendKey) bool
-	// Held tells whether nothing may rest on the endpoint of an address for now: HNS refused
-	// it a moment ago, what became of it is unknown, or it is being deleted. nil for never.
-	Held func(netip.Addr) bool
-	// Unknown tells whether HNS may have the endpoint of an address or not; nil for never.
+	// ModifyIncomplete returns whether an update in place left out settings of a frontend, so that
+	// its load balancer has to be deleted and created; nil for never.
+	ModifyIncomplete func(hnslb.FrontendKey) bool
+	// Unusable returns whether the endpoint at an address cannot be referenced now: HNS refused it
+	// recently, its state is unknown, or it is being deleted. nil for never.
+	Unusable func(netip.Addr) bool
+	// Unknown returns whether the existence of the endpoint at an address is unknown; nil for
+	// never.
 	Unknown func(netip.Addr) bool
 }
 
@@ -94,10 +96,10 @@ func Frontend(in Input, key hnslb.FrontendKey) Unit {
 	return u
 }
 
-// program plans a frontend that has backends and that nobody else holds.
+// program plans a frontend that has backends and is not occupied by another program.
 func (u *Unit) program(in Input, f *desired.Frontend, lb *observed.LoadBalancer) {
 	if f.VIPEndpoint {
-		u.need(in, f.Key.VIP, desired.AsVIP)
+		u.endpointFor(in, f.Key.VIP, desired.AsVIP)
 	}
 	var present []*observed.Endpoint
 	var backends []netip.Addr
@@ -111,9 +113,10 @@ func (u *Unit) program(in Input, f *desired.Frontend, lb *observed.LoadBalancer)
 		}
 	}
 	if len(backends) == 0 {
-		// Never an empty list (law 12), and never the endpoints of yesterday: their
-		// addresses may be other pods' by now. What is unknown will be known in a moment.
-		if lb != nil && (in.Unknown == nil || !slices.ContainsFunc(u.Held, in.Unknown)) {
+		// Never write an empty list (law 12), and never keep the previous endpoints, whose
+		// addresses may belong to other pods by now. If an endpoint is in an unknown state, wait
+		// until a list shows it.
+		if lb != nil && (in.Unknown == nil || !slices.ContainsFunc(u.Unusable, in.Unknown)) {
 			u.Steps = append(u.Steps, DeleteLoadBalancer{lb.ID, f.Key})
 		}
 		return
@@ -121,15 +124,15 @@ func (u *Unit) program(in Input, f *desired.Frontend, lb *observed.LoadBalancer)
 	u.write(in, lb, present, Target{f, backends, f.LoadBalancer()})
 }
 
-// write plans the load balancer of a frontend, in place of the one that HNS has, if any. present
-// are those of its endpoints that HNS has.
+// write plans the load balancer of a frontend; lb is the existing one, nil for none. present are
+// those of its endpoints that exist in HNS.
 func (u *Unit) write(in Input, lb *observed.LoadBalancer, present []*observed.Endpoint, t Target) {
 	f, match := t.Frontend, observed.Different
 	switch {
 	case lb != nil:
 		want := t.LoadBalancer
-		if in.Env.SourceVIPOptional() && !lb.Shape.SourceVIP.IsValid() {
-			want.SourceVIP = lb.Shape.SourceVIP
+		if in.Env.SourceVIPOptional() && !lb.Settings.SourceVIP.IsValid() {
+			want.SourceVIP = lb.Settings.SourceVIP
 		}
 		match = in.View.Match(lb, want, present)
 	case u.mustWait(in, f):
@@ -152,36 +155,36 @@ func (u *Unit) write(in Input, lb *observed.LoadBalancer, present []*observed.En
 	}
 }
 
-// mustWait tells whether a load balancer that HNS does not have must not be made yet: routes are
-// just coming, or the endpoint of its source VIP.
+// mustWait returns whether a load balancer that does not exist yet must wait: for routes that are
+// being added, or for the endpoint of its source VIP.
 func (u *Unit) mustWait(in Input, f *desired.Frontend) bool {
-	if in.Remake {
+	if in.Recreate {
 		return false
 	}
-	u.NoSourceVIP = in.Env.NeedsSourceVIP(f.SourceVIP) && !hasSourceVIP(in)
-	return u.NoSourceVIP || in.Settling && len(u.Unrouted) > 0
+	u.NoSourceVIP = in.Env.NeedsSourceVIP(f.SourceVIP) && !sourceVIPExists(in)
+	return u.NoSourceVIP || in.RoutesPending && len(u.NoRoute) > 0
 }
 
-// hasSourceVIP tells whether HNS has the endpoint of the source VIP, which comes before the load
-// balancers that use it.
-func hasSourceVIP(in Input) bool {
+// sourceVIPExists returns whether HNS has the endpoint of the source VIP, which has to exist before
+// the load balancers that use it.
+func sourceVIPExists(in Input) bool {
 	e := in.View.Endpoint(in.Env.SourceVIP())
 	return e != nil && !e.Remote
 }
 
-// inPlace tells whether the load balancer of a frontend may be changed in place, if HNS can.
+// inPlace returns whether to update the load balancer of a frontend in place.
 func (in Input) inPlace(f *desired.Frontend, lb *observed.LoadBalancer, present []*observed.Endpoint) bool {
-	if !in.Modify || in.FellShort != nil && in.FellShort(f.Key) {
+	if !in.Modify || in.ModifyIncomplete != nil && in.ModifyIncomplete(f.Key) {
 		return false
 	}
-	return in.Env.UDPInPlace() || !strands(f, lb, present)
+	return in.Env.UDPInPlace() || !losesUDPFlows(f, lb, present)
 }
 
-// strands tells whether a change in place would leave UDP flows on an endpoint or a port that
-// goes. HNS keeps the flows of a VIP marked as external, and perhaps others (docs/hns.md, Flows).
-// TCP clients notice and connect anew; UDP clients, a DNS resolver first of all, would send
-// to nobody for as long as they go on. Made anew, the load balancer starts without flows.
-func strands(f *desired.Frontend, lb *observed.LoadBalancer, present []*observed.Endpoint) bool {
+// losesUDPFlows returns whether an update in place would leave UDP flows on an endpoint or port
+// that is removed. HNS keeps the flows of a VIP marked as external, and perhaps others
+// (docs/hns.md, Flows). TCP clients notice and reconnect; UDP clients, DNS resolvers above all,
+// would keep sending to a backend that is gone. A re-created load balancer starts without flows.
+func losesUDPFlows(f *desired.Frontend, lb *observed.LoadBalancer, present []*observed.Endpoint) bool {
 	if lb.Key.Protocol != hnslb.UDP {
 		return false
 	}
@@ -189,43 +192,43 @@ func strands(f *desired.Frontend, lb *observed.LoadBalancer, present []*observed
 		slices.ContainsFunc(lb.Endpoints, func(e *observed.Endpoint) bool { return !slices.Contains(present, e) })
 }
 
-// backend returns the endpoint of a backend, or whether a step of the unit brings it.
+// backend returns the endpoint of a backend, or whether a step of the unit creates it.
 //
-// The address of an HNS endpoint has one role, in this rank: local endpoint of the network
-// plugin, source VIP, VIP of a cluster IP, remote endpoint. Which one follows from the desired
-// state, the environment and the local endpoints, and not from what HNS holds of ours or from
-// what came first. Each endpoint that a unit makes has the role of its address, and only those
-// that have not are deleted: at one address a change of role costs one deletion and one
-// creation at most, and without one nothing is written.
+// The endpoint at an address has one role. In order of rank: local endpoint of the network plugin,
+// source VIP, VIP of a cluster IP, remote endpoint. The role follows from the desired state, the
+// environment and the local endpoints, and not from our endpoints in HNS or the order of events. A
+// unit creates an endpoint only with the role of its address, and deletes only endpoints with
+// another role. A change of role therefore costs at most one deletion and one creation, and nothing
+// is written without one.
 func (u *Unit) backend(in Input, b desired.Backend) (e *observed.Endpoint, coming bool) {
 	e = in.View.Endpoint(b.IP)
 	if taken(in, b, e) {
-		u.Taken = append(u.Taken, b.IP)
+		u.AddressTaken = append(u.AddressTaken, b.IP)
 		return nil, false
 	}
 	if !b.Local {
 		if in.Env.AwaitsRoute(b.IP) && e == nil {
-			u.Unrouted = append(u.Unrouted, b.IP)
+			u.NoRoute = append(u.NoRoute, b.IP)
 			return nil, false
 		}
-		return u.need(in, b.IP, desired.AsRemote)
+		return u.endpointFor(in, b.IP, desired.AsRemote)
 	}
 	if e != nil && !e.Ours {
 		return e, false
 	}
 	if e != nil {
-		// Our remote endpoint stands where a local one is due. HNS may refuse to create
-		// that one before ours is gone (k8s issue 130963).
+		// A remote endpoint of ours exists where a local one is due. HNS may refuse to create the
+		// local one before ours is deleted (k8s issue 130963).
 		u.Evict = append(u.Evict, b.IP)
 	}
 	u.Waiting = append(u.Waiting, b.IP)
 	return nil, false
 }
 
-// taken tells whether the address of a backend has another role. at is the endpoint that HNS
-// has there, nil for none.
+// taken returns whether the address of a backend has another role. at is the endpoint at the
+// address, nil for none.
 func taken(in Input, b desired.Backend, at *observed.Endpoint) bool {
-	if in.Env.HoldsSourceVIP(b.IP) {
+	if in.Env.IsSourceVIP(b.IP) {
 		return true
 	}
 	if at != nil && !at.Remote {
@@ -235,9 +238,9 @@ func taken(in Input, b desired.Backend, at *observed.Endpoint) bool {
 	return owned || !b.Local && in.Env.LocalOnly(b.IP)
 }
 
-// Why says why the address of a backend is taken.
-func Why(in Input, ip netip.Addr) string {
-	if in.Env.HoldsSourceVIP(ip) {
+// TakenReason describes why the address of a backend has another role.
+func TakenReason(in Input, ip netip.Addr) string {
+	if in.Env.IsSourceVIP(ip) {
 		return fmt.Sprintf("%s (the source VIP of this node)", ip)
 	}
 	if owner, owned := in.State.Owner(ip); owned {
@@ -246,15 +249,15 @@ func Why(in Input, ip netip.Addr) string {
 	return fmt.Sprintf("%s (in this node's pod subnet, but without an HNS endpoint from the network plugin)", ip)
 }
 
-// need returns the endpoint that stands for an address in a role, or plans it.
-func (u *Unit) need(in Input, ip netip.Addr, role desired.Role) (e *observed.Endpoint, coming bool) {
+// endpointFor returns the endpoint at an address in a role, or plans its creation.
+func (u *Unit) endpointFor(in Input, ip netip.Addr, role desired.Role) (e *observed.Endpoint, coming bool) {
 	e = in.View.Endpoint(ip)
-	held := in.Held != nil && in.Held(ip)
+	unusable := in.Unusable != nil && in.Unusable(ip)
 	switch {
-	case e != nil && !e.Ours, e != nil && fits(in, e, role) && !held:
+	case e != nil && !e.Ours, e != nil && matchesRole(in, e, role) && !unusable:
 		return e, false
-	case held:
-		u.Held = append(u.Held, ip)
+	case unusable:
+		u.Unusable = append(u.Unusable, ip)
 		return nil, false
 	case e != nil:
 		u.Evict = append(u.Evict, ip)
@@ -268,36 +271,36 @@ func (u *Unit) need(in Input, ip netip.Addr, role desired.Role) (e *observed.End
 	return nil, true
 }
 
-// fits tells whether an endpoint of ours is the one that a role needs. Only an overlay tells
-// the endpoints of one address apart, by MAC and provider address.
-func fits(in Input, e *observed.Endpoint, role desired.Role) bool {
+// matchesRole returns whether an endpoint of ours is the one that a role needs. Only on an overlay
+// do the endpoints of one address differ, by MAC and provider address.
+func matchesRole(in Input, e *observed.Endpoint, role desired.Role) bool {
 	if !in.Env.Network().IsOverlay() {
 		return true
 	}
-	if e.VIP != (role == desired.AsVIP) || e.Former {
+	if e.VIP != (role == desired.AsVIP) || e.HasFormerMAC {
 		return false
 	}
-	// What has a provider address keeps it while the route is awaited.
+	// An existing provider address is kept while the route is awaited.
 	return in.Env.AwaitsRoute(e.IP) || in.View.ShowsProvider(e, in.Env.Provider(role, e.IP))
 }
 
-// role returns the one role in which an address is wanted on this node.
+// role returns the role that the address has on this node.
 func role(in Input, ip netip.Addr) desired.Role {
 	r := in.State.Role(ip)
-	if in.Env.HoldsSourceVIP(ip) || r == desired.AsRemote && in.Env.LocalOnly(ip) {
+	if in.Env.IsSourceVIP(ip) || r == desired.AsRemote && in.Env.LocalOnly(ip) {
 		return desired.Unwanted
 	}
 	return r
 }
 
-// Endpoint plans the endpoints of ours at one address: of those that nothing in HNS
-// names, all that nobody wants, that stand beside a local one, or that are not as they
-// should be.
+// Endpoint plans the endpoints of ours at one address. Of those that no load balancer references,
+// it deletes the ones that no frontend uses, that duplicate a local endpoint, or that have the
+// wrong settings.
 func Endpoint(in Input, ip netip.Addr) Unit {
 	var u Unit
 	r := role(in, ip)
 	kept := false
-	for _, e := range in.View.At(ip) {
+	for _, e := range in.View.OwnAt(ip) {
 		if keep(in, e, r) && !kept {
 			kept = true
 			continue
@@ -313,12 +316,12 @@ func keep(in Input, e *observed.Endpoint, role desired.Role) bool {
 	if at := in.View.Endpoint(e.IP); at != nil && !at.Remote {
 		return false
 	}
-	return (role == desired.AsRemote || role == desired.AsVIP) && fits(in, e, role)
+	return (role == desired.AsRemote || role == desired.AsVIP) && matchesRole(in, e, role)
 }
 
-// SourceVIP plans the endpoint of the source VIP on an overlay, and what is at its address
-// elsewhere. A remote endpoint of ours there, which a leftover can be, has to go first, and so
-// has one that was made for the source VIP while the node had another address.
+// SourceVIP plans the endpoint of the source VIP on an overlay, and the endpoints at its address on
+// other networks. A remote endpoint of ours at the address, such as a leftover, is deleted first,
+// and so is a source VIP endpoint that was created while the node had another address.
 func SourceVIP(in Input) Unit {
 	u := Endpoint(in, in.Env.SourceVIP())
 	want, ok := in.Env.SourceVIPEndpoint()
@@ -328,16 +331,17 @@ func SourceVIP(in Input) Unit {
 	e := in.View.Endpoint(want.IPs[0])
 	switch {
 	case e == nil:
-	case e.SourceVIP && !e.InUse() && (e.Former || e.ProviderAddress.IsValid() && !in.View.ShowsProvider(e, want.ProviderAddress)):
+	case e.SourceVIP && !e.InUse() && (e.HasFormerMAC || e.ProviderAddress.IsValid() && !in.View.ShowsProvider(e, want.ProviderAddress)):
 		u.Steps = append(u.Steps, DeleteEndpoint{e.ID, e.IP})
-	case !e.Ours || len(u.Steps) < len(in.View.At(e.IP)):
+	case !e.Ours || len(u.Steps) < len(in.View.OwnAt(e.IP)):
 		return u
 	}
 	u.Steps = append(u.Steps, CreateEndpoint{want})
 	return u
 }
 
-// HalfMade plans the removal of a half-made load balancer, which a failed create left behind.
+// HalfMade plans the deletion of a load balancer without mappings, which a failed create left
+// behind.
 func HalfMade(in Input, id hnslb.ID) Unit {
 	if !slices.Contains(in.View.HalfMade(), id) {
 		return Unit{}
@@ -345,14 +349,14 @@ func HalfMade(in Input, id hnslb.ID) Unit {
 	return Unit{Steps: []Step{DeleteLoadBalancer{ID: id}}}
 }
 
-// Settled tells whether a unit has nothing to do, and nothing to say but what was said.
-func (u Unit) Settled() bool {
-	return len(u.Steps)+len(u.Waiting)+len(u.Held)+len(u.Evict)+len(u.Unrouted)+len(u.Taken) == 0 &&
+// Empty returns whether a unit has no steps and nothing to report.
+func (u Unit) Empty() bool {
+	return len(u.Steps)+len(u.Waiting)+len(u.Unusable)+len(u.Evict)+len(u.NoRoute)+len(u.AddressTaken) == 0 &&
 		!u.NoSourceVIP && u.Blocked.Reason == ""
 }
 
-// Class orders units of one batch: what a node cannot live without first, then what is
-// not reachable at all, then what is reachable, then what has to go.
+// Class is the urgency of a task: first what the node cannot work without, then what is not
+// reachable, then changes of what is reachable, then deletions.
 type Class uint8
 
 // The classes, most urgent first.
@@ -362,11 +366,11 @@ const (
 	Changed
 	Leftover
 	LeftoverEndpoint
-	classes
+	numClasses
 )
 
-// Classes is the number of classes.
-const Classes = int(classes)
+// NumClasses is the number of classes.
+const NumClasses = int(numClasses)
 
 // ClassOf returns the class of a frontend.
 func ClassOf(in Input, key hnslb.FrontendKey) Class {
@@ -382,8 +386,8 @@ func ClassOf(in Input, key hnslb.FrontendKey) Class {
 	return Changed
 }
 
-// ClassOfEndpoint returns the class of the endpoints of ours at an address: that of the
-// frontend whose VIP it is, since that one waits for the address, else the last.
+// ClassOfEndpoint returns the class of our endpoints at an address: that of the frontend whose VIP
+// it is, since that frontend waits for the address, and otherwise LeftoverEndpoint.
 func ClassOfEndpoint(in Input, ip netip.Addr) Class {
 	class := LeftoverEndpoint
 	if in.State.Role(ip) != desired.AsVIP {
@@ -397,8 +401,8 @@ func ClassOfEndpoint(in Input, ip netip.Addr) Class {
 	return class
 }
 
-// All returns the keys and addresses of everything that is not as it should be: the full
-// comparison after HNS was listed, never part of a change (law 1).
+// All returns the frontends and addresses of everything that is not as desired. It is the full
+// comparison after a list, and never part of handling a change (law 1).
 func All(in Input) (keys []hnslb.FrontendKey, ips []netip.Addr) {
 	seen := map[hnslb.FrontendKey]bool{}
 	consider := func(key hnslb.FrontendKey) {
@@ -406,7 +410,7 @@ func All(in Input) (keys []hnslb.FrontendKey, ips []netip.Addr) {
 			return
 		}
 		seen[key] = true
-		if !Frontend(in, key).Settled() {
+		if !Frontend(in, key).Empty() {
 			keys = append(keys, key)
 		}
 	}

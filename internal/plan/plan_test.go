@@ -87,7 +87,7 @@ func lines(u Unit) string {
 	for _, list := range []struct {
 		what string
 		ips  []netip.Addr
-	}{{"waiting", u.Waiting}, {"held", u.Held}, {"evict", u.Evict}} {
+	}{{"waiting", u.Waiting}, {"held", u.Unusable}, {"evict", u.Evict}} {
 		if len(list.ips) > 0 {
 			b.WriteString(list.what + " " + join(list.ips) + "\n")
 		}
@@ -228,7 +228,7 @@ create loadbalancer 10.96.0.5:80/TCP port 8080 to 10.244.2.1
 // TestHeld: an endpoint that failed a moment ago is left out, and holds up nobody (law 9).
 func TestHeld(t *testing.T) {
 	in := input(wanted("10.244.2.1", "10.244.2.2"), nil, nil)
-	in.Held = func(ip netip.Addr) bool { return ip == netip.MustParseAddr("10.244.2.1") }
+	in.Unusable = func(ip netip.Addr) bool { return ip == netip.MustParseAddr("10.244.2.1") }
 	want := `create endpoint 10.244.2.2 remote mac 02-11-0a-f4-02-02
 create loadbalancer 10.96.0.5:80/TCP port 8080 to 10.244.2.2
 held 10.244.2.1

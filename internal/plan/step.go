@@ -12,16 +12,16 @@ import (
 	"github.com/hnsproxy/hnsproxy/proxier/desired"
 )
 
-// Step is one change of HNS, made by one call of the driver. It is a CreateEndpoint,
+// Step is one change in HNS, made by one call of the driver. It is a CreateEndpoint,
 // DeleteEndpoint, CreateLoadBalancer, UpdateLoadBalancer or DeleteLoadBalancer.
 type Step interface {
-	// Verb is the call of the driver.
+	// Verb returns the driver call.
 	Verb() hnslb.Verb
-	// Object is the address of an endpoint, or the frontend of a load balancer.
+	// Object returns the address of an endpoint, or the frontend of a load balancer.
 	Object() string
-	// Backends are the addresses that a load balancer names once the step is done.
+	// Backends returns the addresses that a load balancer references after the step.
 	Backends() []netip.Addr
-	// String is the step as one line, without HNS IDs.
+	// String returns the step as one line, without HNS IDs.
 	String() string
 }
 
@@ -46,19 +46,20 @@ type UpdateLoadBalancer struct {
 	Target
 }
 
-// DeleteLoadBalancer deletes a load balancer. A half-made one has no key.
+// DeleteLoadBalancer deletes a load balancer. Key is the zero value for a half-made one.
 type DeleteLoadBalancer struct {
 	ID  hnslb.ID
 	Key hnslb.FrontendKey
 }
 
-// Target is what a load balancer becomes.
+// Target is the desired load balancer of a frontend.
 type Target struct {
 	Frontend *desired.Frontend
-	// IPs of the backends, in order, with those that earlier steps of the unit bring.
+	// IPs are the addresses of the backends, in order, including those whose endpoints earlier
+	// steps of the unit create.
 	IPs []netip.Addr
-	// LoadBalancer names the endpoints that HNS has now. When the step is the first of its
-	// unit, these are all.
+	// LoadBalancer references the endpoints that exist in HNS now. These are all of them if the
+	// step is the first of its unit.
 	LoadBalancer hnslb.LoadBalancer
 }
 
@@ -77,7 +78,7 @@ func (s UpdateLoadBalancer) Verb() hnslb.Verb { return hnslb.VerbUpdateLoadBalan
 // Verb implements Step.
 func (s DeleteLoadBalancer) Verb() hnslb.Verb { return hnslb.VerbDeleteLoadBalancer }
 
-// IP is the address of the endpoint.
+// IP returns the address of the endpoint.
 func (s CreateEndpoint) IP() netip.Addr { return s.Endpoint.IPs[0] }
 
 // Object implements Step.
@@ -149,8 +150,8 @@ func join(ips []netip.Addr) string {
 	return strings.Join(texts, ",")
 }
 
-// FlagNames prints the flags, mapping flags and distribution of a load balancer with one
-// mapping, comma-separated.
+// FlagNames returns the flags, mapping flags and distribution of a load balancer with one mapping,
+// comma-separated.
 func FlagNames(lb hnslb.LoadBalancer) string {
 	m := lb.Mappings[0]
 	var names []string

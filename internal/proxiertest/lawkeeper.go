@@ -31,8 +31,8 @@ type Options struct {
 // each start of a proxy: what a proxy knows dies with it. It is safe for concurrent use,
 // but the laws about order mean something only when one goroutine writes.
 type LawKeeper struct {
-	inner hnslb.Driver
-	opts  Options
+	hnslb.Driver
+	opts Options
 
 	mu     sync.Mutex
 	known  knowledge
@@ -56,11 +56,11 @@ type dropped struct {
 	write int
 }
 
-var _ hnslb.Driver = (*LawKeeper)(nil)
-
 // NewLawKeeper returns a driver that watches the calls to inner.
 func NewLawKeeper(inner hnslb.Driver, o Options) *LawKeeper {
-	return &LawKeeper{inner: inner, opts: o, known: newKnowledge(), dropped: map[hnslb.FrontendKey]*dropped{}}
+	k := &LawKeeper{opts: o, known: newKnowledge(), dropped: map[hnslb.FrontendKey]*dropped{}}
+	k.Driver = hnslb.Intercept(inner, k.around)
+	return k
 }
 
 // plain is a load balancer without the flags that say nothing.
@@ -129,153 +129,151 @@ func (k *LawKeeper) after(object string, err error) {
 	}
 }
 
-// Features is part of hnslb.Driver.
-func (k *LawKeeper) Features(ctx context.Context) (hnslb.Features, error) {
-	f, err := k.inner.Features(ctx)
+// around judges a call, makes it, and takes note of how it ended.
+func (k *LawKeeper) around(ctx context.Context, c hnslb.Call, next hnslb.Next) (any, error) {
+	k.mu.Lock()
+	ended := k.call(c)
+	k.mu.Unlock()
+	out, err := next(ctx)
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if err == nil {
-		k.known.modify = f.Modify && !k.known.modifyFailed
-	}
-	return f, err
+	ended(out, err)
+	return out, err
 }
 
-// Network is part of hnslb.Driver.
-func (k *LawKeeper) Network(ctx context.Context, name string) (hnslb.Network, error) {
-	n, err := k.inner.Network(ctx, name)
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if err == nil && name == k.opts.Network {
+// call judges a call and returns what takes note of how it ended.
+func (k *LawKeeper) call(c hnslb.Call) (ended func(any, error)) {
+	switch arg := c.Argument.(type) {
+	case hnslb.Endpoint:
+		return k.createEndpoint(arg)
+	case hnslb.LoadBalancer:
+		if c.Verb == hnslb.VerbCreateLoadBalancer {
+			return k.createBalancer(arg)
+		}
+		return k.updateBalancer(arg)
+	case hnslb.ID:
+		if c.Verb == hnslb.VerbDeleteEndpoint {
+			return k.deleteEndpoint(arg)
+		}
+		return k.deleteBalancer(arg)
+	}
+	switch c.Verb {
+	case hnslb.VerbEndpoints:
+		begun := k.known.answers
+		return succeeded(func(eps []hnslb.Endpoint) { k.known.setEndpoints(eps, begun, k.writes) })
+	case hnslb.VerbLoadBalancers:
+		return k.balancers()
+	case hnslb.VerbNetwork:
+		return succeeded(func(n hnslb.Network) { k.network(c.Object, n) })
+	}
+	return succeeded(func(f hnslb.Features) { k.known.modify = f.Modify && !k.known.modifyFailed })
+}
+
+// returned makes a function take the result of a call as any.
+func returned[T any](f func(T, error)) func(any, error) {
+	return func(out any, err error) {
+		typed, _ := out.(T)
+		f(typed, err)
+	}
+}
+
+// succeeded is returned for calls whose errors teach nothing.
+func succeeded[T any](f func(T)) func(any, error) {
+	return returned(func(out T, err error) {
+		if err == nil {
+			f(out)
+		}
+	})
+}
+
+func (k *LawKeeper) network(name string, n hnslb.Network) {
+	if name == k.opts.Network {
 		k.moved = k.moved || n.ID == k.known.network.ID && n.ManagementIP != k.known.network.ManagementIP
 		k.known.setNetwork(n)
 	}
-	return n, err
-}
-
-// answers counts the writes that were answered.
-func (k *LawKeeper) answers() int {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.known.answers
-}
-
-// Endpoints is part of hnslb.Driver.
-func (k *LawKeeper) Endpoints(ctx context.Context) ([]hnslb.Endpoint, error) {
-	begun := k.answers()
-	eps, err := k.inner.Endpoints(ctx)
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if err == nil {
-		k.known.setEndpoints(eps, begun, k.writes)
-	}
-	return eps, err
 }
 
 // givenUp is how long a list may take before the proxy may have given it up.
 const givenUp = 30 * time.Second
 
-// LoadBalancers is part of hnslb.Driver.
-func (k *LawKeeper) LoadBalancers(ctx context.Context) ([]hnslb.LoadBalancer, error) {
-	begun, at := k.answers(), time.Now()
-	lbs, err := k.inner.LoadBalancers(ctx)
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if err == nil {
+func (k *LawKeeper) balancers() func(any, error) {
+	begun, at := k.known.answers, time.Now()
+	return succeeded(func(lbs []hnslb.LoadBalancer) {
 		plain := make([]hnslb.LoadBalancer, len(lbs))
 		for i, lb := range lbs {
 			plain[i] = k.plain(lb)
 		}
 		k.known.setBalancers(plain, begun, time.Since(at) > givenUp)
-	}
-	return lbs, err
+	})
 }
 
-// CreateEndpoint is part of hnslb.Driver.
-func (k *LawKeeper) CreateEndpoint(ctx context.Context, e hnslb.Endpoint) (hnslb.Endpoint, error) {
-	k.mu.Lock()
+func (k *LawKeeper) createEndpoint(e hnslb.Endpoint) func(any, error) {
 	k.write(hnslb.VerbCreateEndpoint, e.ObjectName())
 	k.judgeCreateEndpoint(e)
 	k.known.begin(e, 1)
-	k.mu.Unlock()
-	made, err := k.inner.CreateEndpoint(ctx, e)
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.after(e.ObjectName(), err)
-	k.known.begin(e, -1)
-	switch {
-	case err == nil:
-		k.known.putEndpoint(made, k.writes)
-		k.known.answer(made.ID)
-	case len(e.IPs) == 1:
-		k.known.refuse(e.IPs[0], k.writes)
-	}
-	return made, err
+	return returned(func(made hnslb.Endpoint, err error) {
+		k.after(e.ObjectName(), err)
+		k.known.begin(e, -1)
+		switch {
+		case err == nil:
+			k.known.putEndpoint(made, k.writes)
+			k.known.answer(made.ID)
+		case len(e.IPs) == 1:
+			k.known.refuse(e.IPs[0], k.writes)
+		}
+	})
 }
 
-// DeleteEndpoint is part of hnslb.Driver.
-func (k *LawKeeper) DeleteEndpoint(ctx context.Context, id hnslb.ID) error {
-	k.mu.Lock()
+func (k *LawKeeper) deleteEndpoint(id hnslb.ID) func(any, error) {
 	name := k.known.endpointName(id)
 	k.write(hnslb.VerbDeleteEndpoint, name)
 	k.judgeDeleteEndpoint(id, name)
-	k.mu.Unlock()
-	err := k.inner.DeleteEndpoint(ctx, id)
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.after(name, err)
-	if gone(err) {
-		k.known.dropEndpoint(id, k.writes)
-		k.known.deleted[id] = true
-		k.known.answer(id)
+	return func(_ any, err error) {
+		k.after(name, err)
+		if gone(err) {
+			k.known.dropEndpoint(id, k.writes)
+			k.known.deleted[id] = true
+			k.known.answer(id)
+		}
 	}
-	return err
 }
 
-// CreateLoadBalancer is part of hnslb.Driver.
-func (k *LawKeeper) CreateLoadBalancer(ctx context.Context, lb hnslb.LoadBalancer) (hnslb.LoadBalancer, error) {
-	k.mu.Lock()
+func (k *LawKeeper) createBalancer(lb hnslb.LoadBalancer) func(any, error) {
 	k.write(hnslb.VerbCreateLoadBalancer, lb.ObjectName())
 	k.judgeBalancer(hnslb.VerbCreateLoadBalancer, lb)
 	k.judgeCreateBalancer(lb)
-	k.mu.Unlock()
-	made, err := k.inner.CreateLoadBalancer(ctx, lb)
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.after(lb.ObjectName(), err)
-	if err == nil {
-		k.known.balancers[made.ID] = k.plain(made)
-		k.known.keepShort(lb, lb)
-		k.known.answer(made.ID)
-	}
-	return made, err
+	return returned(func(made hnslb.LoadBalancer, err error) {
+		if k.held(lb, made, err); err == nil {
+			k.known.keepShort(lb, lb)
+		}
+	})
 }
 
-// UpdateLoadBalancer is part of hnslb.Driver.
-func (k *LawKeeper) UpdateLoadBalancer(ctx context.Context, lb hnslb.LoadBalancer) (hnslb.LoadBalancer, error) {
-	k.mu.Lock()
+func (k *LawKeeper) updateBalancer(lb hnslb.LoadBalancer) func(any, error) {
 	k.write(hnslb.VerbUpdateLoadBalancer, lb.ObjectName())
 	k.judgeBalancer(hnslb.VerbUpdateLoadBalancer, lb)
 	k.judgeUpdateBalancer(k.plain(lb))
-	k.mu.Unlock()
-	held, err := k.inner.UpdateLoadBalancer(ctx, lb)
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.after(lb.ObjectName(), err)
-	if err == nil {
-		k.known.balancers[held.ID] = k.plain(held)
-		k.known.keepShort(lb, held)
-		k.known.answer(held.ID)
-	}
-	if hnslb.ErrorClass(err) == hnslb.Unsupported || err == nil && !sameIDs(held.Endpoints, lb.Endpoints) {
-		// This HNS cannot modify after all: making anew is right from now on.
-		k.known.modify, k.known.modifyFailed = false, true
-	}
-	return held, err
+	return returned(func(held hnslb.LoadBalancer, err error) {
+		if k.held(lb, held, err); err == nil {
+			k.known.keepShort(lb, held)
+		}
+		if hnslb.ErrorClass(err) == hnslb.Unsupported || err == nil && !sameIDs(held.Endpoints, lb.Endpoints) {
+			// This HNS cannot modify after all: making anew is right from now on.
+			k.known.modify, k.known.modifyFailed = false, true
+		}
+	})
 }
 
-// DeleteLoadBalancer is part of hnslb.Driver.
-func (k *LawKeeper) DeleteLoadBalancer(ctx context.Context, id hnslb.ID) error {
-	k.mu.Lock()
+// held takes note of what HNS holds for the load balancer that it was asked for.
+func (k *LawKeeper) held(asked, held hnslb.LoadBalancer, err error) {
+	k.after(asked.ObjectName(), err)
+	if err == nil {
+		k.known.balancers[held.ID] = k.plain(held)
+		k.known.answer(held.ID)
+	}
+}
+
+func (k *LawKeeper) deleteBalancer(id hnslb.ID) func(any, error) {
 	lb, ok := k.known.balancers[id]
 	name := string(id)
 	if ok {
@@ -284,20 +282,17 @@ func (k *LawKeeper) DeleteLoadBalancer(ctx context.Context, id hnslb.ID) error {
 	k.write(hnslb.VerbDeleteLoadBalancer, name)
 	k.judgeDeleteBalancer(id, name)
 	write := k.writes
-	k.mu.Unlock()
-	err := k.inner.DeleteLoadBalancer(ctx, id)
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.after(name, err)
-	if err != nil && !hnslb.ProvesAbsent(err) {
-		return err
+	return func(_ any, err error) {
+		k.after(name, err)
+		if err != nil && !hnslb.ProvesAbsent(err) {
+			return
+		}
+		delete(k.known.balancers, id)
+		k.known.answer(id)
+		if key, one := lb.Key(); ok && one && k.known.holder(key) == nil {
+			k.dropped[key] = &dropped{lb: lb, write: write}
+		}
 	}
-	delete(k.known.balancers, id)
-	k.known.answer(id)
-	if key, one := lb.Key(); ok && one && k.known.holder(key) == nil {
-		k.dropped[key] = &dropped{lb: lb, write: write}
-	}
-	return err
 }
 
 // gone tells whether a delete with that outcome leaves nothing behind.

@@ -15,22 +15,22 @@ import (
 // changes are what happens to every cluster and node.
 func changes() []entry {
 	all := []entry{
-		{name: "service", weight: 20, draw: drawService, start: func(w *world, a action) {
+		{name: "service", weight: 20, draw: drawService, start: func(w *simulation, a action) {
 			uid := w.next()
 			if old := w.truth[serviceKey(a)]; old != nil {
 				uid = old.uid // it is the same Service
 			}
 			w.publish(serviceKey(a), newService(a, uid))
 		}},
-		{name: "slice", weight: 40, draw: drawSlice, start: func(w *world, a action) {
+		{name: "slice", weight: 40, draw: drawSlice, start: func(w *simulation, a action) {
 			w.publish(sliceKey(a), newSlice(a, w.pods()))
 		}},
-		{name: "delete-service", weight: 5, draw: drawName, start: func(w *world, a action) {
+		{name: "delete-service", weight: 5, draw: drawName, start: func(w *simulation, a action) {
 			if w.truth[serviceKey(a)] != nil {
 				w.publish(serviceKey(a), nil)
 			}
 		}},
-		{name: "delete-slice", weight: 5, draw: drawSlice, start: func(w *world, a action) {
+		{name: "delete-slice", weight: 5, draw: drawSlice, start: func(w *simulation, a action) {
 			if w.truth[sliceKey(a)] != nil {
 				w.publish(sliceKey(a), nil)
 			}
@@ -40,7 +40,7 @@ func changes() []entry {
 			return set("n", d.IntN(4), "first", d.oneOf("old", "new"), "keep", d.oneOf("", "slices"))
 		}, start: remakeService},
 		// A pod comes: the network plugin makes its endpoint.
-		{name: "pod", weight: 25, draw: drawPod, start: func(w *world, a action) {
+		{name: "pod", weight: 25, draw: drawPod, start: func(w *simulation, a action) {
 			name := podName(a.args["at"])
 			if _, ok := w.host.things[name]; !ok {
 				w.uids[name] = fmt.Sprint("pod-", w.next())
@@ -48,25 +48,25 @@ func changes() []entry {
 			}
 		}},
 		// A pod goes. Its slices say so when they are next written.
-		{name: "no-pod", weight: 6, unannounced: true, draw: drawPod, start: func(w *world, a action) {
+		{name: "no-pod", weight: 6, unannounced: true, draw: drawPod, start: func(w *simulation, a action) {
 			delete(w.host.things, podName(a.args["at"]))
 		}},
 		// Two pods swap their addresses; their endpoints are re-created.
 		{name: "swap-pods", weight: 4, unannounced: true, draw: func(d dice) args { return set("first", d.oneOf("slices", "pods")) }, start: swapPods},
-		{name: "audit", weight: 1, start: func(w *world, _ action) {
+		{name: "audit", weight: 1, start: func(w *simulation, _ action) {
 			if w.proxy != nil {
 				w.proxy.audit()
 			}
 		}},
-		{name: "zone", weight: 2, draw: func(d dice) args { return set("to", d.oneOf("a", "b")) }, start: func(w *world, a action) {
+		{name: "zone", weight: 2, draw: func(d dice) args { return set("to", d.oneOf("a", "b")) }, start: func(w *simulation, a action) {
 			w.zone = a.args["to"]
 			if w.proxy != nil {
 				w.proxy.setZone(w.zone)
 			}
 		}},
 		// Time passes; all faults end, and time passes until all are over.
-		{name: "pass", start: func(w *world, a action) { w.pass(a.duration("for")) }},
-		{name: "calm", start: func(w *world, _ action) {
+		{name: "pass", start: func(w *simulation, a action) { w.pass(a.duration("for")) }},
+		{name: "calm", start: func(w *simulation, _ action) {
 			w.calm()
 			w.pass(aftermath)
 		}},
@@ -123,7 +123,7 @@ func drawSlice(d dice) args {
 }
 
 // remakeService deletes a Service and re-creates it under another name.
-func remakeService(w *world, a action) {
+func remakeService(w *simulation, a action) {
 	for _, names := range [][2]string{{"a", "b"}, {"b", "a"}} {
 		was := action{args: args{"n": a.args["n"], "name": names[0]}}
 		is := action{args: args{"n": a.args["n"], "name": names[1]}}
@@ -149,7 +149,7 @@ func remakeService(w *world, a action) {
 }
 
 // swapPods lets the pods at l1 and l2 swap their addresses. Their slices follow.
-func swapPods(w *world, a action) {
+func swapPods(w *simulation, a action) {
 	one, two := podName("l1"), podName("l2")
 	h := w.host
 	if h.things[one].endpoint == nil || h.things[two].endpoint == nil || h.idle {
@@ -172,7 +172,7 @@ func swapPods(w *world, a action) {
 }
 
 // renameSlices makes the slices of one Service belong to another.
-func (w *world) renameSlices(service, name string) {
+func (w *simulation) renameSlices(service, name string) {
 	for _, slice := range []string{"0", "1"} {
 		key := "slice " + service + "-" + slice
 		if old := w.truth[key]; old != nil {
@@ -185,7 +185,7 @@ func (w *world) renameSlices(service, name string) {
 }
 
 // served returns the load balancers that are the proxy's, in order of their IDs.
-func (w *world) served() []hnslb.LoadBalancer {
+func (w *simulation) served() []hnslb.LoadBalancer {
 	var out []hnslb.LoadBalancer
 	for _, lb := range w.hns.State().LoadBalancers {
 		if w.host.name(lb.ID) == "" {
@@ -197,7 +197,7 @@ func (w *world) served() []hnslb.LoadBalancer {
 }
 
 // made returns the endpoints that are the proxy's, in order of their IDs.
-func (w *world) made() []hnslb.Endpoint {
+func (w *simulation) made() []hnslb.Endpoint {
 	var out []hnslb.Endpoint
 	for _, ep := range w.hns.State().Endpoints {
 		if w.host.name(ep.ID) == "" {

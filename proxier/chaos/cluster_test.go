@@ -213,7 +213,7 @@ func kindOf(key string) string {
 }
 
 // publish says what an object of the cluster is from now on; nil deletes it.
-func (w *world) publish(key string, o *object) {
+func (w *simulation) publish(key string, o *object) {
 	if o == nil {
 		delete(w.truth, key)
 	} else {
@@ -233,7 +233,7 @@ func (w *world) publish(key string, o *object) {
 }
 
 // deliver tells the proxy what an object is.
-func (w *world) deliver(key string, o *object) {
+func (w *simulation) deliver(key string, o *object) {
 	old := w.sent[key]
 	if o == nil {
 		delete(w.sent, key)
@@ -258,7 +258,7 @@ func (w *world) deliver(key string, o *object) {
 }
 
 // arrive delivers what is due.
-func (w *world) arrive() {
+func (w *simulation) arrive() {
 	for len(w.watch.queue) > 0 {
 		e := w.watch.queue[0]
 		if e.due.IsZero() || e.due.After(time.Now()) {
@@ -271,7 +271,7 @@ func (w *world) arrive() {
 
 // release ends the holding up of changes. lastOnly delivers of each object the last state,
 // as after a watch that broke off and a new list.
-func (w *world) release(lastOnly bool) {
+func (w *simulation) release(lastOnly bool) {
 	queue := w.watch.queue
 	w.watch = watch{}
 	done := map[string]bool{}

@@ -54,7 +54,7 @@ func newProxy(g *gate, network string, seed uint64, clock *jumpClock) *proxy {
 	p.keeper = proxiertest.NewLawKeeper(g.driver, proxiertest.Options{Network: podNetwork, SourceVIP: options.SourceVIP})
 	inner, err := proxier.New(proxier.Config{
 		Driver: p.keeper, Network: podNetwork, Options: options, Node: thisNode(""),
-		AuditPeriod: auditPeriod, Gather: 50 * time.Millisecond,
+		AuditPeriod: auditPeriod, MinSyncPeriod: 50 * time.Millisecond,
 		Metrics: metrics.New(prometheus.NewRegistry()), Logger: klog.Logger{}, Clock: clock, Seed: seed,
 	})
 	if err != nil {

@@ -24,10 +24,10 @@ type entry struct {
 	// draw makes parameters; nil for none.
 	draw func(dice) args
 	// start lets it happen.
-	start func(*world, action)
+	start func(*simulation, action)
 	// end ends a fault that lasts, after its parameter "for" or with all others; nil for what
 	// happens in an instant.
-	end func(*world, action)
+	end func(*simulation, action)
 	// lingers: it happens in an instant and strikes later, at the latest when all faults end.
 	lingers bool
 	// quirk is for what a machine always has; then start is nil.

@@ -42,9 +42,9 @@ type gate struct {
 // the network plugin too. A history changes a few dozen objects.
 const mostPerMinute = 1000
 
-// mostAtOnce is how many calls a proxy may make in no time. One that makes more works on
+// maxCallsAtOnce is how many calls a proxy may make in no time. One that makes more works on
 // itself: time will not go on.
-const mostAtOnce = 10_000
+const maxCallsAtOnce = 10_000
 
 var errDead = errors.New("the proxy was killed")
 
@@ -97,7 +97,7 @@ func (g *gate) admit() (through, last bool) {
 	if !now.Equal(g.instant) {
 		g.instant, g.crowd = now, 0
 	}
-	if g.crowd++; g.crowd > mostAtOnce {
+	if g.crowd++; g.crowd > maxCallsAtOnce {
 		g.spins = true
 		g.end()
 		return false, true

@@ -44,7 +44,7 @@ func (h *host) own(name string, id hnslb.ID) {
 }
 
 // placedFor returns how long HNS has had a thing, 0 if it has not.
-func (w *world) placedFor(name string) time.Duration {
+func (w *simulation) placedFor(name string) time.Duration {
 	if w.host.placed[name] == "" {
 		return 0
 	}
@@ -83,7 +83,7 @@ func podThing(word string) thing {
 func podName(word string) string { return "pod " + word }
 
 // pods returns the words of the addresses that have a pod, with its UID.
-func (w *world) pods() map[string]string {
+func (w *simulation) pods() map[string]string {
 	out := map[string]string{}
 	for name, uid := range w.uids {
 		if word, ok := strings.CutPrefix(name, "pod "); ok && w.host.things[name].endpoint != nil {
@@ -94,7 +94,7 @@ func (w *world) pods() map[string]string {
 }
 
 // reconcile makes HNS hold what the host wants, and tells whether all is so.
-func (w *world) reconcile() bool {
+func (w *simulation) reconcile() bool {
 	h := w.host
 	if h.idle {
 		return true
@@ -129,7 +129,7 @@ func (w *world) reconcile() bool {
 	return ok
 }
 
-func (w *world) reconcileNetworks() bool {
+func (w *simulation) reconcileNetworks() bool {
 	h := w.host
 	var pods, other *emulator.NetworkState
 	state := w.hns.State()
@@ -169,7 +169,7 @@ func (w *world) reconcileNetworks() bool {
 }
 
 // place makes one thing.
-func (w *world) place(name string) bool {
+func (w *simulation) place(name string) bool {
 	h, t := w.host, w.host.things[name]
 	if t.balancer != nil {
 		lb := *t.balancer

@@ -29,11 +29,11 @@ func play(t *testing.T, s script) outcome {
 	t.Helper()
 	var out outcome
 	synctest.Test(t, func(*testing.T) {
-		w := newWorld(s)
+		w := newSimulation(s)
 		w.run()
 		w.calm()
 		w.release(false)
-		w.settlePods()
+		w.finishPods()
 		w.pass(settling)
 		calls := w.hns.Counts()
 		w.pass(time.Minute)
@@ -45,7 +45,7 @@ func play(t *testing.T, s script) outcome {
 }
 
 // judge judges the end of a history. before are the calls of HNS up to the last minute.
-func (w *world) judge(before map[hnslb.Verb]int) {
+func (w *simulation) judge(before map[hnslb.Verb]int) {
 	w.judgeTouch()
 	if w.proxy == nil {
 		return // it spins
@@ -70,7 +70,7 @@ func (w *world) judge(before map[hnslb.Verb]int) {
 
 // dump returns what HNS holds. Which address a node port has in its rules is left out when the
 // node's own changed and the proxy could not see that: HNS does not show it.
-func (w *world) dump() []string {
+func (w *simulation) dump() []string {
 	dump := w.hns.Dump()
 	if w.unseen || w.injected["management-ip"] > 0 && len(w.injected) > 1 {
 		dump = regexp.MustCompile(` (node-ip=\S+|no-node-ip)`).ReplaceAllString(dump, "")
@@ -89,7 +89,7 @@ func texts(rows []row) []string {
 }
 
 // judgeTouch: what belongs to others was left alone at any time.
-func (w *world) judgeTouch() {
+func (w *simulation) judgeTouch() {
 	for _, p := range append(slices.Clone(w.past), w.proxy) {
 		if p == nil {
 			continue
@@ -117,7 +117,7 @@ func quiet() map[hnslb.Verb]int {
 }
 
 // judgeQuiet: nothing is done that need not be.
-func (w *world) judgeQuiet(before map[hnslb.Verb]int) {
+func (w *simulation) judgeQuiet(before map[hnslb.Verb]int) {
 	now := w.hns.Counts()
 	for _, v := range hnslb.Verbs() {
 		if n, most := now[v]-before[v], quiet()[v]; n > most {
@@ -136,7 +136,7 @@ func (w *world) judgeQuiet(before map[hnslb.Verb]int) {
 
 // judgeRows: every frontend is in force, or blocked for a reason that is right; and what the
 // cluster asks for has a row.
-func (w *world) judgeRows() {
+func (w *simulation) judgeRows() {
 	rows := map[string]row{}
 	for _, r := range w.proxy.rows() {
 		rows[r.service+" "+r.key.String()] = r
@@ -157,7 +157,7 @@ func (w *world) judgeRows() {
 }
 
 // wrong returns why a row cannot be right, "" if it can.
-func (w *world) wrong(r row) string {
+func (w *simulation) wrong(r row) string {
 	holder := w.holder(r.key)
 	switch {
 	case r.state == programmed:
@@ -190,7 +190,7 @@ func (w *world) wrong(r row) string {
 }
 
 // holder returns the load balancer that holds a frontend, nil if there is none.
-func (w *world) holder(key hnslb.FrontendKey) *emulator.LoadBalancerState {
+func (w *simulation) holder(key hnslb.FrontendKey) *emulator.LoadBalancerState {
 	for _, lb := range w.hns.State().LoadBalancers {
 		if k, ok := lb.Key(); ok && k == key {
 			return &lb
@@ -200,7 +200,7 @@ func (w *world) holder(key hnslb.FrontendKey) *emulator.LoadBalancerState {
 }
 
 // wrongBackends tells what is wrong with the load balancer of a programmed frontend.
-func (w *world) wrongBackends(lb *emulator.LoadBalancerState) string {
+func (w *simulation) wrongBackends(lb *emulator.LoadBalancerState) string {
 	if lb == nil {
 		return "HNS has no load balancer for it"
 	}
@@ -221,7 +221,7 @@ func (w *world) wrongBackends(lb *emulator.LoadBalancerState) string {
 
 // namesNode tells whether a Service has a backend on the node's own address, for which many
 // network plugins never make an endpoint.
-func (w *world) namesNode(service string) bool {
+func (w *simulation) namesNode(service string) bool {
 	for _, o := range w.truth {
 		if o.slice != nil && "ns/"+serviceName(o.said) == service &&
 			slices.ContainsFunc(o.targets, func(t target) bool { return t.word == "node" || t.word == "l0" }) {
@@ -233,11 +233,11 @@ func (w *world) namesNode(service string) bool {
 
 // fresh is the same node with a new HNS, on which nothing ever went wrong: it sees only the
 // last state of the cluster.
-func (w *world) fresh() *world {
+func (w *simulation) fresh() *simulation {
 	s := w.script
 	s.actions = slices.DeleteFunc(slices.Clone(s.actions), func(a action) bool { return entryOf(a.name).quirk == nil })
-	o := &world{
-		script: s, host: newHost(), clock: newJumpClock(), dark: newDarkness(), offs: map[string]func(){},
+	o := &simulation{
+		script: s, host: newHost(), clock: newJumpClock(), dark: newOutageLog(), offs: map[string]func(){},
 		truth: w.truth, sent: map[string]*object{}, uids: w.uids, zone: w.zone, injected: map[string]int{},
 	}
 	o.host.router = w.host.router

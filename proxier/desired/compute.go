@@ -12,8 +12,8 @@ import (
 	"github.com/hnsproxy/hnsproxy/proxier/services"
 )
 
-// Compute returns the frontends of one Service, in a fixed order and each key once. A
-// frontend that cannot be programmed is there too, with the reason.
+// Compute returns the frontends of one Service, in a fixed order and each key once. Frontends that
+// cannot be programmed are included, with the reason.
 func Compute(in services.Input, env *Env) []*Frontend {
 	if in.Service == nil {
 		return nil
@@ -30,7 +30,7 @@ func Compute(in services.Input, env *Env) []*Frontend {
 	return c.out
 }
 
-// computation is one Compute in progress.
+// computation is the state of one call of Compute.
 type computation struct {
 	in   services.Input
 	svc  *services.Service
@@ -39,9 +39,9 @@ type computation struct {
 	out  []*Frontend
 }
 
-// face is what sets one kind of frontend apart: data only (law 3; the table is in
-// proxier/README.md, What a frontend becomes).
-type face struct {
+// frontendSpec is what distinguishes one type of frontend from another. It contains data only (law
+// 3; the table is in proxier/README.md, What a frontend becomes).
+type frontendSpec struct {
 	kind    Kind
 	vip     netip.Addr
 	port    uint16
@@ -49,57 +49,57 @@ type face struct {
 	dsr     bool
 	mapping hnslb.MappingFlags
 	limits  []Note
-	// blocked keeps it out of HNS whatever endpoints there are.
+	// blocked is why the frontend is not programmed, whatever its endpoints.
 	blocked Note
-	// shortCut leads pods of this node to all endpoints while none is on this node.
+	// shortCut lets pods of this node reach all endpoints while none of them is local.
 	shortCut bool
 }
 
 // port adds the frontends of one Service port in one family.
 func (c *computation) port(p services.Port, f hnslb.Family) {
-	var eps chosen
+	var eps usableEndpoints
 	var refused []Note
 	if p.Protocol != hnslb.SCTP {
 		var all []candidate
-		all, refused = c.env.allowed(candidates(c.in, p, f, c.env.node))
-		eps = choose(all, c.env.node)
+		all, refused = c.env.allowedEndpoints(candidates(c.in, p, f, c.env.node))
+		eps = selectEndpoints(all, c.env.node)
 	}
-	for _, x := range c.faces(p, f) {
-		x.limits = append(slices.Clip(x.limits), refused...)
+	for _, spec := range c.frontendSpecs(p, f) {
+		spec.limits = append(slices.Clip(spec.limits), refused...)
 		cs := eps.cluster
-		if x.local && (len(eps.local) > 0 || !x.shortCut) {
+		if spec.local && (len(eps.local) > 0 || !spec.shortCut) {
 			cs = eps.local
 		}
-		c.add(p, f, x, cs)
+		c.add(p, f, spec, cs)
 	}
 }
 
-// add adds one frontend, once: an address may be both cluster IP and external IP.
-func (c *computation) add(p services.Port, f hnslb.Family, x face, cs []candidate) {
-	key := hnslb.FrontendKey{Family: f, VIP: x.vip, Protocol: p.Protocol, Port: x.port}
+// add adds a frontend, unless its key exists: an address may be both cluster IP and external IP.
+func (c *computation) add(p services.Port, f hnslb.Family, spec frontendSpec, cs []candidate) {
+	key := hnslb.FrontendKey{Family: f, VIP: spec.vip, Protocol: p.Protocol, Port: spec.port}
 	if c.seen[key] {
 		return
 	}
 	c.seen[key] = true
-	c.out = append(c.out, c.frontend(key, p, x, cs))
+	c.out = append(c.out, c.frontend(key, p, spec, cs))
 }
 
-// faces lists the frontend types of one Service port in one family.
-func (c *computation) faces(p services.Port, f hnslb.Family) []face {
-	var out []face
+// frontendSpecs lists the frontend types of one Service port in one family.
+func (c *computation) frontendSpecs(p services.Port, f hnslb.Family) []frontendSpec {
+	var out []frontendSpec
 	for _, vip := range ofFamily(c.svc.ClusterIPs, f) {
-		out = append(out, face{kind: ClusterIP, vip: vip, port: p.Port, local: c.svc.InternalLocal,
+		out = append(out, frontendSpec{kind: ClusterIP, vip: vip, port: p.Port, local: c.svc.InternalLocal,
 			dsr: c.env.options.DSR && c.env.features.DSR})
 	}
-	return append(out, c.externalFaces(p, f)...)
+	return append(out, c.externalSpecs(p, f)...)
 }
 
-// externalFaces lists the frontend types for clients outside the cluster.
-func (c *computation) externalFaces(p services.Port, f hnslb.Family) []face {
-	var out []face
+// externalSpecs lists the frontend types for clients outside the cluster.
+func (c *computation) externalSpecs(p services.Port, f hnslb.Family) []frontendSpec {
+	var out []frontendSpec
 	svc, dsr := c.svc, c.env.features.DSR
-	// Policy Local and preserve-destination live on DSR; an HNS without it serves every
-	// endpoint rather than none, and says so.
+	// Policy Local and preserve-destination need DSR. On an HNS without it all endpoints are used
+	// instead of none, and the frontend reports that.
 	var limits []Note
 	if (svc.ExternalLocal || svc.PreserveDestination) && !dsr {
 		limits = []Note{{NoLocalPolicy, fmt.Sprintf("HNS %s has no DSR: externalTrafficPolicy Local and preserve-destination "+
@@ -108,25 +108,27 @@ func (c *computation) externalFaces(p services.Port, f hnslb.Family) []face {
 	local := svc.ExternalLocal && dsr
 	preserve := svc.PreserveDestination && dsr
 	if p.NodePort != 0 {
-		out = append(out, face{kind: NodePort, port: p.NodePort, local: local || preserve, dsr: local,
+		out = append(out, frontendSpec{kind: NodePort, port: p.NodePort, local: local || preserve, dsr: local,
 			mapping: hnslb.LocalRoutedVIP | hnslb.VIPExternal, limits: limits, blocked: c.env.nodePortExcluded(f)})
 	}
-	// From the inside, policy Local of an address that is not the node's own means all
-	// endpoints (KEP-1669, k8s issue 109780). Where none is on this node, DSR can do it: the
-	// packets of pods are rewritten at their own port, and what comes from the outside finds
-	// no backend here (docs/hns.md, Rules in VFP). Where one is, HNS cannot tell pods from others, and all
-	// go to this node's. preserve-destination is for pods of this node alone.
+	// For clients in the cluster, policy Local of an address that is not the node's own means all
+	// endpoints (KEP-1669, k8s issue 109780). With DSR this works if no endpoint is local: packets
+	// of pods are rewritten at the pod's own port, and packets from outside find no backend here
+	// (docs/hns.md, Rules in VFP). If one is local, HNS cannot distinguish pods from other clients,
+	// and all of them use the local endpoints. preserve-destination applies to pods of this node
+	// only.
 	for _, vip := range ofFamily(svc.ExternalIPs, f) {
 		if slices.Contains(svc.IngressIPs, vip) {
-			// One frontend, and source ranges and preserve-destination are of the ingress IP.
+			// The ingress IP frontend covers this address; source ranges and preserve-destination
+			// apply to it.
 			continue
 		}
-		out = append(out, face{kind: ExternalIP, vip: vip, port: p.Port, local: local, dsr: local,
+		out = append(out, frontendSpec{kind: ExternalIP, vip: vip, port: p.Port, local: local, dsr: local,
 			mapping: hnslb.VIPExternal, limits: limits, shortCut: c.env.shortCut(local)})
 	}
-	ingress := face{kind: IngressIP, port: p.Port, local: local || preserve, dsr: local || preserve,
+	ingress := frontendSpec{kind: IngressIP, port: p.Port, local: local || preserve, dsr: local || preserve,
 		mapping: hnslb.VIPExternal, limits: limits, shortCut: c.env.shortCut(local && !preserve)}
-	c.restrict(&ingress, f)
+	c.applySourceRanges(&ingress, f)
 	if preserve {
 		ingress.mapping |= hnslb.UseMux | hnslb.PreserveDIP
 	}
@@ -137,54 +139,54 @@ func (c *computation) externalFaces(p services.Port, f hnslb.Family) []face {
 	return out
 }
 
-// restrict says what becomes of loadBalancerSourceRanges. HNS has no filter by source for a
-// load balancer; ACLs belong to endpoints, which are the network plugin's (law 10), and
-// without DSR they would see the node's address.
-func (c *computation) restrict(x *face, f hnslb.Family) {
+// applySourceRanges handles loadBalancerSourceRanges, which HNS cannot enforce: load balancers have
+// no source filter. ACLs apply to endpoints, which belong to the network plugin (law 10), and
+// without DSR they see the node's address as source.
+func (c *computation) applySourceRanges(spec *frontendSpec, f hnslb.Family) {
 	if !slices.Contains(c.svc.Restricted, f) {
 		return
 	}
 	if c.env.options.SkipSourceRanges {
-		x.blocked = Note{NoSourceRanges, "Windows cannot enforce loadBalancerSourceRanges, and --hns-unenforced-source-ranges=skip " +
+		spec.blocked = Note{NoSourceRanges, "Windows cannot enforce loadBalancerSourceRanges, and --hns-unenforced-source-ranges=skip " +
 			"leaves the address unprogrammed"}
 		return
 	}
-	x.limits = append(slices.Clip(x.limits), Note{NoSourceRanges, "loadBalancerSourceRanges is not enforced on Windows nodes: any client " +
+	spec.limits = append(slices.Clip(spec.limits), Note{NoSourceRanges, "loadBalancerSourceRanges is not enforced on Windows nodes: any client " +
 		"can connect to this address; filter in front of the nodes, or set --hns-unenforced-source-ranges=skip"})
 }
 
-// frontend puts one face and its endpoints together. Every kind takes this one path.
-func (c *computation) frontend(key hnslb.FrontendKey, p services.Port, x face, cs []candidate) *Frontend {
+// frontend builds a frontend from its spec and endpoints. All types of frontends share this path.
+func (c *computation) frontend(key hnslb.FrontendKey, p services.Port, spec frontendSpec, cs []candidate) *Frontend {
 	out := &Frontend{
 		Key:          key,
-		Kind:         x.kind,
+		Kind:         spec.kind,
 		Service:      c.svc.Name,
 		Port:         p.Name,
 		UID:          c.svc.UID,
 		Created:      c.svc.Created,
 		Critical:     critical(c.svc.Name, p),
-		MappingFlags: x.mapping,
-		Limits:       x.limits,
-		Local:        x.local,
+		MappingFlags: spec.mapping,
+		Limits:       spec.limits,
+		Local:        spec.local,
 	}
-	refused := c.env.refuseVIP(x.kind, key.VIP)
-	out.OwnsVIP = x.kind == ClusterIP && refused.Reason == ""
+	refused := c.env.refuseVIP(spec.kind, key.VIP)
+	out.OwnsVIP = spec.kind == ClusterIP && refused.Reason == ""
 	out.VIPEndpoint = out.OwnsVIP && c.env.network.IsOverlay()
 	if refused.Reason != "" {
-		out.Limits = nil // nothing of it is in force
+		out.Limits = nil // they do not apply to a frontend that is not programmed
 	}
 	if key.Family == hnslb.IPv6 {
 		out.Flags |= hnslb.IPv6Enabled
 	}
-	if x.dsr {
+	if spec.dsr {
 		out.Flags |= hnslb.DSR
 	}
 	c.backends(out, cs)
-	if c.svc.ClientIPAffinity && x.kind != HealthCheck {
+	if c.svc.ClientIPAffinity && spec.kind != HealthCheck {
 		c.affinity(out)
 	}
 	out.SourceVIP = c.env.sourceVIP(key.Family, out.Backends)
-	for _, out.Blocked = range []Note{refused, x.blocked, c.blocked(out)} {
+	for _, out.Blocked = range []Note{refused, spec.blocked, c.blocked(out)} {
 		if out.Blocked.Reason != "" {
 			break
 		}
@@ -195,28 +197,28 @@ func (c *computation) frontend(key hnslb.FrontendKey, p services.Port, x face, c
 	return out
 }
 
-// backends takes those of the chosen endpoints that one load balancer can hold.
+// backends sets the backends to the endpoints that fit into one load balancer.
 func (c *computation) backends(f *Frontend, cs []candidate) {
-	same := group(cs)
-	if len(same) < len(cs) {
+	samePort := withCommonPort(cs)
+	if len(samePort) < len(cs) {
 		f.limit(MixedPorts, "HNS supports one target port per load balancer: %d endpoints with a target port other than %d are not programmed",
-			len(cs)-len(same), same[0].port)
+			len(cs)-len(samePort), samePort[0].port)
 	}
-	most := c.env.features.MaxEndpoints
-	held := subset(same, most, c.env.node.Name)
-	if len(held) < len(same) {
+	limit := c.env.features.MaxEndpoints
+	selected := limitEndpoints(samePort, limit, c.env.node.Name)
+	if len(selected) < len(samePort) {
 		f.limit(TooManyEndpoints, "HNS %s supports %d endpoints per load balancer: %d of %d are not programmed on this node",
-			c.env.features.Version, most, len(same)-len(held), len(same))
+			c.env.features.Version, limit, len(samePort)-len(selected), len(samePort))
 	}
-	f.Backends = make([]Backend, 0, len(held))
-	for _, e := range held {
+	f.Backends = make([]Backend, 0, len(selected))
+	for _, e := range selected {
 		f.InternalPort = e.port
 		f.Backends = append(f.Backends, Backend{IP: e.IP, Pod: e.Pod, Local: e.local})
 	}
 }
 
-// affinity sets sessionAffinity ClientIP as far as HNS has it: by a hash of the client's
-// address, which neither begins nor ends.
+// affinity sets sessionAffinity ClientIP as far as HNS supports it: by a hash of the client
+// address, without a timeout.
 func (c *computation) affinity(f *Frontend) {
 	if !c.env.features.SessionAffinity {
 		f.limit(NoAffinity, "HNS %s does not support session affinity (requires 12.0, Windows Server 2022)", c.env.features.Version)
@@ -228,12 +230,12 @@ func (c *computation) affinity(f *Frontend) {
 	}
 }
 
-// limit appends to a fresh slice: the one of the face is shared by its frontends.
+// limit adds a limit. It copies the slice, since frontends of one spec share it.
 func (f *Frontend) limit(r Reason, format string, args ...any) {
 	f.Limits = append(slices.Clip(f.Limits), Note{r, fmt.Sprintf(format, args...)})
 }
 
-// blocked tells why nothing can be programmed for a frontend.
+// blocked returns why a frontend cannot be programmed, the zero Note if it can.
 func (c *computation) blocked(f *Frontend) Note {
 	switch {
 	case f.Key.Protocol == hnslb.SCTP:
@@ -254,8 +256,8 @@ func (c *computation) blocked(f *Frontend) Note {
 	return Note{}
 }
 
-// critical tells whether a Service must be programmed before all others: without cluster
-// DNS and the API server nothing on the node can start.
+// critical returns whether a Service must be programmed before all others: without cluster DNS and
+// the API server nothing else on the node can start.
 func critical(name services.Name, p services.Port) bool {
 	switch name.Namespace {
 	case "default":

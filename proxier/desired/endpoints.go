@@ -13,27 +13,27 @@ import (
 	"github.com/hnsproxy/hnsproxy/proxier/services"
 )
 
-// candidate is one endpoint that serves a Service port.
+// candidate is an endpoint of a Service port.
 type candidate struct {
 	services.Endpoint
 	port  uint16
 	local bool
 }
 
-// chosen are the endpoints that a Service port may use now: those for traffic of policy
-// Cluster, and those on this node for policy Local.
-type chosen struct {
+// usableEndpoints are the endpoints that a Service port may use: for traffic policy Cluster, and
+// those on this node for policy Local.
+type usableEndpoints struct {
 	cluster, local []candidate
 }
 
-// choose picks the usable endpoints of one Service port, by the rules that the Linux
-// proxiers share:
-//   - ready endpoints; when there is none, those that are serving while they terminate
-//     (KEP-1669), for policy Cluster and for policy Local each on its own;
+// selectEndpoints returns the usable endpoints of one Service port, by the rules of kube-proxy on
+// Linux:
+//   - ready endpoints; if there are none, endpoints that are serving and terminating
+//     (KEP-1669), separately for policy Cluster and for policy Local;
 //   - for policy Cluster only, and only among ready endpoints: same node, else same zone,
-//     when every ready endpoint has such hints and one of them is for us (KEP-2433,
-//     KEP-3015). Hints never leave a Service without endpoints.
-func choose(all []candidate, node services.Node) chosen {
+//     if every ready endpoint has such hints and at least one names us (KEP-2433, KEP-3015).
+//     Hints never leave a Service without endpoints.
+func selectEndpoints(all []candidate, node services.Node) usableEndpoints {
 	isReady := func(c candidate) bool { return c.Ready }
 	isDraining := func(c candidate) bool { return c.Serving && c.Terminating }
 	isLocal := func(c candidate) bool { return c.local }
@@ -43,15 +43,15 @@ func choose(all []candidate, node services.Node) chosen {
 		}
 		return filter(cs, isDraining)
 	}
-	return chosen{
-		cluster: near(fallback(all), node),
+	return usableEndpoints{
+		cluster: applyHints(fallback(all), node),
 		local:   fallback(filter(all, isLocal)),
 	}
 }
 
-// near applies the hints to endpoints for policy Cluster. Endpoints that only drain are
-// taken as they are: hints speak of ready ones.
-func near(cs []candidate, node services.Node) []candidate {
+// applyHints filters endpoints for policy Cluster by their hints. Terminating endpoints are
+// returned unchanged, since hints apply to ready ones.
+func applyHints(cs []candidate, node services.Node) []candidate {
 	if len(cs) == 0 || !cs[0].Ready {
 		return cs
 	}
@@ -66,7 +66,7 @@ func near(cs []candidate, node services.Node) []candidate {
 	return cs
 }
 
-// hinted tells whether a comma-joined list of hints names us.
+// hinted returns whether a comma-separated list of hints contains name.
 func hinted(hints, name string) bool {
 	if name == "" || len(hints) < len(name) {
 		return false
@@ -96,9 +96,9 @@ func every(cs []candidate, is func(candidate) bool) bool {
 	return !slices.ContainsFunc(cs, func(c candidate) bool { return !is(c) })
 }
 
-// candidates returns the endpoints of one Service port and family, in order of address
-// and port, each once. While a pod's address moves from slice to slice, or to another
-// pod, the API may show it twice: the one of the higher rank counts.
+// candidates returns the endpoints of one Service port and family, ordered by address and port,
+// without duplicates. The API may contain an address twice while it moves to another slice or
+// another pod; the endpoint with the higher rank is used.
 func candidates(in services.Input, p services.Port, f hnslb.Family, node services.Node) []candidate {
 	var out []candidate
 	for _, s := range in.Slices {
@@ -122,9 +122,9 @@ func candidates(in services.Input, p services.Port, f hnslb.Family, node service
 	return slices.CompactFunc(out, func(a, b candidate) bool { return a.IP == b.IP && a.port == b.port })
 }
 
-// rank orders the states of one address: not terminating before terminating, since a pod
-// network may give a pod's address to another while it still terminates, and then packets
-// reach the other; among equals ready, then draining, then neither; local first.
+// rank orders endpoints with the same address: not terminating before terminating, since a pod
+// network may assign the address of a terminating pod to a new one, which then gets the packets;
+// then ready, then draining, then neither; then local.
 func (c candidate) rank() int {
 	rank := 0
 	if !c.Terminating {
@@ -142,10 +142,10 @@ func (c candidate) rank() int {
 	return rank
 }
 
-// group returns the endpoints that share one target port: HNS has one internal port per
-// load balancer, so of endpoints that disagree the port with the most wins, the lowest
-// among equals, and the others are left out rather than sent to a wrong port.
-func group(cs []candidate) []candidate {
+// withCommonPort returns the endpoints with the most common target port, the lowest of equally
+// common ones. HNS has one internal port per load balancer, so endpoints with other ports are left
+// out instead of receiving traffic on a wrong port.
+func withCommonPort(cs []candidate) []candidate {
 	if len(cs) == 0 || every(cs, func(c candidate) bool { return c.port == cs[0].port }) {
 		return cs
 	}
@@ -162,12 +162,12 @@ func group(cs []candidate) []candidate {
 	return filter(cs, func(c candidate) bool { return c.port == port })
 }
 
-// find looks an address up in sorted backends.
-func find(backends []Backend, ip netip.Addr) (int, bool) {
+// findBackend finds an address in sorted backends.
+func findBackend(backends []Backend, ip netip.Addr) (int, bool) {
 	return slices.BinarySearchFunc(backends, ip, func(b Backend, ip netip.Addr) int { return b.IP.Compare(ip) })
 }
 
-func holds(backends []Backend, ip netip.Addr) bool {
-	_, ok := find(backends, ip)
+func containsBackend(backends []Backend, ip netip.Addr) bool {
+	_, ok := findBackend(backends, ip)
 	return ok
 }

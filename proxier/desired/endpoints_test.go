@@ -79,14 +79,14 @@ func TestChoose(t *testing.T) {
 		{"KEP-3015: not all have node hints", "a:R+n1+z1 b:R+z1 c:R+z2", "ab", ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			got := choose(parseCandidates(t, tc.endpoints), node)
+			got := selectEndpoints(parseCandidates(t, tc.endpoints), node)
 			if diff := cmp.Diff([]string{tc.cluster, tc.local}, []string{names(got.cluster), names(got.local)}); diff != "" {
 				t.Errorf("cluster, local (-want +got):\n%s", diff)
 			}
 		})
 	}
 	t.Run("a node without a zone ignores zone hints", func(t *testing.T) {
-		if got := names(choose(parseCandidates(t, "a:R+z1 b:R+z2"), services.Node{Name: "n9"}).cluster); got != "ab" {
+		if got := names(selectEndpoints(parseCandidates(t, "a:R+z1 b:R+z2"), services.Node{Name: "n9"}).cluster); got != "ab" {
 			t.Errorf("got %s", got)
 		}
 	})
@@ -163,7 +163,7 @@ func TestGroup(t *testing.T) {
 			cs = append(cs, candidate{Endpoint: services.Endpoint{IP: netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)})}, port: p})
 		}
 		got := []string{}
-		for _, c := range group(cs) {
+		for _, c := range withCommonPort(cs) {
 			got = append(got, fmt.Sprintf("%d:%d", c.IP.As4()[3], c.port))
 		}
 		if got := fmt.Sprint(got); got != tc.want {

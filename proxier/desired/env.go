@@ -13,8 +13,8 @@ import (
 	"github.com/hnsproxy/hnsproxy/proxier/services"
 )
 
-// Env is what frontends depend on besides their Service. It is immutable; a new Env means
-// that every Service is computed again.
+// Env is everything besides the Service that frontends depend on. It is immutable; if it changes,
+// every Service is computed again.
 type Env struct {
 	node     services.Node
 	network  hnslb.Network
@@ -22,65 +22,65 @@ type Env struct {
 	options  Options
 	routes   routes
 	root     Root
-	// host is this node on an overlay. awaited are addresses of pods of other nodes to which
-	// the network has no route yet.
+	// host is this node on an overlay. awaited are addresses of pods on other nodes to which the
+	// network has no route yet.
 	host    Host
 	awaited map[netip.Addr]bool
 	// denied are the ranges of options.DenyEndpoints.
 	denied []netip.Prefix
 }
 
-// Options are the operator's choices.
+// Options are the command line options that affect frontends.
 type Options struct {
-	// DSR asks for direct server return on cluster IPs (--enable-dsr).
+	// DSR enables direct server return on cluster IPs (--enable-dsr).
 	DSR bool
 	// SourceVIP is the source address of balanced traffic (--source-vip), per family;
 	// the zero Addr when not given.
 	SourceVIP netip.Addr
-	// BridgeSource says what the source address is on a network that is no overlay; "" is
+	// BridgeSource selects the source address on a network that is not an overlay; "" means
 	// BridgeAuto.
 	BridgeSource BridgeSource
-	// UDPInPlace changes load balancers of UDP in place when a backend or its port goes, though
-	// flows may stay on it (--hns-udp-in-place).
+	// UDPInPlace updates UDP load balancers in place even if a backend or its port is removed,
+	// although flows may stay on it (--hns-udp-in-place).
 	UDPInPlace bool
-	// NoShortCut keeps pods of a node without endpoints from addresses with
-	// externalTrafficPolicy Local, as it keeps everybody else (--hns-local-short-cut=false).
+	// NoShortCut applies externalTrafficPolicy Local to pods of this node too, so that they cannot
+	// connect while no endpoint is local (--hns-local-short-cut=false).
 	NoShortCut bool
 	// RootEndpoint names the HNS endpoint of the node itself, to which health checks of
 	// ingress IPs are forwarded (--root-hnsendpoint-name); empty forwards none.
 	RootEndpoint string
-	// SkipSourceRanges keeps ingress IPs out of HNS that loadBalancerSourceRanges restricts,
-	// since HNS would let everybody in (--hns-unenforced-source-ranges=skip).
+	// SkipSourceRanges leaves ingress IPs with loadBalancerSourceRanges unprogrammed, since HNS
+	// would accept every client (--hns-unenforced-source-ranges=skip).
 	SkipSourceRanges bool
-	// HealthzPort is where this proxy serves /healthz, 0 for nowhere. Health checks of
-	// Services without a port of their own are forwarded to it.
+	// HealthzPort is the port of this proxy's /healthz, 0 for none. Health checks of Services
+	// without their own port are forwarded to it.
 	HealthzPort uint16
-	// NodePortAddresses say on which addresses of the node its node ports answer
-	// (--nodeport-addresses).
+	// NodePortAddresses are the addresses of the node that serve node ports (--nodeport-addresses).
 	NodePortAddresses NodePortAddresses
-	// DenyEndpoints are ranges whose addresses are left out as endpoints and as external IPs
+	// DenyEndpoints are ranges that are not accepted as endpoints and external IPs
 	// (--hns-deny-endpoints).
 	DenyEndpoints AddressRanges
 }
 
-// BridgeSource is the source address of balanced traffic on a network that is no overlay
-// (--hns-bridge-source-vip).
+// BridgeSource selects the source address of load-balanced traffic on a network that is not an
+// overlay (--hns-bridge-source-vip).
 type BridgeSource string
 
 // The values of BridgeSource.
 const (
-	// BridgeAuto is the node's address on HNS 9.x, whose newer builds otherwise take the VIP
-	// itself for NAT, so that a pod never gets the answer of its own Service; elsewhere none.
-	// What kube-proxy.exe made without one is left as it is.
+	// BridgeAuto is the node's address on HNS 9.x, whose newer builds otherwise use the VIP itself
+	// for NAT, so that a pod that connects to its own Service gets no answer; on other versions no
+	// source address. Load balancers that kube-proxy.exe created without one are left unchanged.
 	BridgeAuto BridgeSource = "auto"
-	// BridgeNone is none, as kube-proxy has it.
+	// BridgeNone sets no source address, as kube-proxy does.
 	BridgeNone BridgeSource = "none"
-	// BridgeGiven is the one that the operator gives, which kube-proxy uses on an overlay only.
+	// BridgeGiven uses --source-vip, which kube-proxy uses on an overlay only.
 	BridgeGiven BridgeSource = "source-vip"
 )
 
-// Fit says why an HNS and its network cannot serve with these options, nil if they can.
-func (o Options) Fit(f hnslb.Features, n hnslb.Network) error {
+// CheckCompatible returns why an HNS and its network cannot be used with these options, nil if they
+// can.
+func (o Options) CheckCompatible(f hnslb.Features, n hnslb.Network) error {
 	switch {
 	case !f.V2:
 		return fmt.Errorf("HNS %s does not support the HCN API (V2): update Windows to HNS 9.2 or later", f.Version)
@@ -93,37 +93,38 @@ func (o Options) Fit(f hnslb.Features, n hnslb.Network) error {
 	return nil
 }
 
-// NewEnv gathers what frontends depend on.
+// NewEnv returns an Env.
 func NewEnv(node services.Node, network hnslb.Network, features hnslb.Features, o Options) *Env {
 	o.NodePortAddresses = o.NodePortAddresses.For(node)
 	return &Env{node: node, network: network, features: features, options: o, routes: newRoutes(network),
 		host: HostOf(node, network), denied: o.DenyEndpoints.prefixes()}
 }
 
-// WithHost returns the Env with another address and MAC of this node: the last ones that were
-// known, while the network shows none.
+// WithHost returns a copy with another address and MAC of this node: the last known ones, while the
+// network shows none.
 func (e *Env) WithHost(h Host) *Env {
 	with := *e
 	with.host = h
 	return &with
 }
 
-// WithAwaited returns the Env of a network whose routes to some addresses are awaited. The set
-// must not be changed afterwards.
+// WithAwaited returns a copy with the addresses whose routes are awaited. The set must not be
+// changed afterwards.
 func (e *Env) WithAwaited(ips map[netip.Addr]bool) *Env {
 	with := *e
 	with.awaited = ips
 	return &with
 }
 
-// Awaited returns to how many addresses a route is awaited.
-func (e *Env) Awaited() int { return len(e.awaited) }
+// AwaitedCount returns the number of addresses whose route is awaited.
+func (e *Env) AwaitedCount() int { return len(e.awaited) }
 
-// AwaitsRoute tells whether a route to an address is awaited: nothing is made for it now.
+// AwaitsRoute returns whether the route to an address is awaited, so that no endpoint is created
+// for it now.
 func (e *Env) AwaitsRoute(ip netip.Addr) bool { return e.awaited[ip] }
 
-// LacksRoute tells whether the network of an overlay has no route to a pod of another node.
-// Without one its provider address is not known, and this node's own would lead nowhere.
+// LacksRoute returns whether an overlay network has no route to the pod of another node. Without a
+// route the provider address is unknown, and packets sent to this node's own address would be lost.
 func (e *Env) LacksRoute(ip netip.Addr) bool {
 	if !e.network.IsOverlay() || hnslb.FamilyOf(ip) != hnslb.IPv4 || e.OwnAddress(ip) || e.inSubnets(ip) {
 		return false
@@ -132,7 +133,7 @@ func (e *Env) LacksRoute(ip netip.Addr) bool {
 	return !routed
 }
 
-// Same tells whether both give every frontend and endpoint the same value.
+// Same returns whether two Envs lead to the same frontends and endpoints.
 func (e *Env) Same(o *Env) bool {
 	return e.node.SameTopology(o.node) && e.features == o.features && e.options == o.options && e.root == o.root &&
 		e.host == o.host && maps.Equal(e.awaited, o.awaited) &&
@@ -153,33 +154,33 @@ func (e *Env) Features() hnslb.Features { return e.features }
 // SourceVIP returns the configured source VIP, or the zero Addr.
 func (e *Env) SourceVIP() netip.Addr { return e.options.SourceVIP }
 
-// UDPInPlace tells whether a load balancer of UDP may be changed in place when a backend goes.
+// UDPInPlace returns whether a UDP load balancer may be updated in place when a backend is removed.
 func (e *Env) UDPInPlace() bool { return e.options.UDPInPlace }
 
-// shortCut tells whether pods of a node without endpoints may go where others may not.
+// shortCut returns whether pods of a node without local endpoints may use all endpoints.
 func (e *Env) shortCut(local bool) bool { return local && !e.options.NoShortCut }
 
-// OwnAddress tells whether an address is one of this node's.
+// OwnAddress returns whether an address belongs to this node.
 func (e *Env) OwnAddress(ip netip.Addr) bool {
 	return ip.IsValid() && (ip == e.network.ManagementIP || ip == e.host.IP || slices.Contains(e.node.IPs, ip))
 }
 
-// NeedsSourceVIP tells whether a source address needs an endpoint of its own: that of the
-// source VIP on an overlay.
+// NeedsSourceVIP returns whether a source address needs its own endpoint, as the source VIP on an
+// overlay does.
 func (e *Env) NeedsSourceVIP(source netip.Addr) bool {
-	return source.IsValid() && e.HoldsSourceVIP(source)
+	return source.IsValid() && e.IsSourceVIP(source)
 }
 
-// HoldsSourceVIP tells whether an address is the source VIP, which has an endpoint of its own
-// on an overlay. Elsewhere the source VIP is an address like others, such as the node's own.
-func (e *Env) HoldsSourceVIP(ip netip.Addr) bool {
+// IsSourceVIP returns whether an address is the source VIP, which has its own endpoint on an
+// overlay. On other networks the source VIP is an ordinary address, such as the node's own.
+func (e *Env) IsSourceVIP(ip netip.Addr) bool {
 	return e.network.IsOverlay() && ip == e.options.SourceVIP && !e.OwnAddress(ip)
 }
 
-// LocalOnly tells whether only the network plugin may bring an endpoint at an address: on an
-// overlay, an address of this node's own pod subnet. A remote endpoint there would lead
-// nowhere, and would keep the plugin from making the endpoint of a pod that gets the address
-// (k8s issue 130963). On L2Bridge several nodes may share one subnet.
+// LocalOnly returns whether only the network plugin may create an endpoint at an address: on an
+// overlay, an address in this node's own pod subnet. A remote endpoint there would lead nowhere,
+// and would keep the plugin from creating the endpoint of a pod that gets the address (k8s issue
+// 130963). On L2Bridge several nodes may share one subnet.
 func (e *Env) LocalOnly(ip netip.Addr) bool {
 	if !e.network.IsOverlay() || e.OwnAddress(ip) || !e.inSubnets(ip) {
 		return false
@@ -192,8 +193,8 @@ func (e *Env) inSubnets(ip netip.Addr) bool {
 	return slices.ContainsFunc(e.network.Subnets, func(p netip.Prefix) bool { return p.Contains(ip) })
 }
 
-// nodeIP returns the node's address of a family: what the Node object says, else the
-// management address of the network.
+// nodeIP returns the node's address of a family: that of the Node object, else the management IP of
+// the network.
 func (e *Env) nodeIP(f hnslb.Family) netip.Addr {
 	if ip := e.node.IP(f); ip.IsValid() {
 		return ip
@@ -204,8 +205,8 @@ func (e *Env) nodeIP(f hnslb.Family) netip.Addr {
 	return netip.Addr{}
 }
 
-// nodePortExcluded tells when --nodeport-addresses leaves out the address on which HNS serves
-// node ports: the node's own, and no other (docs/hns.md, What a load balancer can express).
+// nodePortExcluded returns a note if --nodeport-addresses excludes the only address on which HNS
+// serves node ports, which is the node's own (docs/hns.md, What a load balancer can express).
 func (e *Env) nodePortExcluded(f hnslb.Family) Note {
 	ip := e.nodeIP(f)
 	if !ip.IsValid() || e.options.NodePortAddresses.Contains(ip) {
@@ -214,9 +215,9 @@ func (e *Env) nodePortExcluded(f hnslb.Family) Note {
 	return Note{NodePortExcluded, fmt.Sprintf("HNS serves node ports on %s only, which --nodeport-addresses %s excludes", ip, e.options.NodePortAddresses)}
 }
 
-// RemoteEndpoint returns the remote endpoint that stands for a backend elsewhere. On an
-// overlay its provider address is the host whose route holds the address; an address
-// outside every route is reached through the node itself.
+// RemoteEndpoint returns the remote endpoint for a backend on another node. On an overlay its
+// provider address is the host whose route contains the address; an address outside all routes is
+// reached through this node.
 func (e *Env) RemoteEndpoint(ip netip.Addr) hnslb.Endpoint {
 	ep := hnslb.Endpoint{
 		Network: e.network.ID,
@@ -238,9 +239,8 @@ func (e *Env) providerAddress(ip netip.Addr) netip.Addr {
 	return e.host.IP
 }
 
-// Provider returns the provider address that an endpoint of ours has in a role; the zero Addr
-// where endpoints have none. It is asked for every backend of every plan, so it makes no
-// endpoint.
+// Provider returns the provider address of our endpoint in a role; the zero Addr where endpoints
+// have none. It is called for every backend of every plan, so it does not build the endpoint.
 func (e *Env) Provider(role Role, ip netip.Addr) netip.Addr {
 	if role == AsVIP && e.network.IsOverlay() {
 		return e.host.IP
@@ -248,8 +248,8 @@ func (e *Env) Provider(role Role, ip netip.Addr) netip.Addr {
 	return e.providerAddress(ip)
 }
 
-// VIPEndpoint returns the remote endpoint that an overlay needs for a cluster IP: the
-// host's own MAC, behind the node's address.
+// VIPEndpoint returns the remote endpoint that an overlay needs for a cluster IP, with the MAC and
+// the address of this host.
 func (e *Env) VIPEndpoint(vip netip.Addr) hnslb.Endpoint {
 	return hnslb.Endpoint{
 		Network:         e.network.ID,
@@ -260,9 +260,9 @@ func (e *Env) VIPEndpoint(vip netip.Addr) hnslb.Endpoint {
 	}
 }
 
-// SourceVIPEndpoint returns the endpoint that carries the source VIP on an overlay, and
-// whether one is needed. It is the one local endpoint that hnsproxy may create: the
-// operator took its address out of the network plugin's range for this purpose (KEP-5100).
+// SourceVIPEndpoint returns the endpoint of the source VIP on an overlay, and whether one is
+// needed. It is the only local endpoint that hnsproxy may create: the operator has excluded its
+// address from the network plugin's range for this purpose (KEP-5100).
 func (e *Env) SourceVIPEndpoint() (hnslb.Endpoint, bool) {
 	if !e.network.IsOverlay() || !e.options.SourceVIP.IsValid() {
 		return hnslb.Endpoint{}, false
@@ -275,12 +275,12 @@ func (e *Env) SourceVIPEndpoint() (hnslb.Endpoint, bool) {
 	}, true
 }
 
-// sourceVIP chooses the source address of traffic to these backends.
+// sourceVIP returns the source address of traffic to these backends.
 //
-// Overlay (KEP-5100): the configured source VIP reaches pods; a backend outside the
-// cluster, or the address of a remote node, can only answer the node IP. A pod whose route is
-// awaited is in the cluster. Elsewhere Options.BridgeSource says it: start scripts give a
-// source VIP on any network, and kube-proxy ignores it there.
+// On an overlay (KEP-5100) the configured source VIP reaches pods, but a backend outside the
+// cluster, or the address of another node, can only reply to the node IP. A pod whose route is
+// awaited counts as in the cluster. On other networks Options.BridgeSource decides: start scripts
+// set a source VIP on any network, and kube-proxy ignores it there.
 func (e *Env) sourceVIP(f hnslb.Family, backends []Backend) netip.Addr {
 	configured := e.options.SourceVIP
 	if configured.IsValid() && hnslb.FamilyOf(configured) != f {
@@ -296,23 +296,22 @@ func (e *Env) sourceVIP(f hnslb.Family, backends []Backend) netip.Addr {
 		return netip.Addr{}
 	}
 	for _, b := range backends {
-		if !b.Local && !e.awaited[b.IP] && e.outside(b.IP) {
+		if !b.Local && !e.awaited[b.IP] && e.outsideCluster(b.IP) {
 			return e.host.IP
 		}
 	}
 	return configured
 }
 
-// SourceVIPOptional tells whether a load balancer without source VIP may stay as it is, though
-// a new one gets one.
+// SourceVIPOptional returns whether a load balancer without source VIP may stay unchanged, although
+// a new one would get a source VIP.
 func (e *Env) SourceVIPOptional() bool {
 	return !e.network.IsOverlay() && e.options.BridgeSource != BridgeNone && e.options.BridgeSource != BridgeGiven &&
 		e.features.Version.Major == 9
 }
 
-// outside tells whether an address is neither in this node's pod subnets nor in those of
-// another node.
-func (e *Env) outside(ip netip.Addr) bool {
+// outsideCluster returns whether an address is in no pod subnet of any node.
+func (e *Env) outsideCluster(ip netip.Addr) bool {
 	if e.routes.isHost(ip) {
 		return true
 	}
@@ -322,7 +321,7 @@ func (e *Env) outside(ip netip.Addr) bool {
 	return !e.inSubnets(ip)
 }
 
-// routes finds the host of a pod address without walking all nodes: one map look-up per
+// routes finds the host of a pod address without iterating over all nodes: one map lookup per
 // prefix length in use, which is one or two in practice.
 type routes struct {
 	bits  []int
@@ -345,8 +344,8 @@ func newRoutes(n hnslb.Network) routes {
 	return r
 }
 
-// host returns the host of the longest prefix that holds ip; a host's own address is
-// reached through that host.
+// host returns the host of the longest prefix that contains ip; the address of a host is reached
+// through that host.
 func (r routes) host(ip netip.Addr) (netip.Addr, bool) {
 	if r.nodes[ip] {
 		return ip, true

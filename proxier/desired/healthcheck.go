@@ -12,23 +12,22 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 )
 
-// HealthCheckPort is a port on which a load balancer asks, in one family, whether this node
+// HealthCheckPort is a port, in one family, on which a cloud load balancer checks whether this node
 // has endpoints of a Service (healthCheckNodePort, KEP-1669).
 type HealthCheckPort struct {
 	Family hnslb.Family
 	Port   uint16
-	// LocalEndpoints is how many ready addresses the Service has on this node.
+	// LocalEndpoints is the number of ready endpoint addresses on this node.
 	LocalEndpoints int
 }
 
-// HealthCheckPorts returns the health-check node ports of one Service, one for each of its
-// families. It asks nothing of HNS, so that a load balancer learns of a node without
-// endpoints also while HNS is slow or away.
+// HealthCheckPorts returns the health check node ports of one Service, one for each family. It does
+// not depend on HNS, so that load balancers stop using a node without endpoints even while HNS is
+// slow or unavailable.
 //
-// Counted are addresses: one that serves several ports is one. Draining ones serve those
-// who come all the same, but do not count, so that nobody is sent to them any more
-// (KEP-1669). Whether an address is on this node is what the slice says of it alone, as in
-// kube-proxy.
+// Addresses are counted, so that an endpoint with several ports counts once. Terminating endpoints
+// still serve traffic, but do not count, so that no new traffic is sent to them (KEP-1669). Whether
+// an endpoint is on this node is determined by its node name alone, as in kube-proxy.
 func HealthCheckPorts(in services.Input, node string) []HealthCheckPort {
 	if in.Service == nil || in.Service.HealthCheckNodePort == 0 {
 		return nil
@@ -47,7 +46,7 @@ func localReady(slices []*services.Slice, f hnslb.Family, node string) int {
 			continue
 		}
 		for _, e := range s.Endpoints {
-			if e.Ready && e.Node == node && node != "" && refusal(e.IP) == "" {
+			if e.Ready && e.Node == node && node != "" && invalidReason(e.IP) == "" {
 				ready.Insert(e.IP)
 			}
 		}
@@ -55,40 +54,38 @@ func localReady(slices []*services.Slice, f hnslb.Family, node string) int {
 	return ready.Len()
 }
 
-// Root is the HNS endpoint of the node itself, which stands for the node's own programs as
-// a backend. It belongs to the network plugin (law 10). The zero value means that nobody
-// has looked for it, so that nothing is said of what it would be needed for.
+// Root is the HNS endpoint of the node itself, which is the backend for processes on the node. It
+// belongs to the network plugin (law 10). The zero value means that it was not searched for, so
+// that its absence is not reported.
 type Root struct {
-	looked bool
-	ips    [2]netip.Addr
+	searched bool
+	ips      [2]netip.Addr
 }
 
-// FindRoot looks for the endpoint of that name among those of a network. Without a name
-// nobody looks.
+// FindRoot finds the endpoint with a name on a network. It does not search if name is empty.
 func FindRoot(endpoints []hnslb.Endpoint, network hnslb.ID, name string) Root {
-	r := Root{looked: name != ""}
+	r := Root{searched: name != ""}
 	for _, e := range endpoints {
-		if r.looked && e.Name == name && e.Network == network && !e.Remote {
+		if r.searched && e.Name == name && e.Network == network && !e.Remote {
 			copy(r.ips[:], e.IPs)
 		}
 	}
 	return r
 }
 
-// WithRoot returns the same environment with a root endpoint.
+// WithRoot returns a copy with a root endpoint.
 func (e *Env) WithRoot(r Root) *Env {
 	out := *e
 	out.root = r
 	return &out
 }
 
-// healthChecks adds the frontends that lead from the ingress IPs of a family to the
-// health-check node port, or where the Service has none to /healthz of this proxy. Some
-// clouds send their health checks there and not to the node; the packets then end in HNS,
-// which needs a load balancer for them.
+// healthChecks adds the frontends that forward the ingress IPs of a family to the health check node
+// port, or to /healthz of this proxy if the Service has none. Some clouds send their health checks
+// to the ingress IP instead of the node; HNS drops them unless a load balancer accepts them.
 func (c *computation) healthChecks(f hnslb.Family) {
 	port := cmp.Or(c.svc.HealthCheckNodePort, c.env.options.HealthzPort)
-	if port == 0 || !c.env.root.looked {
+	if port == 0 || !c.env.root.searched {
 		return
 	}
 	var backends []candidate
@@ -97,11 +94,11 @@ func (c *computation) healthChecks(f hnslb.Family) {
 			backends = append(backends, candidate{Endpoint: services.Endpoint{IP: ip}, port: port, local: true})
 		}
 	}
-	x := face{kind: HealthCheck, port: port}
+	spec := frontendSpec{kind: HealthCheck, port: port}
 	if c.svc.PreserveDestination && c.env.features.DSR {
-		x.mapping = hnslb.UseMux | hnslb.PreserveDIP
+		spec.mapping = hnslb.UseMux | hnslb.PreserveDIP
 	}
-	for _, x.vip = range ofFamily(c.svc.IngressIPs, f) {
-		c.add(services.Port{Protocol: hnslb.TCP}, f, x, backends)
+	for _, spec.vip = range ofFamily(c.svc.IngressIPs, f) {
+		c.add(services.Port{Protocol: hnslb.TCP}, f, spec, backends)
 	}
 }

@@ -10,20 +10,19 @@ import (
 	"github.com/hnsproxy/hnsproxy/proxier/services"
 )
 
-// Host is this node as an overlay knows it: one of its addresses, which is the provider address
-// of what we make for ourselves, and the MAC of the adapter that carries it. Both come from one
-// adapter, so that they always belong together.
+// Host is this node on an overlay network: one of its addresses, which is the provider address of
+// our own endpoints, and the MAC of the adapter with that address. Both come from the same adapter.
 type Host struct {
 	IP  netip.Addr
 	MAC string
 }
 
-// Complete tells whether both are known.
+// Complete returns whether both are known.
 func (h Host) Complete() bool { return h.IP.IsValid() && h.MAC != "" }
 
-// HostOf chooses the address: the node's own, as kube-proxy does, which is that of the Node
-// object or of --bind-address. If no adapter carries it, the network's management IP is the
-// better guess.
+// HostOf returns the host of an overlay network. Like kube-proxy it uses the address of the Node
+// object or of --bind-address. If no adapter has that address, the management IP of the network is
+// used.
 func HostOf(node services.Node, n hnslb.Network) Host {
 	own := node.IP(hnslb.IPv4)
 	for _, a := range n.Adapters {

@@ -14,26 +14,25 @@ import (
 	"github.com/hnsproxy/hnsproxy/proxier/services"
 )
 
-// Words that stand for ranges, as of kube-proxy. primary is what the Node object gives.
+// Keywords for ranges, as in kube-proxy. primary means the addresses of the Node object.
 const (
 	primary   = "primary"
 	localhost = "localhost"
 	allIPs    = "all"
 )
 
-// NodePortAddresses say on which of the node's addresses node ports, and health-check node
-// ports, answer (--nodeport-addresses). The zero value means all. It is immutable, and ==
-// compares it.
+// NodePortAddresses are the node addresses that serve node ports and health check node ports
+// (--nodeport-addresses). The zero value means all. It is immutable and comparable.
 //
-// A family of which no range is named is not restricted, as of kube-proxy.
+// A family without any range is not restricted, as in kube-proxy.
 type NodePortAddresses struct {
-	// ranges are prefixes, and the word primary, joined by commas. Text compares, and ranges
-	// are few.
+	// ranges contains prefixes and the keyword primary, separated by commas, to keep the type
+	// comparable.
 	ranges string
 }
 
-// ParseNodePortAddresses reads what kube-proxy reads, CIDRs and the words primary, localhost
-// and all, but for leading zeros. The error joins what is wrong with each.
+// ParseNodePortAddresses parses what kube-proxy accepts, CIDRs and the keywords primary, localhost
+// and all, except for leading zeros. The error joins the errors of all values.
 func ParseNodePortAddresses(values []string) (NodePortAddresses, error) {
 	var ranges []string
 	var errs []error
@@ -55,8 +54,8 @@ func ParseNodePortAddresses(values []string) (NodePortAddresses, error) {
 	return NodePortAddresses{strings.Join(ranges, ",")}, errors.Join(errs...)
 }
 
-// For returns the addresses with "primary" replaced by those of a node, but for the
-// loopback address, which is what a node without a better one is given.
+// For returns the addresses with "primary" replaced by those of a node. A loopback address is
+// ignored, since that is the placeholder for a node without another address.
 func (a NodePortAddresses) For(node services.Node) NodePortAddresses {
 	all := strings.Split(a.ranges, ",")
 	if !slices.Contains(all, primary) {
@@ -72,14 +71,14 @@ func (a NodePortAddresses) For(node services.Node) NodePortAddresses {
 	return NodePortAddresses{strings.Join(ranges, ",")}
 }
 
-// Contains tells whether node ports answer on an address of the node. Before For, primary
+// Contains returns whether an address of the node serves node ports. Before For is called, primary
 // alone contains all.
 func (a NodePortAddresses) Contains(ip netip.Addr) bool {
 	ranges := a.of(hnslb.FamilyOf(ip))
 	return len(ranges) == 0 || slices.ContainsFunc(ranges, func(p netip.Prefix) bool { return p.Contains(ip) })
 }
 
-// All tells whether node ports answer on every address of a family.
+// All returns whether every address of a family serves node ports.
 func (a NodePortAddresses) All(f hnslb.Family) bool {
 	ranges := a.of(f)
 	return len(ranges) == 0 || slices.ContainsFunc(ranges, func(p netip.Prefix) bool { return p.Bits() == 0 })
@@ -95,7 +94,7 @@ func (a NodePortAddresses) of(f hnslb.Family) []netip.Prefix {
 	return out
 }
 
-// String prints the ranges for messages; "all" without any.
+// String returns the ranges for messages; "all" if there are none.
 func (a NodePortAddresses) String() string {
 	if a.ranges == "" {
 		return "all"

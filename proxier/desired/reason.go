@@ -9,67 +9,68 @@ import (
 	"github.com/hnsproxy/hnsproxy/hnslb"
 )
 
-// Reason says in one word why a frontend is not, or not fully, in force. It is the reason
-// of the Event, the metric label and the word in tables, so a name stays once released.
+// Reason is why a frontend is not, or not fully, programmed. It is the reason of the Event, the
+// metric label and the value in tables, so it must not change once released.
 type Reason string
 
-// Reasons that follow from what Kubernetes says and what this HNS can do.
+// Reasons that follow from the Kubernetes objects and the features of this HNS.
 const (
-	// NoEndpoints: no endpoint may serve this frontend now.
+	// NoEndpoints: no ready or serving endpoints.
 	NoEndpoints Reason = "NoEndpoints"
 	// NoProtocol: HNS supports TCP and UDP only.
 	NoProtocol Reason = "ProtocolUnsupported"
-	// NoIPv6: this HNS or network has no IPv6.
+	// NoIPv6: this HNS or network does not support IPv6.
 	NoIPv6 Reason = "IPv6Unsupported"
-	// NoSourceVIP: an overlay needs a source VIP, and none is known.
+	// NoSourceVIP: an overlay needs a source VIP, and none is configured.
 	NoSourceVIP Reason = "SourceVIPMissing"
-	// Conflict: another Service has the better claim to the frontend (law 12).
+	// Conflict: another Service has precedence for the frontend (law 12).
 	Conflict Reason = "FrontendConflict"
-	// NoAffinity: HNS before 12.0 has no session affinity.
+	// NoAffinity: HNS before 12.0 does not support session affinity.
 	NoAffinity Reason = "SessionAffinityUnsupported"
-	// NoLocalPolicy: policy Local needs DSR, which this HNS lacks.
+	// NoLocalPolicy: policy Local needs DSR, which this HNS does not support.
 	NoLocalPolicy Reason = "LocalPolicyUnsupported"
-	// NoAffinityTimeout: HNS keeps affinity without end.
+	// NoAffinityTimeout: session affinity of HNS does not expire.
 	NoAffinityTimeout Reason = "AffinityTimeoutUnsupported"
 	// NoSourceRanges: HNS does not filter by source address.
 	NoSourceRanges Reason = "SourceRangesNotEnforced"
-	// NodePortExcluded: HNS serves node ports on an address that the operator left out.
+	// NodePortExcluded: HNS serves node ports on an address that --nodeport-addresses excludes.
 	NodePortExcluded Reason = "NodePortAddressExcluded"
-	// TooManyEndpoints: a load balancer holds fewer endpoints than the Service has.
+	// TooManyEndpoints: the Service has more endpoints than a load balancer supports.
 	TooManyEndpoints Reason = "TooManyEndpoints"
-	// MixedPorts: HNS has one internal port per load balancer, the endpoints have several.
+	// MixedPorts: the endpoints have several target ports, and HNS supports one per load balancer.
 	MixedPorts Reason = "MixedTargetPorts"
-	// EndpointRefused: some endpoints have an address that cannot be one, or that the
-	// operator denies.
+	// EndpointRefused: some endpoints have an invalid address, or one that the operator denies.
 	EndpointRefused Reason = "EndpointAddressRefused"
-	// VIPRefused: the frontend has an address that cannot be one of a Service.
+	// VIPRefused: the frontend has an address that is not valid for a Service.
 	VIPRefused Reason = "VIPAddressRefused"
-	// NoRootEndpoint: HNS lacks the endpoint that health checks are forwarded to.
+	// NoRootEndpoint: HNS does not have the endpoint that health checks are forwarded to.
 	NoRootEndpoint Reason = "RootEndpointMissing"
 )
 
-// Reasons that follow from what HNS holds and how it answers.
+// Reasons that follow from the state of HNS.
 const (
-	// ForeignHolder: somebody else's load balancer holds the frontend.
+	// ForeignHolder: a load balancer of another program occupies the frontend.
 	ForeignHolder Reason = "HeldByForeignLoadBalancer"
-	// LocalMissing: HNS has the endpoint of none of the pods that should serve it (law 10).
+	// LocalMissing: HNS has an endpoint for none of the pods that should serve the frontend (law
+	// 10).
 	LocalMissing Reason = "LocalEndpointMissing"
-	// LocalAwaited: in force, but for pods of this node whose endpoint HNS does not have.
+	// LocalAwaited: programmed without some pods of this node, which have no HNS endpoint yet.
 	LocalAwaited Reason = "LocalEndpointAwaited"
-	// AddressTaken: the address of the frontend, or of some backends, has a role of a higher
-	// rank on this node (law 12).
+	// AddressTaken: the address of the frontend, or of some backends, has a role with a higher rank
+	// on this node (law 12).
 	AddressTaken Reason = "EndpointAddressTaken"
-	// EndpointReplaced: in force, but for an address at which another kind of endpoint is.
+	// EndpointReplaced: programmed without an address whose HNS endpoint is being replaced.
 	EndpointReplaced Reason = "EndpointReplaced"
-	// RouteAwaited: in force, but for pods of other nodes to which the overlay has no route yet.
+	// RouteAwaited: programmed without some pods on other nodes, to which the overlay has no route
+	// yet.
 	RouteAwaited Reason = "RouteAwaited"
-	// SourceVIPAwaited: the endpoint of the source VIP comes before the load balancer.
+	// SourceVIPAwaited: the load balancer waits for the endpoint of the source VIP.
 	SourceVIPAwaited Reason = "SourceVIPAwaited"
-	// NetworkIncomplete: the network does not have yet what everything on it rests on.
+	// NetworkIncomplete: the network does not have yet what all objects on it depend on.
 	NetworkIncomplete Reason = "NetworkIncomplete"
 	// EndpointFailing: HNS refuses the endpoints of some backends.
 	EndpointFailing Reason = "EndpointFailing"
-	// HNSDegraded: in force, but HNS reports that its load balancer does not work as it should.
+	// HNSDegraded: programmed, but HNS reports its load balancer as degraded.
 	HNSDegraded Reason = "HNSDegraded"
 )
 
@@ -86,7 +87,7 @@ const (
 	HNSError         Reason = "HNSError"
 )
 
-// FailureReason returns the reason of a frontend for which HNS returned an error of a class.
+// FailureReason returns the reason for an HNS error of a class.
 func FailureReason(c hnslb.Class) Reason {
 	switch c {
 	case hnslb.NotFound:
@@ -110,32 +111,33 @@ func FailureReason(c hnslb.Class) Reason {
 	return HNSError
 }
 
-// Telling is how users are told of a Reason (law 13).
-type Telling struct {
-	// Warning: it breaks traffic or security. Else things are only different.
+// EventPolicy is how a Reason is reported to users (law 13).
+type EventPolicy struct {
+	// Warning: it affects traffic or security. Otherwise the Event has type Normal.
 	Warning bool
-	// After is how long it has to last. What passes by itself is told to nobody.
-	After time.Duration
-	// Remark is what users should know beside the message.
-	Remark string
+	// MinDuration is how long the reason has to persist before it is reported, so that transient
+	// problems are not.
+	MinDuration time.Duration
+	// Hint is appended to the message.
+	Hint string
 }
 
-// How long something lasts that passes by itself.
+// How long transient problems last.
 const (
-	// retried is time for half a dozen tries of a failing object.
-	retried = 10 * time.Second
-	// arriving is time for the pods of a new Deployment, and their endpoints, to come.
-	arriving = 30 * time.Second
+	// retryGrace allows for about six attempts on a failing object.
+	retryGrace = 10 * time.Second
+	// startupGrace allows for the pods of a new Deployment, and their endpoints, to start.
+	startupGrace = 30 * time.Second
 )
 
-// Tellings has the Telling of every Reason.
-func Tellings() map[Reason]Telling {
+// EventPolicies returns the EventPolicy of every Reason.
+func EventPolicies() map[Reason]EventPolicy {
 	const (
 		warning = true
 		normal  = false
 	)
-	return map[Reason]Telling{
-		NoEndpoints:   {normal, arriving, "on Windows, connections time out instead of being refused"},
+	return map[Reason]EventPolicy{
+		NoEndpoints:   {normal, startupGrace, "on Windows, connections time out instead of being refused"},
 		NoProtocol:    {warning, 0, ""},
 		NoIPv6:        {warning, 0, ""},
 		NoSourceVIP:   {warning, 0, ""},
@@ -149,31 +151,31 @@ func Tellings() map[Reason]Telling {
 		NodePortExcluded:  {normal, 0, ""},
 		TooManyEndpoints:  {warning, 0, ""},
 
-		NoRootEndpoint: {warning, arriving, ""},
+		NoRootEndpoint: {warning, startupGrace, ""},
 
 		EndpointRefused: {warning, 0, ""},
 		VIPRefused:      {warning, 0, ""},
 		AddressTaken:    {warning, 0, ""},
 
-		ForeignHolder:    {warning, retried, ""},
-		LocalMissing:     {warning, arriving, "the network plugin creates HNS endpoints for pods"},
-		LocalAwaited:     {normal, arriving, "the network plugin creates HNS endpoints for pods"},
-		EndpointReplaced: {normal, arriving, ""},
-		EndpointFailing:  {warning, retried, ""},
-		HNSDegraded:      {warning, retried, ""},
+		ForeignHolder:    {warning, retryGrace, ""},
+		LocalMissing:     {warning, startupGrace, "the network plugin creates HNS endpoints for pods"},
+		LocalAwaited:     {normal, startupGrace, "the network plugin creates HNS endpoints for pods"},
+		EndpointReplaced: {normal, startupGrace, ""},
+		EndpointFailing:  {warning, retryGrace, ""},
+		HNSDegraded:      {warning, retryGrace, ""},
 
-		RouteAwaited:      {normal, arriving, "the network plugin adds routes to other nodes"},
-		SourceVIPAwaited:  {warning, retried, ""},
-		NetworkIncomplete: {warning, arriving, "the network plugin and Windows set up the network"},
+		RouteAwaited:      {normal, startupGrace, "the network plugin adds routes to other nodes"},
+		SourceVIPAwaited:  {warning, retryGrace, ""},
+		NetworkIncomplete: {warning, startupGrace, "the network plugin and Windows set up the network"},
 
-		HNSNotFound:      {warning, retried, ""},
-		HNSPortInUse:     {warning, retried, ""},
-		HNSAlreadyExists: {warning, retried, ""},
-		HNSUnavailable:   {warning, retried, "is the HNS service running?"},
-		HNSUnsupported:   {warning, retried, ""},
-		HNSDenied:        {warning, retried, "hnsproxy must run as an administrator, or as NT AUTHORITY\\SYSTEM in a HostProcess container"},
-		HNSInvalid:       {warning, retried, ""},
-		HNSTimeout:       {warning, retried, "is the HNS service stuck?"},
-		HNSError:         {warning, retried, ""},
+		HNSNotFound:      {warning, retryGrace, ""},
+		HNSPortInUse:     {warning, retryGrace, ""},
+		HNSAlreadyExists: {warning, retryGrace, ""},
+		HNSUnavailable:   {warning, retryGrace, "is the HNS service running?"},
+		HNSUnsupported:   {warning, retryGrace, ""},
+		HNSDenied:        {warning, retryGrace, "hnsproxy must run as an administrator, or as NT AUTHORITY\\SYSTEM in a HostProcess container"},
+		HNSInvalid:       {warning, retryGrace, ""},
+		HNSTimeout:       {warning, retryGrace, "is the HNS service stuck?"},
+		HNSError:         {warning, retryGrace, ""},
 	}
 }

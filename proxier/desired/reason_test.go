@@ -67,14 +67,14 @@ func constants(t *testing.T, folder, typeName string) []string {
 // and is a word that the API takes as the reason of an Event.
 func TestEveryReasonIsTold(t *testing.T) {
 	var told []string
-	for r := range maps.Keys(Tellings()) {
+	for r := range maps.Keys(EventPolicies()) {
 		if told = append(told, string(r)); !regexp.MustCompile(`^[A-Z][A-Za-z0-9]{2,63}$`).MatchString(string(r)) {
 			t.Errorf("%q is no CamelCase word", r)
 		}
 	}
 	slices.Sort(told)
 	if diff := cmp.Diff(constants(t, ".", "Reason"), told); diff != "" {
-		t.Errorf("Tellings and the constants differ (-constants +Tellings):\n%s", diff)
+		t.Errorf("EventPolicies and the constants differ (-constants +EventPolicies):\n%s", diff)
 	}
 }
 

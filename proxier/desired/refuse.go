@@ -10,15 +10,14 @@ import (
 	"strings"
 )
 
-// AddressRanges are CIDRs, such as those of --hns-deny-endpoints. The zero value holds no
-// address. It is immutable, and == compares it.
+// AddressRanges are CIDRs, such as those of --hns-deny-endpoints. The zero value contains no
+// address. It is immutable and comparable.
 type AddressRanges struct {
 	// text holds the prefixes, joined by commas, so that the type is comparable.
 	text string
 }
 
-// ParseAddressRanges reads CIDRs and single addresses. The error names the first value that
-// is neither.
+// ParseAddressRanges parses CIDRs and single addresses. The error names the first invalid value.
 func ParseAddressRanges(values []string) (AddressRanges, error) {
 	var out []string
 	for _, v := range values {
@@ -45,16 +44,16 @@ func (r AddressRanges) prefixes() []netip.Prefix {
 	return out
 }
 
-// Ranges that never hold the address of a host that a load balancer may send to, or answer
-// for (RFC 1112, RFC 1122). netip has predicates for the others.
+// reservedRanges returns ranges that never contain the address of an endpoint or a Service (RFC
+// 1112, RFC 1122). Package netip has predicates for the other ones.
 func reservedRanges() (thisNetwork, class5 netip.Prefix) {
 	return netip.PrefixFrom(netip.AddrFrom4([4]byte{}), 8), netip.PrefixFrom(netip.AddrFrom4([4]byte{240}), 4)
 }
 
-// refusal tells why an address is neither an endpoint nor a VIP, whoever wrote it; "" when it
-// may be either. The API server refuses most of these addresses in EndpointSlices and external
-// IPs, but not all of them, not in the status of a Service, and not in files.
-func refusal(ip netip.Addr) string {
+// invalidReason returns why an address can be neither an endpoint nor a VIP; "" if it can. The API
+// server rejects most of these addresses in EndpointSlices and external IPs, but not all of them,
+// not in the status of a Service, and not in files.
+func invalidReason(ip netip.Addr) string {
 	thisNetwork, class5 := reservedRanges()
 	switch {
 	case ip.Is4In6():
@@ -75,9 +74,9 @@ func refusal(ip netip.Addr) string {
 	return ""
 }
 
-// refuseEndpoint tells why an address must not be an endpoint; "" when it may.
+// refuseEndpoint returns why an address must not be an endpoint; "" if it may.
 func (e *Env) refuseEndpoint(ip netip.Addr) string {
-	if why := refusal(ip); why != "" {
+	if why := invalidReason(ip); why != "" {
 		return why
 	}
 	if slices.ContainsFunc(e.denied, func(p netip.Prefix) bool { return p.Contains(ip) }) {
@@ -86,11 +85,11 @@ func (e *Env) refuseEndpoint(ip netip.Addr) string {
 	return ""
 }
 
-// refuseVIP tells why a frontend must not have a VIP; the zero Note when it may.
-// --hns-deny-endpoints also holds for external IPs, which whoever writes a Service chooses,
-// but not for the addresses that the API server and cloud controllers hand out.
+// refuseVIP returns why a frontend must not have a VIP; the zero Note if it may.
+// --hns-deny-endpoints also applies to external IPs, which the author of a Service chooses, but not
+// to the addresses that the API server and cloud controllers assign.
 func (e *Env) refuseVIP(kind Kind, ip netip.Addr) Note {
-	why := refusal(ip)
+	why := invalidReason(ip)
 	if why == "" && kind == ExternalIP {
 		why = e.refuseEndpoint(ip)
 	}
@@ -99,7 +98,7 @@ func (e *Env) refuseVIP(kind Kind, ip netip.Addr) Note {
 		return Note{}
 	case why != "":
 		return Note{VIPRefused, fmt.Sprintf("%s is not a valid Service address: %s", ip, why)}
-	case e.HoldsSourceVIP(ip):
+	case e.IsSourceVIP(ip):
 		return Note{AddressTaken, fmt.Sprintf("%s is the source VIP of this node", ip)}
 	case kind == ClusterIP && e.network.IsOverlay() && e.OwnAddress(ip):
 		return Note{AddressTaken, fmt.Sprintf("%s is the address of this node", ip)}
@@ -107,8 +106,8 @@ func (e *Env) refuseVIP(kind Kind, ip netip.Addr) Note {
 	return Note{}
 }
 
-// allowed leaves out the endpoints that are refused, and says so.
-func (e *Env) allowed(all []candidate) ([]candidate, []Note) {
+// allowedEndpoints returns the endpoints that are not refused, and a note about those that are.
+func (e *Env) allowedEndpoints(all []candidate) ([]candidate, []Note) {
 	var refused []string
 	ok := filter(all, func(c candidate) bool { return e.refuseEndpoint(c.IP) == "" })
 	if len(ok) == len(all) {
@@ -122,13 +121,13 @@ func (e *Env) allowed(all []candidate) ([]candidate, []Note) {
 	return ok, []Note{{EndpointRefused, "endpoints not programmed: " + List(slices.Compact(refused))}}
 }
 
-// listed is how many items a message names.
-const listed = 5
+// maxListed is the maximum number of items in a message.
+const maxListed = 5
 
-// List joins items for a message, the first few of them if there are many.
+// List joins at most maxListed items for a message.
 func List(items []string) string {
-	if more := len(items) - listed; more > 0 {
-		return strings.Join(items[:listed], ", ") + fmt.Sprintf(" and %d more", more)
+	if more := len(items) - maxListed; more > 0 {
+		return strings.Join(items[:maxListed], ", ") + fmt.Sprintf(" and %d more", more)
 	}
 	return strings.Join(items, ", ")
 }

@@ -59,7 +59,7 @@ func TestRefusedAddresses(t *testing.T) {
 		}
 		for kind, want := range map[Kind]bool{ClusterIP: tc.clusterIP, IngressIP: tc.ingressIP, ExternalIP: tc.external} {
 			if got := env.refuseVIP(kind, ip).Reason == ""; got != want {
-				t.Errorf("%s as %s: %v, want %v", ip, kind.Words(), got, want)
+				t.Errorf("%s as %s: %v, want %v", ip, kind.Description(), got, want)
 			}
 		}
 	}

@@ -13,22 +13,21 @@ import (
 	"github.com/hnsproxy/hnsproxy/proxier/services"
 )
 
-// State is what HNS should hold: the frontends of all Services, and by derivation the
-// remote endpoints that they need. It is not safe for concurrent use.
+// State is the desired state of HNS: the frontends of all Services, and the remote endpoints that
+// follow from them. It is not safe for concurrent use.
 //
-// Set costs what the one Service costs, however many there are (law 1).
+// The cost of Set depends on the Service that changed, and not on the number of Services (law 1).
 type State struct {
 	services map[services.Name][]*Frontend
 	slots    map[hnslb.FrontendKey]*slot
-	// users is the index behind Wanted and Users: which slots' winners list an address.
-	// It follows from slots; CheckIndex compares it with a computation from scratch
-	// (law 5).
+	// users is the index for Wanted and Users: the slots whose winner lists an address. It is
+	// derived from slots; CheckIndex verifies it (law 5).
 	users multimap.Map[netip.Addr, *slot]
-	// owners is the index behind Owner: which slots have a claim that owns their VIP.
+	// owners is the index for Owner: the slots with a claim that owns their VIP.
 	owners multimap.Map[netip.Addr, *slot]
 }
 
-// slot is one frontend key with all that claim it, the winner first.
+// slot is a frontend key with all its claims, the winner first.
 type slot struct {
 	key    hnslb.FrontendKey
 	claims []*Frontend
@@ -41,18 +40,18 @@ func (s *slot) winner() *Frontend {
 	return s.claims[0]
 }
 
-// Changes says what a Set changed.
+// Changes is the effect of a Set.
 type Changes struct {
 	// Frontends whose desired value changed.
 	Frontends []hnslb.FrontendKey
-	// Unused addresses are listed by no frontend any more.
+	// Unused are addresses that no frontend lists any more.
 	Unused []netip.Addr
-	// Reassigned addresses became a cluster IP, or stopped being one. The frontends that
-	// list them as a backend have to be looked at again.
+	// Reassigned are addresses that became a cluster IP, or are one no longer. The frontends that
+	// list them as a backend have to be planned again.
 	Reassigned []netip.Addr
 }
 
-// NewState makes an empty state.
+// NewState returns an empty state.
 func NewState() *State {
 	return &State{
 		services: map[services.Name][]*Frontend{},
@@ -62,8 +61,8 @@ func NewState() *State {
 	}
 }
 
-// Set replaces the frontends of one Service; none forgets it. The result is in order, so
-// that equal histories give equal plans.
+// Set replaces the frontends of one Service; an empty list removes it. The result is ordered, so
+// that equal inputs lead to equal plans.
 func (s *State) Set(name services.Name, frontends []*Frontend) Changes {
 	var c Changes
 	fresh := make(map[hnslb.FrontendKey]bool, len(frontends))
@@ -87,8 +86,8 @@ func (s *State) Set(name services.Name, frontends []*Frontend) Changes {
 	return c
 }
 
-// Owner returns a Service that has an address as a cluster IP, and whether one has. A cluster
-// IP is owned whether or not its Service has endpoints.
+// Owner returns the Service that has an address as a cluster IP, and whether there is one, with or
+// without endpoints.
 func (s *State) Owner(ip netip.Addr) (services.Name, bool) {
 	for sl := range s.owners.All(ip) {
 		return sl.owner().Service, true
@@ -96,7 +95,7 @@ func (s *State) Owner(ip netip.Addr) (services.Name, bool) {
 	return services.Name{}, false
 }
 
-// owner returns the first claim on the slot that owns its VIP, nil for none.
+// owner returns the first claim that owns its VIP, nil for none.
 func (s *slot) owner() *Frontend {
 	for _, f := range s.claims {
 		if f.OwnsVIP {
@@ -106,7 +105,7 @@ func (s *slot) owner() *Frontend {
 	return nil
 }
 
-// claim puts a Service's claim on a frontend, or takes it away (f is nil).
+// claim adds or replaces the claim of a Service on a frontend; a nil f removes it.
 func (s *State) claim(key hnslb.FrontendKey, name services.Name, f *Frontend, c *Changes) {
 	sl := s.slots[key]
 	if sl == nil {
@@ -123,16 +122,16 @@ func (s *State) claim(key hnslb.FrontendKey, name services.Name, f *Frontend, c 
 	if after == nil {
 		delete(s.slots, key)
 	}
-	s.reown(sl, owned, c)
+	s.updateOwners(sl, owned, c)
 	if before != nil && after != nil && before.Equal(after) {
 		return
 	}
 	c.Frontends = append(c.Frontends, key)
-	s.reindex(sl, before, after, c)
+	s.updateUsers(sl, before, after, c)
 }
 
-// reown moves a slot in the index of owners; owned tells whether it was in it.
-func (s *State) reown(sl *slot, owned bool, c *Changes) {
+// updateOwners updates the index of owners for a slot; owned is whether the slot was in it.
+func (s *State) updateOwners(sl *slot, owned bool, c *Changes) {
 	ip := sl.key.VIP
 	switch owns := sl.owner() != nil; {
 	case owns && !owned:
@@ -145,8 +144,8 @@ func (s *State) reown(sl *slot, owned bool, c *Changes) {
 	}
 }
 
-// reindex moves a slot in the index from the addresses of one winner to those of another.
-func (s *State) reindex(sl *slot, before, after *Frontend, c *Changes) {
+// updateUsers updates the index of users when the winner of a slot has changed.
+func (s *State) updateUsers(sl *slot, before, after *Frontend, c *Changes) {
 	for ip := range before.addresses() {
 		if after.lists(ip) {
 			continue
@@ -162,7 +161,7 @@ func (s *State) reindex(sl *slot, before, after *Frontend, c *Changes) {
 	}
 }
 
-// addresses yields the endpoints that a frontend lists, the one of its VIP included.
+// addresses yields the endpoint addresses of a frontend, including that of its VIP endpoint.
 func (f *Frontend) addresses() func(yield func(netip.Addr) bool) {
 	return func(yield func(netip.Addr) bool) {
 		if !f.Programmable() {
@@ -173,17 +172,17 @@ func (f *Frontend) addresses() func(yield func(netip.Addr) bool) {
 				return
 			}
 		}
-		if f.VIPEndpoint && !holds(f.Backends, f.Key.VIP) {
+		if f.VIPEndpoint && !containsBackend(f.Backends, f.Key.VIP) {
 			yield(f.Key.VIP)
 		}
 	}
 }
 
 func (f *Frontend) lists(ip netip.Addr) bool {
-	return f.Programmable() && (f.VIPEndpoint && f.Key.VIP == ip || holds(f.Backends, ip))
+	return f.Programmable() && (f.VIPEndpoint && f.Key.VIP == ip || containsBackend(f.Backends, ip))
 }
 
-// Frontend returns what HNS should hold for a key, nil for nothing.
+// Frontend returns the frontend that HNS should have at a key, nil for none.
 func (s *State) Frontend(key hnslb.FrontendKey) *Frontend {
 	if sl := s.slots[key]; sl != nil {
 		return sl.winner()
@@ -194,8 +193,7 @@ func (s *State) Frontend(key hnslb.FrontendKey) *Frontend {
 // Frontends returns the frontends of one Service.
 func (s *State) Frontends(name services.Name) []*Frontend { return s.services[name] }
 
-// Conflict returns the note of a frontend that lost its key to another Service, and whether
-// it did.
+// Conflict returns the note for a frontend whose key another Service holds, and whether that is so.
 func (s *State) Conflict(f *Frontend) (Note, bool) {
 	w := s.Frontend(f.Key)
 	if w == nil || w.Service == f.Service {
@@ -206,16 +204,16 @@ func (s *State) Conflict(f *Frontend) (Note, bool) {
 	case w.Reserved:
 		return Note{Conflict, fmt.Sprintf("temporarily reserved: was the cluster IP of deleted Service %s", w.Service)}, true
 	case w.rank() != f.rank():
-		why = fmt.Sprintf("which takes precedence over its use as %s", f.Kind.Words())
+		why = fmt.Sprintf("which takes precedence over its use as %s", f.Kind.Description())
 	case !w.Created.Equal(f.Created):
 		why = "which is older"
 	}
-	return Note{Conflict, fmt.Sprintf("held as %s by Service %s, %s", w.Kind.Words(), w.Service, why)}, true
+	return Note{Conflict, fmt.Sprintf("held as %s by Service %s, %s", w.Kind.Description(), w.Service, why)}, true
 }
 
-// Reserve returns frontends that keep the cluster IPs of a critical Service from being taken
-// as external or ingress IPs of another one while it is deleted and re-created, as an upgrade
-// of cluster DNS does. Nothing is programmed for them.
+// Reserve returns frontends that keep the cluster IPs of a critical Service from being claimed as
+// external or ingress IPs while it is deleted and re-created, as during an upgrade of cluster DNS.
+// They are not programmed.
 func Reserve(frontends []*Frontend) []*Frontend {
 	var out []*Frontend
 	for _, f := range frontends {
@@ -228,7 +226,7 @@ func Reserve(frontends []*Frontend) []*Frontend {
 	return out
 }
 
-// All yields every frontend of every Service, those that lost their key included, in no
+// All yields every frontend of every Service, including those that lost their key, in no particular
 // order.
 func (s *State) All(yield func(*Frontend) bool) {
 	for _, fs := range s.services {
@@ -240,7 +238,7 @@ func (s *State) All(yield func(*Frontend) bool) {
 	}
 }
 
-// Keys yields every frontend key that a Service claims, in no order.
+// Keys yields every frontend key that a Service claims, in no particular order.
 func (s *State) Keys(yield func(hnslb.FrontendKey) bool) {
 	for k := range s.slots {
 		if !yield(k) {
@@ -249,7 +247,7 @@ func (s *State) Keys(yield func(hnslb.FrontendKey) bool) {
 	}
 }
 
-// Wanted tells whether some frontend lists an address.
+// Wanted returns whether a frontend lists an address.
 func (s *State) Wanted(ip netip.Addr) bool { return s.users.Has(ip) }
 
 // Users returns the frontends that list an address.
@@ -261,24 +259,24 @@ func (s *State) Users(ip netip.Addr) []hnslb.FrontendKey {
 	return out
 }
 
-// Role says as what an address is wanted.
+// Role is what an address is used for.
 type Role uint8
 
 // The roles of an address, weakest first.
 const (
 	Unwanted Role = iota
-	// AsVIP: as the endpoint of a cluster IP.
+	// AsVIP: the endpoint of a cluster IP.
 	AsVIP
-	// AsLocal: as a backend that the network plugin brings.
+	// AsLocal: a backend whose endpoint the network plugin creates.
 	AsLocal
-	// AsRemote: as a backend that hnsproxy brings.
+	// AsRemote: a backend whose endpoint hnsproxy creates.
 	AsRemote
 )
 
-// Role returns the one role in which an address is wanted. A cluster IP is nothing else,
-// whoever lists it as a backend (law 12); of backends that disagree the strongest role
-// counts. So the endpoint that HNS should hold at an address follows from the frontends
-// alone, and no two of them can evict each other's endpoint in turn.
+// Role returns the role of an address. A cluster IP has no other role, even if it is listed as a
+// backend (law 12); otherwise the strongest role among the backends applies. The desired endpoint
+// at an address therefore depends on the frontends alone, and no two of them can replace each
+// other's endpoint in turn.
 func (s *State) Role(ip netip.Addr) Role {
 	role := Unwanted
 	_, owned := s.Owner(ip)
@@ -291,7 +289,7 @@ func (s *State) Role(ip netip.Addr) Role {
 			continue
 		}
 		r := AsVIP
-		if i, ok := find(f.Backends, ip); ok {
+		if i, ok := findBackend(f.Backends, ip); ok {
 			r = AsRemote
 			if f.Backends[i].Local {
 				r = AsLocal
@@ -312,8 +310,8 @@ func (s *State) Claims(key hnslb.FrontendKey) []*Frontend {
 	return nil
 }
 
-// CheckIndex compares the index of users with a computation from scratch. It is for
-// tests: law 5 asks that the two agree after every change.
+// CheckIndex compares the indexes with ones built from scratch. It is for tests: law 5 requires
+// that they agree after every change.
 func (s *State) CheckIndex() error {
 	if err := s.checkOwners(); err != nil {
 		return err
@@ -344,7 +342,7 @@ func (s *State) CheckIndex() error {
 	return nil
 }
 
-// checkOwners compares the index of owners with a computation from scratch.
+// checkOwners compares the index of owners with one built from scratch.
 func (s *State) checkOwners() error {
 	slots := 0
 	for _, sl := range s.slots {

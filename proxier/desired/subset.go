@@ -11,12 +11,12 @@ import (
 	"slices"
 )
 
-// subset returns at most as many endpoints as one load balancer can hold: those of this
-// node first, then one of each zone in turn. Within a zone a hash of node and address
-// chooses, so that an endpoint that comes or goes moves at most one other, and nodes do
-// not all leave out the same ones. The order stays.
-func subset(cs []candidate, most int, node string) []candidate {
-	if len(cs) <= most {
+// limitEndpoints returns at most limit endpoints: those on this node first, then one of each zone
+// in turn. Within a zone they are ordered by a hash of node and address, so that adding or removing
+// an endpoint changes at most one other, and nodes leave out different ones. The order of the input
+// is kept.
+func limitEndpoints(cs []candidate, limit int, node string) []candidate {
+	if len(cs) <= limit {
 		return cs
 	}
 	ranked := make([]rankedCandidate, 0, len(cs))
@@ -27,19 +27,19 @@ func subset(cs []candidate, most int, node string) []candidate {
 		return cmp.Or(cmp.Compare(a.hash, b.hash), a.IP.Compare(b.IP))
 	})
 	zones := map[string][]candidate{}
-	out := make([]candidate, 0, most)
+	out := make([]candidate, 0, limit)
 	for _, c := range ranked {
 		switch {
 		case !c.local:
 			zones[c.Zone] = append(zones[c.Zone], c.candidate)
-		case len(out) < most:
+		case len(out) < limit:
 			out = append(out, c.candidate)
 		}
 	}
 	names := slices.Sorted(maps.Keys(zones))
-	for turn := 0; len(out) < most; turn++ {
+	for turn := 0; len(out) < limit; turn++ {
 		for _, name := range names {
-			if turn < len(zones[name]) && len(out) < most {
+			if turn < len(zones[name]) && len(out) < limit {
 				out = append(out, zones[name][turn])
 			}
 		}

@@ -35,7 +35,7 @@ func TestSubset(t *testing.T) {
 		{"more local ones than fit", 90, 90, 7, "", "7"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			got := subset(inZones(tc.all, tc.locals), tc.most, "this")
+			got := limitEndpoints(inZones(tc.all, tc.locals), tc.most, "this")
 			zones, locals := map[string]int{}, 0
 			for _, c := range got {
 				zones[c.Zone]++
@@ -60,9 +60,9 @@ func TestSubset(t *testing.T) {
 // different ones, so that all endpoints are used by somebody.
 func TestSubsetIsStable(t *testing.T) {
 	all := inZones(300, 0)
-	before := subset(all, 64, "this")
+	before := limitEndpoints(all, 64, "this")
 	for _, gone := range []candidate{before[0], before[40], all[7]} {
-		after := subset(slices.DeleteFunc(slices.Clone(all), func(c candidate) bool { return c.IP == gone.IP }), 64, "this")
+		after := limitEndpoints(slices.DeleteFunc(slices.Clone(all), func(c candidate) bool { return c.IP == gone.IP }), 64, "this")
 		kept := 0
 		for _, c := range after {
 			if slices.Contains(before, c) {
@@ -75,7 +75,7 @@ func TestSubsetIsStable(t *testing.T) {
 	}
 	used := map[netip.Addr]bool{}
 	for node := range 40 {
-		for _, c := range subset(all, 64, fmt.Sprint("node-", node)) {
+		for _, c := range limitEndpoints(all, 64, fmt.Sprint("node-", node)) {
 			used[c.IP] = true
 		}
 	}

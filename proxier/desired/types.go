@@ -14,8 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// Kind is the type of a frontend. Kinds differ in data only
-// (law 3).
+// Kind is the type of a frontend. Kinds differ in data only (law 3).
 type Kind uint8
 
 // The kinds of frontends.
@@ -24,39 +23,39 @@ const (
 	NodePort
 	ExternalIP
 	IngressIP
-	// HealthCheck leads from an ingress IP to the health-check node port of this node.
+	// HealthCheck forwards an ingress IP to the health check node port of this node.
 	HealthCheck
 )
 
-// String returns the name that tables and the lb_type metric label use.
+// String returns the name in tables and in the lb_type metric label.
 func (k Kind) String() string {
 	return [...]string{"clusterip", "nodeport", "externalip", "ingressip", "healthcheck"}[k]
 }
 
-// Words names the kind in messages for people.
-func (k Kind) Words() string {
+// Description returns the name in messages.
+func (k Kind) Description() string {
 	return [...]string{"cluster IP", "node port", "external IP", "load balancer ingress IP", "health-check port"}[k]
 }
 
-// Note is a reason with its words for people.
+// Note is a reason with a message.
 type Note struct {
 	Reason  Reason
 	Message string
 }
 
-// Frontend is one load balancer that HNS should hold. It is immutable.
+// Frontend is one desired load balancer. It is immutable.
 type Frontend struct {
 	Key     hnslb.FrontendKey
 	Kind    Kind
 	Service services.Name
 	// Port is the name of the Service's port.
 	Port string
-	// UID is that of the Service.
+	// UID is the UID of the Service.
 	UID     types.UID
 	Created time.Time
-	// Critical frontends come first: cluster DNS and the API server.
+	// Critical frontends, those of cluster DNS and the API server, are programmed first.
 	Critical bool
-	// Local frontends take endpoints of this node only, by traffic policy or annotation.
+	// Local frontends use endpoints of this node only, by traffic policy or annotation.
 	Local bool
 
 	InternalPort uint16
@@ -64,22 +63,22 @@ type Frontend struct {
 	Flags        hnslb.LoadBalancerFlags
 	MappingFlags hnslb.MappingFlags
 	Distribution hnslb.Distribution
-	// Backends in order of their addresses, each once. Empty for a blocked frontend.
+	// Backends, ordered by address and without duplicates. Empty for a blocked frontend.
 	Backends []Backend
 	// OwnsVIP frontends have a VIP that no backend may use: cluster IPs (law 12).
 	OwnsVIP bool
-	// VIPEndpoint asks for a remote endpoint of the VIP itself (overlay cluster IPs).
+	// VIPEndpoint requires a remote endpoint for the VIP itself (overlay cluster IPs).
 	VIPEndpoint bool
-	// Reserved frontends stand for a Service that was deleted a moment ago, see Reserve.
+	// Reserved frontends belong to a Service that was just deleted, see Reserve.
 	Reserved bool
 
-	// Blocked says why there is nothing to program; the zero Note when there is.
+	// Blocked is why the frontend is not programmed; the zero Note if it is.
 	Blocked Note
-	// Limits say what Windows cannot do for it (law 13).
+	// Limits are the features of the Service that Windows does not support (law 13).
 	Limits []Note
 }
 
-// Backend is one endpoint that a frontend should name.
+// Backend is one endpoint of a frontend.
 type Backend struct {
 	IP netip.Addr
 	// Pod is the UID of a pod on this node, "" for others.
@@ -88,7 +87,7 @@ type Backend struct {
 	Local bool
 }
 
-// Programmable tells whether HNS should hold a load balancer for the frontend.
+// Programmable returns whether HNS should have a load balancer for the frontend.
 func (f *Frontend) Programmable() bool { return f != nil && len(f.Backends) > 0 }
 
 // LoadBalancer returns the HNS object of the frontend, without ID and endpoints.
@@ -110,8 +109,8 @@ func (f *Frontend) LoadBalancer() hnslb.LoadBalancer {
 	return lb
 }
 
-// Notes say all that keeps the frontend from being in force as its Service asks: why, unless
-// that is the zero Note, and its limits.
+// Notes returns everything that keeps the frontend from working as its Service specifies: why,
+// unless that is the zero Note, and its limits.
 func (f *Frontend) Notes(why Note) []Note {
 	if why.Reason == "" {
 		return f.Limits
@@ -124,22 +123,22 @@ func (f *Frontend) Equal(o *Frontend) bool {
 	return f.sameOrigin(o) && f.sameObjects(o) && f.Blocked == o.Blocked && slices.Equal(f.Limits, o.Limits)
 }
 
-// sameOrigin compares what a frontend stands for.
+// sameOrigin compares the identity of two frontends.
 func (f *Frontend) sameOrigin(o *Frontend) bool {
 	return f.Key == o.Key && f.Kind == o.Kind && f.Service == o.Service && f.UID == o.UID && f.Port == o.Port &&
 		f.Created.Equal(o.Created) && f.Critical == o.Critical && f.Local == o.Local && f.OwnsVIP == o.OwnsVIP && f.Reserved == o.Reserved
 }
 
-// sameObjects compares what HNS should hold for it.
+// sameObjects compares the HNS objects of two frontends.
 func (f *Frontend) sameObjects(o *Frontend) bool {
 	return f.InternalPort == o.InternalPort && f.SourceVIP == o.SourceVIP && f.Flags == o.Flags &&
 		f.MappingFlags == o.MappingFlags && f.Distribution == o.Distribution &&
 		f.VIPEndpoint == o.VIPEndpoint && slices.Equal(f.Backends, o.Backends)
 }
 
-// rank says who hands out the VIP of a frontend: the API server, a controller, or whoever
-// writes the Service. A deleted Service keeps its VIP from the latter two only, so that a new
-// one can take over its cluster IP.
+// rank orders frontends by who assigns their VIP: the API server, a controller, or the author of
+// the Service. A reserved VIP is protected from the latter two only, so that a new Service can take
+// over the cluster IP.
 func (f *Frontend) rank() int {
 	switch {
 	case f.Reserved:
@@ -152,9 +151,9 @@ func (f *Frontend) rank() int {
 	return 0
 }
 
-// compareClaims orders the claims of two Services on one frontend, the one that gets it
-// first: a cluster IP before an ingress IP before an external IP (CVE-2020-8554), and only
-// among equals by creation time, then namespace and name (law 12).
+// compareClaims orders the claims of two Services on one frontend, the winner first: a cluster IP
+// before an ingress IP before an external IP (CVE-2020-8554), then by creation time, then by
+// namespace and name (law 12).
 func (f *Frontend) compareClaims(o *Frontend) int {
 	return cmp.Or(
 		cmp.Compare(f.rank(), o.rank()),

@@ -24,36 +24,36 @@ import (
 )
 
 const (
-	// gather is how long the first frontend that a cause concerns waits for others of its
-	// Service, so that one Event names them all.
-	gather = time.Second
-	// burst Events are sent at once, then one per refill. A Service that is scaled to zero
-	// concerns every node, so a large cluster must not be written to at the speed at which
-	// proxies start.
-	burst  = 25
-	refill = 5 * time.Second
-	// lineBurst lines are logged at once, then one per lineRefill, which makes 50 in the worst
-	// minute. What had to wait leaves newsLines of the burst to what is new, so that a Service
-	// that begins to fail is told at once though hundreds wait.
-	lineBurst  = 20
-	lineRefill = 2 * time.Second
-	newsLines  = 10
-	// summaryPause is the time between two lines about what waits to be logged.
+	// gatherDelay is how long a new cause waits for other frontends of its Service, so that one
+	// Event names all of them.
+	gatherDelay = time.Second
+	// eventBurst Events are sent at once, then one per eventInterval. A Service that is scaled to
+	// zero affects every node, so the proxies of a large cluster must not all write Events at full
+	// speed when they start.
+	eventBurst    = 25
+	eventInterval = 5 * time.Second
+	// logBurst lines are logged at once, then one per logInterval, so at most 50 in a minute.
+	// reservedLogBurst of the burst are reserved for new causes, so that a Service that begins to
+	// fail is logged at once even if hundreds wait.
+	logBurst         = 20
+	logInterval      = 2 * time.Second
+	reservedLogBurst = 10
+	// summaryPause is the minimum time between two lines that summarize the causes not logged yet.
 	summaryPause = time.Minute
 )
 
-// Event is what a user is told about a Service.
+// Event is an Event on a Service.
 type Event struct {
 	Service services.Name
 	UID     types.UID
-	// Warning: it breaks traffic or security. Else things are only different.
+	// Warning: it affects traffic or security. Otherwise the Event has type Normal.
 	Warning bool
 	Reason  desired.Reason
-	// Message names the frontends. It has at most 1,024 bytes, as the API asks.
+	// Message names the frontends. It has at most 1,024 bytes, the limit of the API.
 	Message string
 }
 
-// Type is the type of the Event in the API.
+// Type returns the type of the Event in the API.
 func (e Event) Type() string {
 	if e.Warning {
 		return "Warning"
@@ -61,34 +61,33 @@ func (e Event) Type() string {
 	return "Normal"
 }
 
-// Config is what a Reporter is made of.
+// Config configures a Reporter.
 type Config struct {
-	// Send hands an Event on and must not block; nil when there is nobody to send to, so
-	// that causes are logged only.
+	// Send sends an Event and must not block; nil if causes are only logged.
 	Send func(Event)
-	// Delayed hears how many Events wait for the rate limit; nil for nobody.
+	// Delayed receives the number of Events that wait for the rate limit; may be nil.
 	Delayed func(int)
 	Logger  klog.Logger
 	Clock   clock.Clock
 }
 
-// Reporter knows what there is to tell, and tells it. It is safe for concurrent use.
+// Reporter collects causes and reports them. It is safe for concurrent use.
 type Reporter struct {
-	cfg    Config
-	bucket flowcontrol.PassiveRateLimiter
-	lines  *rate.Limiter
-	// summary is when it was said last how many causes wait to be logged. It belongs to Run.
-	summary time.Time
-	wakeup  chan struct{}
+	cfg          Config
+	eventLimiter flowcontrol.PassiveRateLimiter
+	logLimiter   *rate.Limiter
+	// lastSummary is when delayed causes were last summarized in the log. Only Run uses it.
+	lastSummary time.Time
+	wakeup      chan struct{}
 
-	mu       sync.Mutex
-	subjects map[services.Name]*subject
-	// pending are the causes that are not logged or not sent yet.
+	mu     sync.Mutex
+	causes map[services.Name]*serviceCauses
+	// pending holds the causes that are not logged or not sent yet.
 	pending map[*cause]bool
 }
 
-// subject is a Service about which there is something to tell.
-type subject struct {
+// serviceCauses are the causes of one Service.
+type serviceCauses struct {
 	uid    types.UID
 	causes map[desired.Reason]*cause
 }
@@ -98,50 +97,50 @@ type cause struct {
 	service services.Name
 	uid     types.UID
 	reason  desired.Reason
-	telling desired.Telling
-	// messages of the frontends that it concerns.
+	policy  desired.EventPolicy
+	// messages of the affected frontends.
 	messages map[hnslb.FrontendKey]string
 	due      time.Time
 	logged   bool
 	sent     bool
-	// waited: there was no room for its line when it was due.
-	waited bool
+	// delayed: the rate limit did not allow its log line when it was due.
+	delayed bool
 }
 
-// New makes a Reporter. It tells nothing before Run.
+// New returns a Reporter, which reports nothing before Run.
 func New(cfg Config) *Reporter {
 	return &Reporter{
-		cfg:      cfg,
-		bucket:   flowcontrol.NewTokenBucketPassiveRateLimiterWithClock(float32(1/refill.Seconds()), burst, cfg.Clock),
-		lines:    rate.NewLimiter(rate.Every(lineRefill), lineBurst),
-		wakeup:   make(chan struct{}, 1),
-		subjects: map[services.Name]*subject{},
-		pending:  map[*cause]bool{},
+		cfg:          cfg,
+		eventLimiter: flowcontrol.NewTokenBucketPassiveRateLimiterWithClock(float32(1/eventInterval.Seconds()), eventBurst, cfg.Clock),
+		logLimiter:   rate.NewLimiter(rate.Every(logInterval), logBurst),
+		wakeup:       make(chan struct{}, 1),
+		causes:       map[services.Name]*serviceCauses{},
+		pending:      map[*cause]bool{},
 	}
 }
 
-// Set says what is true of a frontend: why it is not in force, the zero Note if it is, and
-// its limits. While it is being worked on, final is false: what was true before stays so
-// until the outcome is known.
+// Set updates the causes of a frontend: why it is not programmed, the zero Note if it is, and its
+// limits. If final is false, the state is transient, and earlier causes remain until the outcome is
+// known.
 func (r *Reporter) Set(f *desired.Frontend, why desired.Note, final bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s := r.subjects[f.Service]
+	s := r.causes[f.Service]
 	if s != nil && s.uid != f.UID {
-		// Another Service of the same name: its users have been told nothing.
+		// Another Service with the same name: its users have not been told anything.
 		r.forget(f.Service, s, func(*cause) bool { return true })
 		s = nil
 	}
 	if why.Reason == desired.NoEndpoints && f.Local {
-		why = desired.Note{} // under policy Local every system drops these packets
+		why = desired.Note{} // dropping these packets is the normal behavior of policy Local
 	}
 	notes := f.Notes(why)
 	if s == nil && len(notes) == 0 {
 		return
 	}
 	if s == nil {
-		s = &subject{f.UID, map[desired.Reason]*cause{}}
-		r.subjects[f.Service] = s
+		s = &serviceCauses{f.UID, map[desired.Reason]*cause{}}
+		r.causes[f.Service] = s
 	}
 	for _, n := range notes {
 		r.note(s, f, n)
@@ -156,11 +155,11 @@ func (r *Reporter) Set(f *desired.Frontend, why desired.Note, final bool) {
 	}
 }
 
-// Remove says that a Service has a frontend no more.
+// Remove removes the causes of a frontend that a Service no longer has.
 func (r *Reporter) Remove(service services.Name, key hnslb.FrontendKey) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if s := r.subjects[service]; s != nil {
+	if s := r.causes[service]; s != nil {
 		r.forget(service, s, func(c *cause) bool {
 			delete(c.messages, key)
 			return len(c.messages) == 0
@@ -168,12 +167,12 @@ func (r *Reporter) Remove(service services.Name, key hnslb.FrontendKey) {
 	}
 }
 
-func (r *Reporter) note(s *subject, f *desired.Frontend, n desired.Note) {
+func (r *Reporter) note(s *serviceCauses, f *desired.Frontend, n desired.Note) {
 	c := s.causes[n.Reason]
 	if c == nil {
-		c = &cause{service: f.Service, uid: f.UID, reason: n.Reason, telling: desired.Tellings()[n.Reason],
+		c = &cause{service: f.Service, uid: f.UID, reason: n.Reason, policy: desired.EventPolicies()[n.Reason],
 			messages: map[hnslb.FrontendKey]string{}}
-		c.due = r.cfg.Clock.Now().Add(max(c.telling.After, gather))
+		c.due = r.cfg.Clock.Now().Add(max(c.policy.MinDuration, gatherDelay))
 		s.causes[n.Reason] = c
 		r.pending[c] = true
 		select {
@@ -184,8 +183,8 @@ func (r *Reporter) note(s *subject, f *desired.Frontend, n desired.Note) {
 	c.messages[f.Key] = n.Message
 }
 
-// forget drops the causes that are gone.
-func (r *Reporter) forget(name services.Name, s *subject, gone func(*cause) bool) {
+// forget drops the causes for which gone returns true.
+func (r *Reporter) forget(name services.Name, s *serviceCauses, gone func(*cause) bool) {
 	for reason, c := range s.causes {
 		if gone(c) {
 			delete(s.causes, reason)
@@ -193,18 +192,18 @@ func (r *Reporter) forget(name services.Name, s *subject, gone func(*cause) bool
 		}
 	}
 	if len(s.causes) == 0 {
-		delete(r.subjects, name)
+		delete(r.causes, name)
 	}
 }
 
-// Run tells what there is to tell, until ctx ends.
+// Run reports causes until ctx ends.
 func (r *Reporter) Run(ctx context.Context) {
 	for r.wait(ctx, r.flush()) {
 	}
 }
 
-// wait returns at a time, or some time after something new came. It is false when ctx
-// ended. The zero time never comes.
+// wait returns at a given time, or gatherDelay after a new cause was added. It returns false when
+// ctx has ended. The zero time means never.
 func (r *Reporter) wait(ctx context.Context, until time.Time) bool {
 	var expired <-chan time.Time
 	if !until.IsZero() {
@@ -219,8 +218,8 @@ func (r *Reporter) wait(ctx context.Context, until time.Time) bool {
 		return true
 	case <-r.wakeup:
 	}
-	// What is new is not due before, and many new causes are looked at together.
-	timer := r.cfg.Clock.NewTimer(gather)
+	// New causes are not due earlier, and many of them are processed together.
+	timer := r.cfg.Clock.NewTimer(gatherDelay)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
@@ -230,17 +229,16 @@ func (r *Reporter) wait(ctx context.Context, until time.Time) bool {
 	}
 }
 
-// flush tells what is due, and returns when it is to be called again; the zero time when
-// nothing is pending.
+// flush reports what is due. It returns when to call it again, the zero time if nothing is pending.
 func (r *Reporter) flush() time.Time {
 	now := r.cfg.Clock.Now()
-	n := r.take(now)
-	for _, e := range n.lines {
+	n := r.collect(now)
+	for _, e := range n.logged {
 		r.cfg.Logger.Info("Service not fully programmed", "service", e.Service.String(), "type", e.Type(),
 			"reason", e.Reason, "message", e.Message)
 	}
-	if len(n.unlogged) > 0 && now.Sub(r.summary) >= summaryPause {
-		r.summary = now
+	if len(n.unlogged) > 0 && now.Sub(r.lastSummary) >= summaryPause {
+		r.lastSummary = now
 		r.cfg.Logger.Info("More Services not fully programmed; their log lines are rate limited", "services", n.unloggedServices(),
 			"reasons", n.reasons(), "seeAll", "the Events of the Services, the metric hnsproxy_frontends_limited")
 	}
@@ -253,28 +251,29 @@ func (r *Reporter) flush() time.Time {
 	return n.next
 }
 
-// news is what there is to tell at some time.
-type news struct {
-	// lines are to be logged, sent to be sent.
-	lines, sent []Event
-	// unlogged are causes whose line has no room; delayed counts those whose Event has none.
+// report is what has to be reported at one time.
+type report struct {
+	// logged are Events to log, sent those to send.
+	logged, sent []Event
+	// unlogged are causes whose log line the rate limit delays; delayed counts the Events that it
+	// delays.
 	unlogged []*cause
 	delayed  int
-	// next is when something is due again, the zero time for never.
+	// next is when to report again, the zero time for never.
 	next time.Time
 }
 
-// take returns what to tell now.
-func (r *Reporter) take(now time.Time) news {
+// collect returns what to report now.
+func (r *Reporter) collect(now time.Time) report {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var n news
+	var n report
 	var due []*cause
 	for c := range r.pending {
 		if !now.Before(c.due) {
 			due = append(due, c)
 		} else {
-			n.soon(c.due)
+			n.wakeAt(c.due)
 		}
 	}
 	slices.SortFunc(due, compareCauses)
@@ -286,43 +285,43 @@ func (r *Reporter) take(now time.Time) news {
 		}
 	}
 	if n.delayed > 0 {
-		n.soon(now.Add(refill))
+		n.wakeAt(now.Add(eventInterval))
 	}
 	if len(n.unlogged) > 0 {
-		n.soon(now.Add(lineRefill))
+		n.wakeAt(now.Add(logInterval))
 	}
 	return n
 }
 
-// log finds room for lines: first for what is new.
-func (r *Reporter) log(due []*cause, now time.Time, n *news) {
+// log applies the rate limit of log lines, new causes first.
+func (r *Reporter) log(due []*cause, now time.Time, n *report) {
 	for _, old := range []bool{false, true} {
 		for _, c := range due {
-			if c.logged || c.waited != old {
+			if c.logged || c.delayed != old {
 				continue
 			}
-			if old && r.lines.TokensAt(now) < newsLines+1 || !r.lines.AllowN(now, 1) {
+			if old && r.logLimiter.TokensAt(now) < reservedLogBurst+1 || !r.logLimiter.AllowN(now, 1) {
 				n.unlogged = append(n.unlogged, c)
 				continue
 			}
 			c.logged = true
-			n.lines = append(n.lines, c.event())
+			n.logged = append(n.logged, c.event())
 		}
 	}
 	for _, c := range n.unlogged {
-		c.waited = true
+		c.delayed = true
 	}
 }
 
-// send finds room for Events.
-func (r *Reporter) send(due []*cause, n *news) {
+// send applies the rate limit of Events.
+func (r *Reporter) send(due []*cause, n *report) {
 	if r.cfg.Send == nil {
 		return
 	}
 	for _, c := range due {
 		switch {
 		case c.sent:
-		case n.delayed == 0 && r.bucket.TryAccept():
+		case n.delayed == 0 && r.eventLimiter.TryAccept():
 			c.sent = true
 			n.sent = append(n.sent, c.event())
 		default:
@@ -331,15 +330,15 @@ func (r *Reporter) send(due []*cause, n *news) {
 	}
 }
 
-// soon notes that something is due.
-func (n *news) soon(at time.Time) {
+// wakeAt moves next forward to at if that is earlier.
+func (n *report) wakeAt(at time.Time) {
 	if n.next.IsZero() || at.Before(n.next) {
 		n.next = at
 	}
 }
 
-// unloggedServices counts the Services of the causes that are not logged.
-func (n *news) unloggedServices() int {
+// unloggedServices returns the number of Services with causes that are not logged.
+func (n *report) unloggedServices() int {
 	names := map[services.Name]bool{}
 	for _, c := range n.unlogged {
 		names[c.service] = true
@@ -347,8 +346,9 @@ func (n *news) unloggedServices() int {
 	return len(names)
 }
 
-// reasons counts the causes that are not logged by reason: "HNSPortInUse=480 NoEndpoints=3".
-func (n *news) reasons() string {
+// reasons returns the causes that are not logged by reason, such as "HNSPortInUse=480
+// NoEndpoints=3".
+func (n *report) reasons() string {
 	counts := map[desired.Reason]int{}
 	for _, c := range n.unlogged {
 		counts[c.reason]++
@@ -360,10 +360,10 @@ func (n *news) reasons() string {
 	return strings.Join(words, " ")
 }
 
-// compareCauses puts warnings first, then what is due for longest.
+// compareCauses orders warnings first, then by due time.
 func compareCauses(a, b *cause) int {
 	rank := func(c *cause) int {
-		if c.telling.Warning {
+		if c.policy.Warning {
 			return 0
 		}
 		return 1

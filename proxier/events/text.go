@@ -15,18 +15,18 @@ import (
 )
 
 const (
-	// noteLimit is the longest note of an Event that the API takes, in bytes.
-	noteLimit = 1024
-	// shown is how many frontends are named with one message, and how many messages.
-	shown = 5
+	// maxMessageBytes is the API's limit for the note of an Event.
+	maxMessageBytes = 1024
+	// maxListed is the maximum number of frontends per message, and of messages.
+	maxListed = 5
 )
 
 func (c *cause) event() Event {
-	return Event{Service: c.service, UID: c.uid, Warning: c.telling.Warning, Reason: c.reason, Message: c.text()}
+	return Event{Service: c.service, UID: c.uid, Warning: c.policy.Warning, Reason: c.reason, Message: c.text()}
 }
 
-// text names the frontends with their messages, each message once:
-// "10.96.0.5:80/TCP, node port 30080/TCP: what is wrong; remark".
+// text returns the frontends with their messages, each message once: "10.96.0.5:80/TCP, node port
+// 30080/TCP: message; hint".
 func (c *cause) text() string {
 	keys := slices.SortedFunc(maps.Keys(c.messages), hnslb.FrontendKey.Compare)
 	var order []string
@@ -36,20 +36,20 @@ func (c *cause) text() string {
 		if frontends[m] == nil {
 			order = append(order, m)
 		}
-		frontends[m] = append(frontends[m], place(k))
+		frontends[m] = append(frontends[m], frontendText(k))
 	}
 	for i, m := range order {
-		order[i] = enumerate(frontends[m], ", ") + ": " + m
+		order[i] = joinLimited(frontends[m], ", ") + ": " + m
 	}
-	text := enumerate(order, "; ")
-	if c.telling.Remark != "" {
-		text += "; " + c.telling.Remark
+	text := joinLimited(order, "; ")
+	if c.policy.Hint != "" {
+		text += "; " + c.policy.Hint
 	}
-	return cut(printable.Text(text), noteLimit)
+	return truncate(printable.Text(text), maxMessageBytes)
 }
 
-// place is a frontend in the words of users.
-func place(k hnslb.FrontendKey) string {
+// frontendText returns the name of a frontend for users.
+func frontendText(k hnslb.FrontendKey) string {
 	switch {
 	case !k.NodePort():
 		return k.String()
@@ -59,15 +59,15 @@ func place(k hnslb.FrontendKey) string {
 	return fmt.Sprintf("node port %d/%s", k.Port, k.Protocol)
 }
 
-func enumerate(words []string, between string) string {
-	if more := len(words) - shown; more > 0 {
-		return strings.Join(words[:shown], between) + fmt.Sprintf(" and %d more", more)
+func joinLimited(words []string, between string) string {
+	if more := len(words) - maxListed; more > 0 {
+		return strings.Join(words[:maxListed], between) + fmt.Sprintf(" and %d more", more)
 	}
 	return strings.Join(words, between)
 }
 
-// cut shortens a text to at most that many bytes, in front of a character.
-func cut(text string, limit int) string {
+// truncate shortens a text to at most limit bytes without splitting a character.
+func truncate(text string, limit int) string {
 	const dots = "..."
 	if len(text) <= limit {
 		return text

@@ -11,46 +11,44 @@ import (
 	"sync"
 )
 
-// connLimit bounds how many connections are open at once, on one port or on several that
-// share it. When there are too many, the one on which nothing has happened for the longest
-// is closed.
+// connLimit limits the open connections of one port, or of several that share it. When there are
+// too many, the connection that has been idle for longest is closed.
 //
-// The usual limit, which accepts no more until another connection has ended, would help an
-// attacker: who holds all of them keeps the kubelet out, which then restarts the program,
-// and each time-out only gives him a moment to connect again before the kubelet does. Here
-// the newest connection is always served, and a probe takes a millisecond.
+// A limit that stops accepting would help an attacker: whoever holds all connections keeps out the
+// kubelet, which then restarts the program, and after each timeout can reconnect before the kubelet
+// does. With this limit the newest connection is always served, and a probe takes a millisecond.
 type connLimit struct {
 	max int
 
 	mu sync.Mutex
-	// conns are the open connections, the one that changed last at the end.
-	conns *list.List
-	at    map[net.Conn]*list.Element
+	// conns are the open connections, the most recently active at the end.
+	conns    *list.List
+	elements map[net.Conn]*list.Element
 }
 
 func newConnLimit(most int) *connLimit {
-	return &connLimit{max: most, conns: list.New(), at: map[net.Conn]*list.Element{}}
+	return &connLimit{max: most, conns: list.New(), elements: map[net.Conn]*list.Element{}}
 }
 
-// note hears of each connection that changes its state, as http.Server.ConnState does.
-func (l *connLimit) note(c net.Conn, s http.ConnState) {
+// onStateChange is an http.Server.ConnState callback.
+func (l *connLimit) onStateChange(c net.Conn, s http.ConnState) {
 	if excess := l.update(c, s); excess != nil {
 		if secure, ok := excess.(*tls.Conn); ok {
-			excess = secure.NetConn() // Without a farewell, for which a client may let us wait.
+			excess = secure.NetConn() // Skip the TLS close notification, since a client could delay it.
 		}
-		_ = excess.Close() // It is gone in any case; its server notices.
+		_ = excess.Close() // It is closed either way, and its server notices.
 	}
 }
 
-// update keeps the books and returns the connection that is one too many, or nil.
+// update records a state change and returns the connection to close, or nil.
 func (l *connLimit) update(c net.Conn, s http.ConnState) (excess net.Conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	switch e := l.at[c]; {
+	switch e := l.elements[c]; {
 	case s == http.StateNew:
-		l.at[c] = l.conns.PushBack(c)
+		l.elements[c] = l.conns.PushBack(c)
 	case e == nil:
-		// It was closed here a moment ago.
+		// The limit has closed it already.
 	case s == http.StateClosed || s == http.StateHijacked:
 		l.forget(e)
 	default:
@@ -64,6 +62,6 @@ func (l *connLimit) update(c net.Conn, s http.ConnState) (excess net.Conn) {
 
 func (l *connLimit) forget(e *list.Element) net.Conn {
 	c, _ := l.conns.Remove(e).(net.Conn)
-	delete(l.at, c)
+	delete(l.elements, c)
 	return c
 }

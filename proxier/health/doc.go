@@ -1,18 +1,17 @@
 // Copyright The hnsproxy Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package health answers the probes that kube-proxy answers, with the same status codes
-// and bodies, and serves the two ports that kube-proxy serves.
+// Package health serves the health checks that kube-proxy serves, with the same status codes and
+// bodies, and the HTTP servers for them and for metrics.
 //
-// Two questions are told apart (KEP-3836). /livez: does the proxy get its work done?
-// /healthz: should a cloud load balancer send traffic through this node? The second is the
-// first and also no while the node is about to be removed, so that connections drain
-// before it goes, without the proxy being restarted.
+// There are two checks (KEP-3836). /livez reports whether the proxy is up to date. /healthz reports
+// whether a cloud load balancer should send traffic through this node: it also fails while the node
+// is about to be removed, so that connections drain without a restart of the proxy.
 //
-// health.go keeps the answer, http.go words it, server.go listens and sets the time-outs of
-// all ports, connlimit.go bounds their connections.
+// health.go holds the state, http.go writes the responses, server.go listens and sets the timeouts
+// of all ports, connlimit.go limits their connections.
 //
-// A third question is asked of Services with externalTrafficPolicy Local, each on a port of
-// its own (KEP-1669): has this node ready endpoints? nodeports.go answers it, from the store
-// and never from HNS, and listeners.go keeps those ports open.
+// Services with externalTrafficPolicy Local have a third check, each on its own port (KEP-1669):
+// whether this node has ready endpoints. nodeports.go answers it from the store and never from HNS,
+// and listeners.go keeps the ports open.
 package health

@@ -11,38 +11,37 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// Config is what a Health is made of.
+// Config configures a Health.
 type Config struct {
-	// SyncPeriod is how often the proxy syncs at least. Work that has waited twice as
-	// long makes its family unhealthy.
+	// SyncPeriod is the maximum time between syncs. A family is unhealthy if work has been pending
+	// for twice as long.
 	SyncPeriod time.Duration
 	// Clock may be nil for the real one.
 	Clock clock.PassiveClock
-	// OnHealthz and OnLivez hear the status code of each answer; nil for nobody.
+	// OnHealthz and OnLivez receive the status code of each response; may be nil.
 	OnHealthz, OnLivez func(code int)
 }
 
-// Health knows whether the proxy gets its work done. Its methods may be called from several
-// goroutines.
+// Health tracks whether the proxy is up to date. Its methods may be called from several goroutines.
 type Health struct {
 	cfg Config
 
 	mu sync.Mutex
-	// behind are the families whose work waits.
+	// behind holds the families with pending work.
 	behind map[hnslb.Family]lag
-	// updated is when the work of a family was last done.
+	// updated is when a family was last up to date.
 	updated  map[hnslb.Family]time.Time
 	eligible bool
 }
 
-// lag is since when work waits, and for what.
+// lag is since when work has been pending, and why.
 type lag struct {
 	since time.Time
 	why   string
 }
 
-// New returns a Health that is starting up: healthy, on a node that is not eligible before
-// SetNodeEligible says so.
+// New returns a Health that is healthy. The node counts as not eligible until SetNodeEligible is
+// called.
 func New(cfg Config) *Health {
 	if cfg.Clock == nil {
 		cfg.Clock = clock.RealClock{}
@@ -54,15 +53,15 @@ func New(cfg Config) *Health {
 	}
 }
 
-// Behind says that work of a family waits since some time, and for what. Until Updated, the
-// family is late when that was long ago.
+// Behind reports that work of a family has been pending since a given time, and why. The family
+// becomes unhealthy if that lasts too long without a call of Updated.
 func (h *Health) Behind(f hnslb.Family, since time.Time, why string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.behind[f] = lag{since, why}
 }
 
-// Updated says that all work of a family was tried.
+// Updated reports that no work of a family is pending.
 func (h *Health) Updated(f hnslb.Family) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -70,7 +69,7 @@ func (h *Health) Updated(f hnslb.Family) {
 	h.updated[f] = h.cfg.Clock.Now()
 }
 
-// SetNodeEligible says whether load balancers may send to this node: its Node object
+// SetNodeEligible sets whether load balancers may send traffic to this node: its Node object
 // exists, is not being deleted, and the cluster autoscaler is not about to remove it.
 func (h *Health) SetNodeEligible(eligible bool) {
 	h.mu.Lock()
@@ -78,11 +77,11 @@ func (h *Health) SetNodeEligible(eligible bool) {
 	h.eligible = eligible
 }
 
-// Healthy tells whether no family is late. A proxy that is starting up is healthy. The
-// health-check node ports of Services ask this too.
+// Healthy returns whether all families are healthy. A proxy that is starting is healthy. Health
+// check node ports use it too.
 func (h *Health) Healthy() bool { return h.status().Healthy }
 
-// status returns what both probes share, as of now.
+// status returns the current status for both probes.
 func (h *Health) status() status {
 	h.mu.Lock()
 	defer h.mu.Unlock()

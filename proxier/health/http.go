@@ -9,16 +9,16 @@ import (
 	"time"
 )
 
-// status is the body of both probes. Names and order are kube-proxy's.
+// status is the response body of both probes. Names and order are those of kube-proxy.
 type status struct {
-	// LastUpdated is when the work of some family was last done, and simply now while
-	// all is well: in old releases of kube-proxy it was the time of the last sync, done
-	// or not, and there are clients that expect it to be recent.
+	// LastUpdated is when a family was last up to date, and the current time while all are healthy:
+	// in old releases of kube-proxy it was the time of the last sync attempt, and some clients
+	// expect it to be recent.
 	LastUpdated time.Time `json:"lastUpdated"`
 	CurrentTime time.Time `json:"currentTime"`
-	// NodeEligible is in /healthz alone.
+	// NodeEligible is set in /healthz only.
 	NodeEligible *bool `json:"nodeEligible,omitempty"`
-	// Healthy is about the proxy, not about the node.
+	// Healthy is the state of the proxy, not of the node.
 	Healthy  bool                    `json:"healthy"`
 	Families map[string]familyStatus `json:"status,omitempty"`
 }
@@ -26,45 +26,45 @@ type status struct {
 type familyStatus struct {
 	LastUpdated time.Time `json:"lastUpdated"`
 	Healthy     bool      `json:"healthy"`
-	// BehindSince and Reason say since when a family that is not healthy is late, and why.
+	// BehindSince and Reason explain an unhealthy family.
 	BehindSince *time.Time `json:"behindSince,omitempty"`
 	Reason      string     `json:"reason,omitempty"`
 }
 
-// Healthz answers /healthz: 200 when the proxy is healthy and the node eligible, else 503.
+// Healthz serves /healthz: 200 if the proxy is healthy and the node eligible, else 503.
 func (h *Health) Healthz() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		s, eligible := h.status(), h.nodeEligible()
 		s.NodeEligible = &eligible
-		answer(w, s, s.Healthy && eligible, h.cfg.OnHealthz)
+		writeStatus(w, s, s.Healthy && eligible, h.cfg.OnHealthz)
 	})
 }
 
-// Livez answers /livez: 200 when the proxy is healthy, else 503.
+// Livez serves /livez: 200 if the proxy is healthy, else 503.
 func (h *Health) Livez() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		s := h.status()
-		answer(w, s, s.Healthy, h.cfg.OnLivez)
+		writeStatus(w, s, s.Healthy, h.cfg.OnLivez)
 	})
 }
 
-func answer(w http.ResponseWriter, s status, ok bool, heard func(int)) {
+func writeStatus(w http.ResponseWriter, s status, ok bool, onServed func(int)) {
 	code := http.StatusServiceUnavailable
 	if ok {
 		code = http.StatusOK
 		s.LastUpdated = s.CurrentTime
 	}
-	if heard != nil {
-		heard(code)
+	if onServed != nil {
+		onServed(code)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(code)
 	body, err := json.Marshal(s)
 	if err != nil {
-		return // A status has nothing that JSON cannot say, short of a year beyond 9999.
+		return // Cannot happen, except for a year beyond 9999.
 	}
-	_, _ = w.Write(body) // A prober that hung up is not our concern.
+	_, _ = w.Write(body) // The client may have disconnected.
 }
 
 // Mux serves /healthz and /livez, as on --healthz-bind-address.

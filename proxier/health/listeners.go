@@ -21,13 +21,13 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 )
 
-// portWorker opens and closes the ports of NodePorts. It belongs to the goroutine of Run.
+// portWorker opens and closes the ports of NodePorts. Only the goroutine of Run uses it.
 type portWorker struct {
 	ports *NodePorts
 	open  map[services.Name]map[netip.AddrPort]*openPort
-	// addresses to listen on, and when they were read.
+	// addresses to listen on, and when they were last read.
 	addresses map[hnslb.Family][]netip.Addr
-	read      time.Time
+	readAt    time.Time
 	backoff   *backoff.Backoff[services.Name]
 }
 
@@ -42,7 +42,7 @@ func newPortWorker(n *NodePorts) *portWorker {
 // openPort is one listener of one Service.
 type openPort struct {
 	server *http.Server
-	// done is closed when it listens no more.
+	// done is closed when the server has stopped listening.
 	done chan struct{}
 }
 
@@ -55,15 +55,16 @@ func (o *openPort) alive() bool {
 	}
 }
 
-// close frees the port. Answers in progress are cut off, which says the same as they would.
+// close closes the port. Requests in progress are aborted, which a load balancer treats as a failed
+// check.
 func (o *openPort) close() {
 	_ = o.server.Close() // the port is free whatever it says
 	<-o.done
 }
 
-// round opens and closes what differs. It closes first, so that a port may pass from one
-// Service to another.
-func (w *portWorker) round(ctx context.Context) {
+// sync opens and closes ports to match the desired ones. It closes first, so that a port can move
+// from one Service to another.
+func (w *portWorker) sync(ctx context.Context) {
 	names := w.due()
 	for _, name := range names {
 		w.closeUnwanted(name)
@@ -73,22 +74,22 @@ func (w *portWorker) round(ctx context.Context) {
 	}
 }
 
-// due returns the Services to look at now, in order.
+// due returns the Services to process now, in order.
 func (w *portWorker) due() []services.Name {
 	n := w.ports
 	now := n.cfg.Clock.Now()
 	n.mu.Lock()
-	changed, broken, node, moved := n.changed, n.broken, n.node, n.moved
-	n.changed, n.broken, n.moved = sets.New[services.Name](), map[services.Name]error{}, false
+	changed, broken, node, moved := n.changed, n.broken, n.node, n.addressesChanged
+	n.changed, n.broken, n.addressesChanged = sets.New[services.Name](), map[services.Name]error{}, false
 	n.mu.Unlock()
 	for name := range changed {
-		w.backoff.Succeeded(name) // another port has another luck
+		w.backoff.Succeeded(name) // retry at once, since the port may have changed
 	}
 	for name, err := range broken {
 		w.failed(name, fmt.Errorf("serve health checks of Service %s: %w", name, err))
 	}
 	due := changed.Insert(w.backoff.Due(now)...)
-	if moved || !now.Before(w.read.Add(addressPeriod)) {
+	if moved || !now.Before(w.readAt.Add(addressPeriod)) {
 		if w.readAddresses(node, now) {
 			n.mu.Lock()
 			due.Insert(slices.Collect(maps.Keys(n.checks))...)
@@ -98,9 +99,9 @@ func (w *portWorker) due() []services.Name {
 	return slices.SortedFunc(maps.Keys(due), services.CompareNames)
 }
 
-// readAddresses reads where to listen, and tells whether that changed.
+// readAddresses updates the addresses to listen on, and returns whether they changed.
 func (w *portWorker) readAddresses(node services.Node, now time.Time) bool {
-	w.read = now
+	w.readAt = now
 	fresh := map[hnslb.Family][]netip.Addr{}
 	allowed := w.ports.cfg.Addresses.For(node)
 	for f, unspecified := range map[hnslb.Family]netip.Addr{hnslb.IPv4: netip.IPv4Unspecified(), hnslb.IPv6: netip.IPv6Unspecified()} {
@@ -121,8 +122,8 @@ func (w *portWorker) readAddresses(node services.Node, now time.Time) bool {
 	return !same
 }
 
-// HostAddresses lists the addresses of the machine in one family, in order. Link-local ones
-// are left out: no load balancer asks there, and those of IPv6 mean nothing without a zone.
+// HostAddresses returns the addresses of this host in one family, in order. Link-local addresses
+// are left out: no load balancer uses them, and those of IPv6 need a zone.
 func HostAddresses(n Network, f hnslb.Family) ([]netip.Addr, error) {
 	all, err := n.InterfaceAddrs()
 	if err != nil {
@@ -139,7 +140,7 @@ func HostAddresses(n Network, f hnslb.Family) ([]netip.Addr, error) {
 	return slices.Compact(out), nil
 }
 
-// addrOf returns the address of an interface, which comes in either form on Windows.
+// addrOf returns the address of an interface, which has either type on Windows.
 func addrOf(a net.Addr) (netip.Addr, bool) {
 	var raw net.IP
 	switch a := a.(type) {
@@ -152,7 +153,7 @@ func addrOf(a net.Addr) (netip.Addr, bool) {
 	return ip.Unmap(), ok
 }
 
-// wanted returns where the ports of a Service should be open.
+// wanted returns the addresses on which the ports of a Service should be open.
 func (w *portWorker) wanted(name services.Name) map[netip.AddrPort]hnslb.Family {
 	out := map[netip.AddrPort]hnslb.Family{}
 	for _, c := range w.checksOf(name) {
@@ -184,8 +185,8 @@ func (w *portWorker) closeUnwanted(name services.Name) {
 	}
 }
 
-// openMissing opens what is closed. A port that cannot be opened is tried again, later each
-// time, and is no concern of others (law 9).
+// openMissing opens ports that should be open. A port that cannot be opened is retried with
+// backoff, without affecting others (law 9).
 func (w *portWorker) openMissing(ctx context.Context, name services.Name) {
 	want := w.wanted(name)
 	var errs []error
@@ -209,7 +210,7 @@ func (w *portWorker) openMissing(ctx context.Context, name services.Name) {
 	w.failed(name, fmt.Errorf("open health-check node port of Service %s: %w", name, errors.Join(errs...)))
 }
 
-// failed lets a Service wait, and says so the first time.
+// failed starts the backoff of a Service, and reports the first failure.
 func (w *portWorker) failed(name services.Name, err error) {
 	cfg := &w.ports.cfg
 	known := w.backoff.Err(name) != nil
@@ -244,24 +245,24 @@ func (w *portWorker) listen(ctx context.Context, name services.Name, at netip.Ad
 		err := o.server.Serve(listener)
 		close(o.done)
 		if !errors.Is(err, http.ErrServerClosed) {
-			n.broke(name, err)
+			n.listenerFailed(name, err)
 		}
 	}()
 	n.cfg.Logger.V(2).Info("Health-check node port opened", "service", name.String(), "address", at.String())
 	return nil
 }
 
-// broke asks for a look at a Service of which a listener ended by itself.
-func (n *NodePorts) broke(name services.Name, err error) {
+// listenerFailed queues a Service whose listener has failed.
+func (n *NodePorts) listenerFailed(name services.Name, err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.broken[name] = err
 	n.wake()
 }
 
-// untilNext returns how long nothing is due.
+// untilNext returns the time until something is due.
 func (w *portWorker) untilNext() time.Duration {
-	next := w.read.Add(addressPeriod)
+	next := w.readAt.Add(addressPeriod)
 	if t := w.backoff.Next(); !t.IsZero() && t.Before(next) {
 		next = t
 	}

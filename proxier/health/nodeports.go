@@ -22,53 +22,52 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// NodePortsConfig is what NodePorts are made of.
+// NodePortsConfig configures NodePorts.
 type NodePortsConfig struct {
-	// Healthy tells whether the proxy gets its work done, as Health.Healthy does.
+	// Healthy returns whether the proxy is up to date, as Health.Healthy does.
 	Healthy func() bool
-	// Addresses of the node on which the ports are open (--nodeport-addresses).
+	// Addresses are the node addresses to listen on (--nodeport-addresses).
 	Addresses desired.NodePortAddresses
-	// EachAddress opens the ports on every single address rather than on the unspecified
-	// one. HNS of Windows Server 2019 refuses a load balancer on a port on which a program
-	// listens for all addresses (kubernetes/community issue 8883), so that forwarding of
-	// health checks needs it.
+	// EachAddress listens on every single address instead of the unspecified one. HNS of Windows
+	// Server 2019 rejects a load balancer on a port on which a program listens for all addresses
+	// (kubernetes/community issue 8883), so forwarding of health checks requires it.
 	EachAddress bool
-	// OnListenFailed hears when a port of a Service cannot be opened: once, until it was
-	// open or is another one. It must return soon; nil for nobody.
+	// OnListenFailed is called when a port of a Service cannot be opened, once until it has been
+	// opened or has changed. It must return quickly; may be nil.
 	OnListenFailed func(service services.Name, port uint16, err error)
-	// Network may be nil for that of the machine.
+	// Network may be nil for the network of this host.
 	Network Network
 	// Clock may be nil for the real one.
 	Clock  clock.Clock
 	Logger klog.Logger
-	// Seed decides the jitter of retries.
+	// Seed seeds the jitter of retries.
 	Seed uint64
 }
 
-// NodePorts answers on the health-check node ports of Services: a cloud load balancer asks
-// there whether this node has local endpoints (externalTrafficPolicy Local). Counts follow
-// the store at once, whatever HNS does. Its methods may be called from several goroutines.
+// NodePorts serves the health check node ports of Services, on which cloud load balancers check
+// whether this node has local endpoints (externalTrafficPolicy Local). The counts follow the store
+// at once, independently of HNS. Its methods may be called from several goroutines.
 type NodePorts struct {
 	cfg    NodePortsConfig
 	wakeup chan struct{}
-	// conns bounds the connections of all ports together.
+	// conns limits the connections of all ports together.
 	conns *connLimit
 
 	mu     sync.Mutex
 	checks map[services.Name][]desired.HealthCheckPort
-	// changed are Services whose ports, not only counts, changed.
+	// changed holds the Services whose ports have changed, and not only the counts.
 	changed sets.Set[services.Name]
-	// broken are Services of which a listener ended by itself, and why.
+	// broken holds the Services whose listener has failed, and why.
 	broken map[services.Name]error
 	node   services.Node
-	// moved tells that the addresses of the node changed.
-	moved bool
+	// addressesChanged is true if the addresses of the node have changed.
+	addressesChanged bool
 }
 
-// NewNodePorts returns NodePorts that are closed before Run.
+// NewNodePorts returns NodePorts, whose ports are closed until Run is called.
 func NewNodePorts(cfg NodePortsConfig) *NodePorts {
 	if cfg.Network == nil {
-		cfg.Network = machine{}
+		cfg.Network = hostNetwork{}
 	}
 	if cfg.Clock == nil {
 		cfg.Clock = clock.RealClock{}
@@ -76,20 +75,20 @@ func NewNodePorts(cfg NodePortsConfig) *NodePorts {
 	return &NodePorts{
 		cfg:     cfg,
 		wakeup:  make(chan struct{}, 1),
-		conns:   newConnLimit(checkConns),
+		conns:   newConnLimit(maxCheckConns),
 		checks:  map[services.Name][]desired.HealthCheckPort{},
 		changed: sets.New[services.Name](),
 		broken:  map[services.Name]error{},
 	}
 }
 
-// Follow makes the ports those of the Services in a store, seen from the node of that name.
-// It must be called before the store is filled.
+// Follow opens ports for the Services in a store, and counts the endpoints on the named node. It
+// must be called before the store is filled.
 func (n *NodePorts) Follow(store *services.Store, node string) {
 	store.Follow(func(in services.Input) { n.set(in.Name, desired.HealthCheckPorts(in, node)) })
 }
 
-// set takes the checks of one Service; none forgets it.
+// set replaces the ports of one Service; an empty list removes them.
 func (n *NodePorts) set(name services.Name, checks []desired.HealthCheckPort) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -106,11 +105,11 @@ func (n *NodePorts) set(name services.Name, checks []desired.HealthCheckPort) {
 	}
 }
 
-// SetNode says what the Node object is now; its addresses are what "primary" means.
+// SetNode updates the Node object, whose addresses the keyword primary refers to.
 func (n *NodePorts) SetNode(node services.Node) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.moved = n.moved || !slices.Equal(n.node.IPs, node.IPs)
+	n.addressesChanged = n.addressesChanged || !slices.Equal(n.node.IPs, node.IPs)
 	n.node = node
 	n.wake()
 }
@@ -122,13 +121,13 @@ func (n *NodePorts) wake() {
 	}
 }
 
-// Run keeps the ports open until ctx ends, and closes them. It must start when the store
-// has seen the first lists: a count that lacks endpoints turns traffic away.
+// Run keeps the ports open until ctx ends, and then closes them. It must be called after the
+// initial lists are in the store, since missing endpoints would turn traffic away.
 func (n *NodePorts) Run(ctx context.Context) {
 	w := newPortWorker(n)
 	defer w.closeAll()
 	for {
-		w.round(ctx)
+		w.sync(ctx)
 		timer := n.cfg.Clock.NewTimer(w.untilNext())
 		select {
 		case <-ctx.Done():
@@ -141,7 +140,7 @@ func (n *NodePorts) Run(ctx context.Context) {
 	}
 }
 
-// count returns how many local endpoints a Service has.
+// count returns the number of local endpoints of a Service.
 func (n *NodePorts) count(name services.Name, f hnslb.Family) int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -153,8 +152,8 @@ func (n *NodePorts) count(name services.Name, f hnslb.Family) int {
 	return 0
 }
 
-// checkBody is the answer of a health-check node port. Names, order and indentation are
-// kube-proxy's.
+// checkBody is the response body of a health check node port. Names, order and indentation are
+// those of kube-proxy.
 type checkBody struct {
 	Service struct {
 		Namespace string `json:"namespace"`
@@ -164,9 +163,9 @@ type checkBody struct {
 	ServiceProxyHealthy bool `json:"serviceProxyHealthy"`
 }
 
-// handler answers on the ports of one Service and family: 200 when there are local
-// endpoints and the proxy gets its work done, else 503. The header tells the count to load
-// balancers that weigh nodes by it.
+// handler serves the ports of one Service and family: 200 if there are local endpoints and the
+// proxy is healthy, else 503. The header reports the count to load balancers that weight nodes by
+// it.
 func (n *NodePorts) handler(name services.Name, f hnslb.Family) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		body := checkBody{LocalEndpoints: n.count(name, f), ServiceProxyHealthy: n.cfg.Healthy()}
@@ -181,29 +180,29 @@ func (n *NodePorts) handler(name services.Name, f hnslb.Family) http.Handler {
 		w.WriteHeader(code)
 		text, err := json.MarshalIndent(body, "", "\t")
 		if err != nil {
-			return // Strings, a number and a bool: JSON can say them.
+			return // Cannot happen for these types.
 		}
-		_, _ = w.Write(printable.JSON(text)) // A prober that hung up is not our concern.
+		_, _ = w.Write(printable.JSON(text)) // The client may have disconnected.
 	})
 }
 
-// Network is what servers need of the machine's network.
+// Network is the part of the host's network that servers use.
 type Network interface {
-	// InterfaceAddrs lists the addresses of the machine, as net.InterfaceAddrs does.
+	// InterfaceAddrs returns the addresses of the host, as net.InterfaceAddrs does.
 	InterfaceAddrs() ([]net.Addr, error)
 	// Listen opens a port; network is "tcp4", "tcp6", or "tcp" for either.
 	Listen(ctx context.Context, network, address string) (net.Listener, error)
 }
 
-type machine struct{}
+type hostNetwork struct{}
 
-func (machine) InterfaceAddrs() ([]net.Addr, error) { return net.InterfaceAddrs() }
+func (hostNetwork) InterfaceAddrs() ([]net.Addr, error) { return net.InterfaceAddrs() }
 
-func (machine) Listen(ctx context.Context, network, address string) (net.Listener, error) {
+func (hostNetwork) Listen(ctx context.Context, network, address string) (net.Listener, error) {
 	var lc net.ListenConfig
 	return lc.Listen(ctx, network, address)
 }
 
-// addressPeriod is how often the addresses of the machine are read again: adapters come
-// and go, and nobody announces it.
+// addressPeriod is how often the addresses of the host are read, since there is no notification
+// when they change.
 const addressPeriod = time.Minute

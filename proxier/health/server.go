@@ -14,61 +14,61 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// Times of a server.
+// Timeouts of a server.
 const (
-	// retryPeriod is how long kube-proxy waits before it tries a taken address again.
+	// retryPeriod is the time between attempts to listen, as in kube-proxy.
 	retryPeriod = 5 * time.Second
-	// drainPeriod is how long requests may take to end once the server has to stop.
+	// drainPeriod limits how long requests may continue after the server was stopped.
 	drainPeriod = 3 * time.Second
-	// readPeriod is how long a client may take to send its whole request.
+	// readPeriod limits the time to receive a request.
 	readPeriod = 10 * time.Second
-	// writePeriod is how long the answer may take, and its client to read it. A profile
-	// takes the time that was asked for besides; net/http/pprof sees to that.
+	// writePeriod limits the time to send the response. net/http/pprof extends it by the requested
+	// duration of a profile.
 	writePeriod = 30 * time.Second
-	// idlePeriod is how long a connection may wait for its next request: more than most
-	// probers and scrapers pause, less than an attacker would like.
+	// idlePeriod limits how long a connection may wait for its next request: longer than the
+	// interval of most probes and scrapers, but short for an attacker.
 	idlePeriod = 20 * time.Second
 )
 
 // Sizes of a server.
 const (
-	// maxHead bounds the head of a request. Probes send little, scrapers a token.
+	// maxHead limits the request header. Probes send little, scrapers a token.
 	maxHead = 16 << 10
-	// maxBody bounds the body of a request. No page needs one but those of --profiling, which
-	// take a number, or a list of addresses.
+	// maxBody limits the request body. Only the pages of --profiling use one, for a number or a
+	// list of addresses.
 	maxBody = 64 << 10
-	// serverConns is how many connections a Server holds at once.
-	serverConns = 128
-	// checkConns is how many connections all health-check node ports hold together: there
-	// may be hundreds of ports.
-	checkConns = 1024
+	// maxServerConns limits the connections of a Server.
+	maxServerConns = 128
+	// maxCheckConns limits the connections of all health check node ports together, of which there
+	// may be hundreds.
+	maxCheckConns = 1024
 )
 
-// Server is one port that answers HTTP.
+// Server is an HTTP server on one port.
 type Server struct {
-	// Name stands in messages: "healthz", "metrics".
+	// Name is used in messages, such as "healthz" or "metrics".
 	Name string
-	// Addr is "ip:port"; empty serves nothing, port 0 takes a free one.
+	// Addr is "ip:port"; if empty, nothing is served; port 0 uses a free port.
 	Addr    string
 	Handler http.Handler
 	// TLS serves HTTPS; nil serves HTTP.
 	TLS *tls.Config
-	// HardFail makes a failure the end (--bind-address-hard-fail).
+	// HardFail makes Serve return on failure instead of retrying (--bind-address-hard-fail).
 	HardFail bool
-	// Listening hears of the address whenever the port is open; nil for nobody.
+	// Listening receives the address whenever the port was opened; may be nil.
 	Listening func(net.Addr)
-	// Failed hears of each failure, before another try; nil for nobody.
+	// Failed receives each failure before a retry; may be nil.
 	Failed func(error)
-	// Network may be nil for that of the machine.
+	// Network may be nil for the network of this host.
 	Network Network
 }
 
-// Serve answers until ctx ends, then stops within drainPeriod and returns nil. Without an
-// address it returns at once.
+// Serve serves until ctx ends, then stops within drainPeriod and returns nil. Without an address it
+// returns at once.
 //
-// When it cannot listen, or a running server breaks, it says so in the log and tries again
-// after 5 s, since the address may be held by the process that is being replaced. With
-// HardFail it returns that error instead.
+// If it cannot listen, or the server fails, it logs the error and retries after 5 s, since the
+// process that is being replaced may still hold the address. With HardFail it returns the error
+// instead.
 func (s Server) Serve(ctx context.Context) error {
 	if s.Addr == "" {
 		return nil
@@ -94,18 +94,18 @@ func (s Server) Serve(ctx context.Context) error {
 	}
 }
 
-// serveOnce listens and serves until ctx ends, which is no error, or something breaks.
+// serveOnce serves until ctx ends, in which case it returns nil, or the server fails.
 func (s Server) serveOnce(ctx context.Context) error {
 	network := s.Network
 	if network == nil {
-		network = machine{}
+		network = hostNetwork{}
 	}
 	listener, err := network.Listen(ctx, "tcp", s.Addr)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil
 		}
-		return explain(err, s.Addr)
+		return explainListenError(err, s.Addr)
 	}
 	if s.Listening != nil {
 		s.Listening(listener.Addr())
@@ -113,24 +113,24 @@ func (s Server) serveOnce(ctx context.Context) error {
 	if s.TLS != nil {
 		listener = tls.NewListener(listener, s.TLS)
 	}
-	server := newHTTPServer(ctx, s.Handler, newConnLimit(serverConns))
+	server := newHTTPServer(ctx, s.Handler, newConnLimit(maxServerConns))
 	stopped := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(stopped)
 		shutdown(server)
 	})
 	err = server.Serve(listener)
-	if !stop() { // ctx ended: the answers under way get their time.
+	if !stop() { // ctx ended; wait for in-flight requests.
 		<-stopped
 		return nil
 	}
-	_ = server.Close() // Accepting broke; its error is the one that counts.
+	_ = server.Close() // Serve failed; its error is returned.
 	return err
 }
 
-// newHTTPServer makes the server of one port. All ports of the program are made here, and
-// all are open to whoever reaches the node, so that no client may hold a connection, or a
-// part of the memory, for as long as it likes. Requests in progress outlive ctx.
+// newHTTPServer returns the HTTP server of one port. All servers of the program are created here.
+// They are open to everyone who can reach the node, so no client may hold a connection or memory
+// without limit. Requests in flight outlive ctx.
 func newHTTPServer(ctx context.Context, h http.Handler, limit *connLimit) *http.Server {
 	return &http.Server{
 		Handler:           http.MaxBytesHandler(h, maxBody),
@@ -139,18 +139,18 @@ func newHTTPServer(ctx context.Context, h http.Handler, limit *connLimit) *http.
 		WriteTimeout:      writePeriod,
 		IdleTimeout:       idlePeriod,
 		MaxHeaderBytes:    maxHead,
-		ConnState:         limit.note,
-		// What a probe or a scrape does wrong is not worth an error in the log.
+		ConnState:         limit.onStateChange,
+		// Client errors are not worth an error in the log.
 		ErrorLog:    klog.NewStandardLogger("INFO"),
 		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 	}
 }
 
-// shutdown lets running requests end, but not forever.
+// shutdown waits for in-flight requests for at most drainPeriod.
 func shutdown(server *http.Server) {
 	ctx, cancel := context.WithTimeout(context.Background(), drainPeriod)
 	defer cancel()
 	if server.Shutdown(ctx) != nil {
-		_ = server.Close() // Whatever is left now is cut off.
+		_ = server.Close() // Abort the remaining requests.
 	}
 }

@@ -133,8 +133,7 @@ func setNode(w *world, args []string) error {
 func together(do func(*world, []string) error) func(*world, []string) error {
 	return func(w *world, args []string) error {
 		if !w.way.Variant.Split {
-			w.clock.mu.Lock()
-			defer w.clock.mu.Unlock()
+			defer w.clock.Pause()()
 		}
 		return do(w, args)
 	}

@@ -40,7 +40,7 @@ func TestSemanticsDocument(t *testing.T) {
 			t.Errorf("there is no test %s", file[1])
 		}
 	}
-	for r := range desired.Tellings() {
+	for r := range desired.EventPolicies() {
 		if !strings.Contains(table, "`"+string(r)+"`") {
 			t.Errorf("the table does not name the reason %s", r)
 		}

@@ -18,7 +18,6 @@ import (
 	"github.com/go-logr/logr/funcr"
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/klog/v2"
-	"k8s.io/utils/clock"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/drivertest"
@@ -71,25 +70,11 @@ type world struct {
 	telling sync.Mutex
 	events  []string
 	flows   map[emulator.Packet]*emulator.Flow
-	clock   pausingClock
+	clock   proxiertest.PausingClock
 
 	// machine is the network of the node, ports the proxy's health-check node ports on it.
 	machine *proxiertest.Network
 	ports   *health.NodePorts
-}
-
-// pausingClock is the clock of the bubble, at which a proxy waits while several changes
-// are handed to it, so that they are one change on every run.
-type pausingClock struct {
-	clock.RealClock
-	mu sync.RWMutex
-}
-
-// Now is part of clock.Clock.
-func (c *pausingClock) Now() time.Time {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	return c.RealClock.Now()
 }
 
 func newWorld(t *testing.T, s *script, how Way) *world {
@@ -185,15 +170,15 @@ func (w *world) start() {
 	healthy := health.New(health.Config{SyncPeriod: 30 * time.Second, Clock: &w.clock})
 	var err error
 	w.proxy, err = proxier.New(proxier.Config{
-		Health:      healthy,
-		Driver:      w.driver(),
-		Network:     PodNetwork,
-		Node:        services.Node{Name: w.node.Name, IPs: w.bind},
-		Options:     w.options,
-		AuditPeriod: 30 * time.Second,
-		Gather:      gather,
-		Metrics:     metrics.New(prometheus.NewRegistry()),
-		Tell: func(e events.Event) {
+		Health:        healthy,
+		Driver:        w.driver(),
+		Network:       PodNetwork,
+		Node:          services.Node{Name: w.node.Name, IPs: w.bind},
+		Options:       w.options,
+		AuditPeriod:   30 * time.Second,
+		MinSyncPeriod: gather,
+		Metrics:       metrics.New(prometheus.NewRegistry()),
+		SendEvent: func(e events.Event) {
 			w.telling.Lock()
 			defer w.telling.Unlock()
 			w.events = append(w.events, fmt.Sprintf("%s %s %s: %s", e.Service, e.Type(), e.Reason, e.Message))

@@ -10,10 +10,10 @@ import (
 	"strings"
 )
 
-// ParseAddr reads an address as an object or a flag has it, without a zone. Leading zeros
-// are refused, here and in ranges: some programs read 010.9.9.8 as 8.9.9.8, and then what
-// one of them checks is not what the other one serves (CVE-2021-29923). The error says what
-// is wrong with the text, and what to write instead.
+// ParseAddr parses the address of an object or flag, without a zone. Leading zeros are rejected,
+// here and in ranges: some programs parse 010.9.9.8 as 8.9.9.8, so that one component would check a
+// different address than another one serves (CVE-2021-29923). The error says what is wrong and what
+// to write instead.
 func ParseAddr(text string) (netip.Addr, error) {
 	ip, err := netip.ParseAddr(text)
 	if err == nil && ip.Zone() == "" {
@@ -27,8 +27,8 @@ func ParseAddr(text string) (netip.Addr, error) {
 	return netip.Addr{}, errors.New("must be an IP address, such as 10.96.0.10 or fd00::10")
 }
 
-// ParsePrefix reads a range of addresses in the same way. Bits of the host do not count.
-// IPv4 ranges in the form of IPv6 are refused, since they could be meant for either family.
+// ParsePrefix parses a range of addresses by the same rules. Host bits are ignored. IPv4-mapped
+// IPv6 ranges are rejected, since they could be meant for either family.
 func ParsePrefix(text string) (netip.Prefix, error) {
 	p, err := netip.ParsePrefix(text)
 	switch {
@@ -50,7 +50,7 @@ func zerosError(instead fmt.Stringer) error {
 	return fmt.Errorf("has leading zeros, which some programs parse as octal; use %s", instead)
 }
 
-// withoutZeros takes the leading zeros from the decimal numbers of an address.
+// withoutZeros removes the leading zeros of the decimal numbers in an address.
 func withoutZeros(address string) string {
 	decimal := strings.LastIndex(address, ":") + 1
 	if !strings.Contains(address[decimal:], ".") {

@@ -19,16 +19,16 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// preserveDestination is the annotation by which users of the Windows kube-proxy ask for
-// packets whose destination is not rewritten.
+// preserveDestination is the annotation of the Windows kube-proxy that requests packets with an
+// unchanged destination.
 const preserveDestination = "preserve-destination"
 
-// taintToBeDeleted is set by the cluster autoscaler on nodes that it drains.
+// taintToBeDeleted is set by the cluster autoscaler on nodes that it is about to remove.
 const taintToBeDeleted = "ToBeDeletedByClusterAutoscaler"
 
-// Validate tells what a proxy cannot understand in a Service, EndpointSlice or Node, field
-// by field; nil when it can use all of it. An API server would have refused such an
-// object, a file need not have gone through one.
+// Validate returns the fields of a Service, EndpointSlice or Node that cannot be used; nil if all
+// can. An API server would have rejected such an object, but objects from files may not have passed
+// one.
 func Validate(obj runtime.Object) error {
 	var errs field.ErrorList
 	switch o := obj.(type) {
@@ -42,23 +42,21 @@ func Validate(obj runtime.Object) error {
 	return errs.ToAggregate()
 }
 
-// proxied tells whether a Service has frontends at all: headless and ExternalName
-// Services have none.
+// proxied returns whether a Service has frontends: headless and ExternalName Services do not.
 func proxied(s *corev1.Service) bool {
 	return s.Spec.Type != corev1.ServiceTypeExternalName &&
 		s.Spec.ClusterIP != corev1.ClusterIPNone && s.Spec.ClusterIP != ""
 }
 
-// ReadService converts a Service and stores nothing. The error says what of the object
-// could not be understood; the rest can be used. The result is nil for a Service that is
-// not proxied.
+// ReadService converts a Service without storing it. The error names the invalid fields; the result
+// is usable without them. The result is nil for a Service that is not proxied.
 func ReadService(s *corev1.Service) (*Service, error) {
 	out, errs := convertService(s)
 	return out, errs.ToAggregate()
 }
 
-// convertService returns nil for a Service that is not proxied. Values that do not parse
-// are left out, so that a bad one never stands for "any address" (CVE-2021-25736).
+// convertService returns nil for a Service that is not proxied. Values that do not parse are left
+// out, so that an invalid one never means "any address" (CVE-2021-25736).
 func convertService(s *corev1.Service) (*Service, field.ErrorList) {
 	if !proxied(s) {
 		return nil, nil
@@ -102,8 +100,8 @@ func local(p *corev1.ServiceInternalTrafficPolicy) bool {
 	return p != nil && *p == corev1.ServiceInternalTrafficPolicyLocal
 }
 
-// ingressIPs returns the addresses whose packets arrive with the load balancer's address
-// as destination. ipMode Proxy says that they do not (KEP-1860).
+// ingressIPs returns the addresses for which packets arrive with the load balancer's address as
+// destination, which ipMode Proxy excludes (KEP-1860).
 func ingressIPs(s *corev1.Service, errs *field.ErrorList) []netip.Addr {
 	if s.Spec.Type != corev1.ServiceTypeLoadBalancer {
 		return nil
@@ -117,9 +115,8 @@ func ingressIPs(s *corev1.Service, errs *field.ErrorList) []netip.Addr {
 	return parseIPs(field.NewPath("status", "loadBalancer", "ingress"), ips, errs)
 }
 
-// restricted returns the families for which source ranges are given that do not hold every
-// address. What cannot be read, leading zeros included, restricts both: it is safer to say
-// too much.
+// restricted returns the families with source ranges that do not include every address. An invalid
+// range restricts both families, since a false warning is safer than none.
 func restricted(ranges []string, errs *field.ErrorList) []hnslb.Family {
 	var out []hnslb.Family
 	open := map[hnslb.Family]bool{}
@@ -129,7 +126,7 @@ func restricted(ranges []string, errs *field.ErrorList) []hnslb.Family {
 		}
 	}
 	for i, text := range ranges {
-		// API servers before 1.36 let spaces pass, which can be read in one way only.
+		// API servers before 1.36 accept surrounding spaces, which are unambiguous.
 		p, err := ParsePrefix(strings.TrimSpace(text))
 		if err != nil {
 			*errs = append(*errs, field.Invalid(field.NewPath("spec", "loadBalancerSourceRanges").Index(i), text, err.Error()))
@@ -144,7 +141,7 @@ func restricted(ranges []string, errs *field.ErrorList) []hnslb.Family {
 	return slices.DeleteFunc(out, func(f hnslb.Family) bool { return open[f] })
 }
 
-// affinityTimeout returns the timeout of session affinity when it is not the default.
+// affinityTimeout returns the timeout of session affinity in seconds, 0 if it is the default.
 func affinityTimeout(s *corev1.Service) int32 {
 	c := s.Spec.SessionAffinityConfig
 	if s.Spec.SessionAffinity != corev1.ServiceAffinityClientIP || c == nil || c.ClientIP == nil || c.ClientIP.TimeoutSeconds == nil ||
@@ -185,8 +182,8 @@ func convertNumber(path *field.Path, n, lowest int32, errs *field.ErrorList) uin
 	return uint16(n)
 }
 
-// parseIPs keeps what is an IP address. Those that no Service or endpoint may have are
-// refused where frontends are computed, so that users are told.
+// parseIPs returns the valid IP addresses. Addresses that no Service or endpoint may have are
+// rejected later, when frontends are computed, so that users are told.
 func parseIPs(path *field.Path, texts []string, errs *field.ErrorList) []netip.Addr {
 	var out []netip.Addr
 	for i, text := range texts {
@@ -210,8 +207,8 @@ func parseIP(text string) (netip.Addr, error) {
 	return ip, nil
 }
 
-// convertSlice returns nil for a slice that serves no Service of ours: no service label,
-// or host names instead of addresses. node is this node's name.
+// convertSlice returns nil for a slice without a Service label, or with host names instead of
+// addresses. node is this node's name.
 func convertSlice(s *discoveryv1.EndpointSlice, node string) (*Slice, field.ErrorList) {
 	service := s.Labels[discoveryv1.LabelServiceName]
 	if service == "" || s.AddressType == discoveryv1.AddressTypeFQDN {
@@ -249,8 +246,8 @@ func convertSlice(s *discoveryv1.EndpointSlice, node string) (*Slice, field.Erro
 	return out, errs
 }
 
-// convertSlicePort leaves out a port without number, which the API reads as "all ports"
-// and a Service proxy cannot use.
+// convertSlicePort leaves out a port without a number, which means "all ports" in the API and
+// cannot be used by a Service proxy.
 func convertSlicePort(path *field.Path, p *discoveryv1.EndpointPort, errs *field.ErrorList) (SlicePort, bool) {
 	if p.Port == nil {
 		return SlicePort{}, false
@@ -265,9 +262,9 @@ func convertSlicePort(path *field.Path, p *discoveryv1.EndpointPort, errs *field
 	return out, out.Port != 0 && out.Protocol != 0
 }
 
-// convertEndpoint takes the first address: the API says that all addresses of an endpoint
-// are alike and that consumers use the first. The path of endpoint i is built for errors only:
-// in large slices it would cost more than the rest.
+// convertEndpoint uses the first address: the API defines all addresses of an endpoint as
+// equivalent, and that consumers use the first. The path of endpoint i is built for errors only,
+// since it would cost more than the rest of a large slice.
 func convertEndpoint(i int, family hnslb.Family, e *discoveryv1.Endpoint, errs *field.ErrorList) (Endpoint, bool) {
 	if len(e.Addresses) == 0 {
 		*errs = append(*errs, field.Required(field.NewPath("endpoints").Index(i).Child("addresses"), "must have exactly one address"))
@@ -282,7 +279,7 @@ func convertEndpoint(i int, family hnslb.Family, e *discoveryv1.Endpoint, errs *
 		*errs = append(*errs, field.Invalid(first, e.Addresses[0], err.Error()))
 		return Endpoint{}, false
 	}
-	// A condition that is not set counts as ready and serving, and not as terminating.
+	// Unset conditions count as ready, serving and not terminating.
 	c := e.Conditions
 	out := Endpoint{
 		IP:          ip,
@@ -314,9 +311,9 @@ func joinHints[T any](hints []T, name func(T) string) string {
 
 func intern(s string) string { return unique.Make(s).Value() }
 
-// NodeOf returns what of a Node object matters to a proxy, and what of it could not be
-// understood; the rest is usable then.
-func NodeOf(n *corev1.Node) (Node, error) {
+// ReadNode converts a Node object. The error names the invalid fields; the result is usable without
+// them.
+func ReadNode(n *corev1.Node) (Node, error) {
 	out, errs := convertNode(n)
 	return out, errs.ToAggregate()
 }
@@ -353,8 +350,8 @@ func convertNode(n *corev1.Node) (Node, field.ErrorList) {
 	return out, errs
 }
 
-// triggerOf returns when the change behind a slice happened, by the endpoint controller's
-// clock, or the zero time.
+// triggerOf returns when the change behind a slice happened, by the endpoint controller's clock, or
+// the zero time.
 func triggerOf(annotations map[string]string) time.Time {
 	t, err := time.Parse(time.RFC3339Nano, annotations[corev1.EndpointsLastChangeTriggerTime])
 	if err != nil {

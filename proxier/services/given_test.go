@@ -22,7 +22,7 @@ func TestWithGiven(t *testing.T) {
 		{"a node without addresses", nil, []string{"10.9.0.4"}, []string{"10.9.0.4"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			got := Node{Name: "n", IPs: parsed(tc.node)}.WithGiven(parsed(tc.given))
+			got := Node{Name: "n", IPs: parsed(tc.node)}.WithOverrides(parsed(tc.given))
 			if want := parsed(tc.want); got.Name != "n" || !slices.Equal(got.IPs, want) {
 				t.Errorf("got %v, want %v", got.IPs, want)
 			}

@@ -15,43 +15,43 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 )
 
-// Store keeps the latest Services and EndpointSlices, and which Services changed since
-// they were last taken. It is safe for concurrent use: informers write, the loop takes.
+// Store holds the latest Services and EndpointSlices, and which Services have changed since they
+// were last taken. It is safe for concurrent use: informers write, the loop takes.
 type Store struct {
 	node string
-	// started is when this process began: older triggers are of changes that somebody
-	// else programmed, and would poison the latency histogram after a restart.
+	// started is when this process started. Earlier triggers belong to changes that another process
+	// programmed, and would distort the latency histogram after a restart.
 	started time.Time
 	changed chan struct{}
 
 	mu sync.Mutex
-	// follow hears of each change at once; nil for nobody.
-	follow  func(Input)
-	entries map[Name]*entry
-	dirty   sets.Set[Name]
+	// onChange is called for each change; nil for none.
+	onChange func(Input)
+	entries  map[Name]*entry
+	dirty    sets.Set[Name]
 }
 
-// entry is one Service with its slices. Either may exist without the other: their
-// watches are independent.
+// entry is one Service with its slices. Either may exist without the other, since their watches are
+// independent.
 type entry struct {
 	service  *Service
 	slices   map[string]*Slice
 	triggers []time.Time
 }
 
-// Input is a Service to compute, with all its slices.
+// Input is a Service with all its slices, from which frontends are computed.
 type Input struct {
 	Name Name
-	// Service is nil when there is none to proxy.
+	// Service is nil if it does not exist or is not proxied.
 	Service *Service
-	// Slices in order of their names.
+	// Slices, ordered by name.
 	Slices []*Slice
-	// Triggers are the times of the endpoint changes that this input carries.
+	// Triggers are the times of the endpoint changes in this input.
 	Triggers []time.Time
 }
 
-// NewStore makes an empty store for the node of that name. started is the time before
-// which endpoint changes are not ours to measure.
+// NewStore returns an empty store for the named node. The latency of endpoint changes before
+// started is not measured.
 func NewStore(node string, started time.Time) *Store {
 	return &Store{
 		node:    node,
@@ -62,30 +62,31 @@ func NewStore(node string, started time.Time) *Store {
 	}
 }
 
-// Follow makes f hear of each Service that becomes dirty, at once and in the order of the
-// changes, without the triggers. f runs under the lock of the store: it must return soon
-// and not call the store. Follow must be called before the store is filled.
+// Follow calls f for each change of a Service, in order and without triggers. f is called with the
+// store locked, so it must return quickly and not call the store. Follow must be called before the
+// store is filled.
 func (s *Store) Follow(f func(Input)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.follow = f
+	s.onChange = f
 }
 
-// Changed gets a value when something became dirty since the last value was read.
+// Changed returns a channel that receives a value if a Service has changed since the last value was
+// read.
 func (s *Store) Changed() <-chan struct{} { return s.changed }
 
-// SetService stores a Service that was added or updated. It returns what of the object
-// could not be understood, and whether anything that matters changed.
+// SetService stores a Service that was added or updated. It returns whether a relevant value
+// changed, and the invalid fields as an error.
 func (s *Store) SetService(obj *corev1.Service) (bool, error) {
 	svc, err := ReadService(obj)
 	return s.PutService(Name{Namespace: obj.Namespace, Name: obj.Name}, svc), err
 }
 
-// DeleteService forgets a Service.
+// DeleteService deletes a Service and returns whether it existed.
 func (s *Store) DeleteService(name Name) bool { return s.PutService(name, nil) }
 
-// PutService stores what ReadService made of an object, nil included. It returns whether
-// anything that matters changed. The Service must not be changed afterwards.
+// PutService stores a result of ReadService, which may be nil, and returns whether a relevant value
+// changed. The Service must not be modified afterwards.
 func (s *Store) PutService(name Name, svc *Service) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -100,8 +101,8 @@ func (s *Store) PutService(name Name, svc *Service) bool {
 	return !same
 }
 
-// SetSlice stores an EndpointSlice that was added or updated. It returns what of the
-// object could not be understood, and whether anything that matters changed.
+// SetSlice stores an EndpointSlice that was added or updated; old is nil for an added one. It
+// returns whether a relevant value changed, and the invalid fields as an error.
 func (s *Store) SetSlice(old, obj *discoveryv1.EndpointSlice) (bool, error) {
 	slice, err := s.ReadSlice(obj)
 	var was *Slice
@@ -111,30 +112,28 @@ func (s *Store) SetSlice(old, obj *discoveryv1.EndpointSlice) (bool, error) {
 	return s.PutSlice(was, slice), err
 }
 
-// DeleteSlice forgets an EndpointSlice.
+// DeleteSlice deletes an EndpointSlice and returns whether it existed.
 func (s *Store) DeleteSlice(obj *discoveryv1.EndpointSlice) bool {
 	return s.PutSlice(&Slice{Name: obj.Name, Service: serviceOf(obj)}, nil)
 }
 
-// ReadSlice converts an EndpointSlice and stores nothing. The error says what of the
-// object could not be understood; the rest can be used. The result is nil for a slice
-// that serves no Service here.
+// ReadSlice converts an EndpointSlice without storing it. The error names the invalid fields; the
+// result is usable without them. The result is nil for a slice without a Service.
 func (s *Store) ReadSlice(obj *discoveryv1.EndpointSlice) (*Slice, error) {
 	slice, errs := convertSlice(obj, s.node)
 	return slice, errs.ToAggregate()
 }
 
-// PutSlice stores what ReadSlice made of an object, in place of what it made of the
-// version before; either may be nil. It returns whether anything that matters changed. The
-// slice must not be changed afterwards.
+// PutSlice replaces old by slice, both results of ReadSlice; either may be nil. It returns whether
+// a relevant value changed. The slice must not be modified afterwards.
 //
-// The trigger of a slice that goes does not count: it tells of the last change before.
+// The trigger of a deleted slice is ignored, since it belongs to an earlier change.
 func (s *Store) PutSlice(old, slice *Slice) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	changed := false
 	if old != nil && (slice == nil || old.Service != slice.Service) {
-		// The label that names the Service may move a slice from one to another.
+		// A change of the Service label moves the slice to another Service.
 		changed = s.removeSlice(old)
 	}
 	if slice == nil {
@@ -154,7 +153,7 @@ func (s *Store) PutSlice(old, slice *Slice) bool {
 	return true
 }
 
-// removeSlice is called with the lock held.
+// removeSlice must be called with the lock held.
 func (s *Store) removeSlice(slice *Slice) bool {
 	e := s.entry(slice.Service)
 	defer s.prune(slice.Service, e)
@@ -170,8 +169,8 @@ func serviceOf(obj *discoveryv1.EndpointSlice) Name {
 	return Name{Namespace: obj.Namespace, Name: obj.Labels[discoveryv1.LabelServiceName]}
 }
 
-// MarkAll makes every Service dirty, for a change that concerns all: of the node or of
-// the network.
+// MarkAll marks every Service as changed, after a change of the node or network that affects all of
+// them.
 func (s *Store) MarkAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -180,7 +179,7 @@ func (s *Store) MarkAll() {
 	}
 }
 
-// Mark makes some Services dirty.
+// Mark marks Services as changed.
 func (s *Store) Mark(names ...Name) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -189,7 +188,7 @@ func (s *Store) Mark(names ...Name) {
 	}
 }
 
-// Take returns the Services that changed since the last call, in order of their names.
+// Take returns the Services that have changed since the last call, ordered by name.
 func (s *Store) Take() []Input {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -206,7 +205,7 @@ func (s *Store) Take() []Input {
 	return out
 }
 
-// input is called with the lock held.
+// input must be called with the lock held.
 func (s *Store) input(name Name) Input {
 	in := Input{Name: name}
 	if e := s.entries[name]; e != nil {
@@ -238,8 +237,8 @@ func (s *Store) prune(name Name, e *entry) {
 
 func (s *Store) markDirty(name Name) {
 	s.dirty.Insert(name)
-	if s.follow != nil {
-		s.follow(s.input(name))
+	if s.onChange != nil {
+		s.onChange(s.input(name))
 	}
 	select {
 	case s.changed <- struct{}{}:

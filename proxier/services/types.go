@@ -12,22 +12,22 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// Name is namespace and name of a Service.
+// Name is the namespace and name of a Service.
 type Name = types.NamespacedName
 
-// Service is a Service as far as a proxy cares. It is immutable once stored.
+// Service contains the fields of a Service that matter to a proxy. It is immutable once stored.
 type Service struct {
 	Name Name
-	// UID tells a Service from an earlier one of that name; Events need it.
+	// UID distinguishes a Service from an earlier one with the same name; Events need it.
 	UID types.UID
-	// Created orders Services that claim one frontend: the older one wins (law 12).
+	// Created decides between Services that claim the same frontend: the older one wins (law 12).
 	Created time.Time
 
 	ClusterIPs  []netip.Addr
 	ExternalIPs []netip.Addr
 	// IngressIPs are the load balancer's addresses with ipMode VIP (KEP-1860).
 	IngressIPs []netip.Addr
-	// Families of the Service, primary first. Node ports exist once in each.
+	// Families of the Service, primary first. Node ports exist in each family.
 	Families []hnslb.Family
 	Ports    []Port
 
@@ -39,13 +39,13 @@ type Service struct {
 	Restricted []hnslb.Family
 	// ClientIPAffinity is sessionAffinity ClientIP.
 	ClientIPAffinity bool
-	// AffinityTimeout, in seconds, is how long affinity shall last; 0 unless the Service asks
-	// for another time than the three hours that every Service gets.
+	// AffinityTimeout is the timeout of session affinity in seconds; 0 for the default of three
+	// hours.
 	AffinityTimeout int32
 	// PreserveDestination is the annotation preserve-destination: "true".
 	PreserveDestination bool
-	// HealthCheckNodePort is where a load balancer asks whether this node has endpoints of
-	// the Service; 0 unless the type is LoadBalancer and the external policy is Local.
+	// HealthCheckNodePort is the port on which a load balancer checks whether this node has
+	// endpoints of the Service; 0 unless the type is LoadBalancer and the external policy is Local.
 	HealthCheckNodePort uint16
 }
 
@@ -54,7 +54,7 @@ type Port struct {
 	Name     string
 	Protocol hnslb.Protocol
 	Port     uint16
-	// NodePort is 0 when the Service has none.
+	// NodePort is 0 if the Service has none.
 	NodePort uint16
 }
 
@@ -69,7 +69,7 @@ func (s *Service) Equal(o *Service) bool {
 		slices.Equal(s.Ports, o.Ports) && s.samePolicies(o)
 }
 
-// samePolicies compares what a Service asks for its frontends.
+// samePolicies compares the settings other than addresses and ports.
 func (s *Service) samePolicies(o *Service) bool {
 	return s.InternalLocal == o.InternalLocal && s.ExternalLocal == o.ExternalLocal &&
 		slices.Equal(s.Restricted, o.Restricted) && s.ClientIPAffinity == o.ClientIPAffinity &&
@@ -85,16 +85,16 @@ type Slice struct {
 	Family    hnslb.Family
 	Ports     []SlicePort
 	Endpoints []Endpoint
-	// Trigger is when the change behind it happened, by the endpoint controller's clock;
-	// the zero time when it does not say. It is no part of the value that Equal compares.
+	// Trigger is when the change behind this version happened, by the endpoint controller's clock;
+	// the zero time if unknown. Equal ignores it.
 	Trigger time.Time
 }
 
-// SlicePort is one port that all endpoints of a slice serve.
+// SlicePort is one port of all endpoints of a slice.
 type SlicePort struct {
 	Name     string
 	Protocol hnslb.Protocol
-	// Port is the target port. Slices of one Service may disagree on it: named target
+	// Port is the target port. It may differ between slices of one Service, since named target
 	// ports resolve per pod.
 	Port uint16
 }
@@ -108,32 +108,32 @@ func (s *Slice) Equal(o *Slice) bool {
 		slices.Equal(s.Ports, o.Ports) && slices.Equal(s.Endpoints, o.Endpoints)
 }
 
-// Endpoint is one endpoint of a slice. It is comparable; strings are interned, since a
-// large cluster repeats few node names, zones and hints very often.
+// Endpoint is one endpoint of a slice. It is comparable. Strings are interned, since large clusters
+// repeat the same node names, zones and hints many times.
 type Endpoint struct {
 	IP   netip.Addr
 	Node string
 	// Zone that the endpoint is in.
 	Zone string
-	// Zones and Nodes are the hints (KEP-2433, KEP-3015), joined by commas in sorted
-	// order, which no zone or node name contains.
+	// Zones and Nodes are the hints (KEP-2433, KEP-3015), sorted and separated by commas, which no
+	// zone or node name contains.
 	Zones, Nodes string
-	// Pod is the UID of the pod behind an endpoint of this node, else "": a pod that
-	// follows another on the same address has another HNS endpoint.
+	// Pod is the UID of the pod of an endpoint on this node, else "". When a new pod reuses an
+	// address, it has a new HNS endpoint.
 	Pod   types.UID
 	Ready bool
 	// Serving and Terminating are the other two conditions (KEP-1669).
 	Serving, Terminating bool
 }
 
-// Node is the Node this proxy runs on.
+// Node contains the fields of this node's Node object that matter to a proxy.
 type Node struct {
 	Name string
 	Zone string
-	// IPs are the internal addresses, at most one per family counts.
+	// IPs are the addresses of the node, at most one per family.
 	IPs []netip.Addr
-	// Eligible tells whether cloud load balancers may send here: the Node exists, is not
-	// being deleted, and the cluster autoscaler is not about to remove it (KEP-3836).
+	// Eligible is whether cloud load balancers may send traffic to the node: the Node exists, is
+	// not being deleted, and the cluster autoscaler is not about to remove it (KEP-3836).
 	Eligible bool
 }
 
@@ -147,9 +147,9 @@ func (n Node) IP(f hnslb.Family) netip.Addr {
 	return netip.Addr{}
 }
 
-// WithGiven returns the node with addresses that outrank its own, each in its family: the other
-// family of a dual-stack node keeps what the Node object says.
-func (n Node) WithGiven(given []netip.Addr) Node {
+// WithOverrides returns the node with its addresses replaced, each in its family: the other family
+// of a dual-stack node keeps the address of the Node object.
+func (n Node) WithOverrides(given []netip.Addr) Node {
 	if len(given) == 0 {
 		return n
 	}
@@ -163,7 +163,7 @@ func (n Node) WithGiven(given []netip.Addr) Node {
 	return n
 }
 
-// SameTopology tells whether endpoint choice and addresses come out the same for both.
+// SameTopology returns whether both nodes lead to the same endpoints and addresses.
 func (n Node) SameTopology(o Node) bool {
 	return n.Name == o.Name && n.Zone == o.Zone && slices.Equal(n.IPs, o.IPs)
 }

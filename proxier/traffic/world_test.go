@@ -89,7 +89,7 @@ func (w *world) start() {
 	w.proxy, err = proxier.New(proxier.Config{
 		Driver: w.hns, Network: networkName, Options: options,
 		Node:        proxied.Node{Name: nodeName},
-		AuditPeriod: 24 * time.Hour, Gather: 50 * time.Millisecond,
+		AuditPeriod: 24 * time.Hour, MinSyncPeriod: 50 * time.Millisecond,
 		Metrics: metrics.New(prometheus.NewRegistry()), Logger: klog.Logger{}, Clock: clock.RealClock{},
 	})
 	if err != nil {
@@ -305,7 +305,7 @@ func matches[T interface {
 }
 
 func (w *world) setNode() {
-	n, err := proxied.NodeOf(nodeObject(w.zone))
+	n, err := proxied.ReadNode(nodeObject(w.zone))
 	w.must(err)
 	w.proxy.SetNode(n)
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/objects"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -18,30 +19,30 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// apiListWatches asks the API server, and says in the log how that goes.
+// apiListWatches returns ListWatches on the API server whose failures are logged.
 func (p *program) apiListWatches() (listWatches, error) {
 	o := &p.opts
 	config, err := restConfig(o)
 	if err != nil {
-		return listWatches{}, err
+		return nil, err
 	}
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
-		return listWatches{}, fmt.Errorf("create API server client: %w", err)
+		return nil, fmt.Errorf("create API server client: %w", err)
 	}
-	p.contact = newContact(config.Host, contactRemedy(o), p.logger, p.deps.Clock)
-	list := func(client cache.Getter, resource string, tweak func(*metav1.ListOptions)) cache.ListerWatcher {
-		return watched{cache.NewFilteredListWatchFromClient(client, resource, metav1.NamespaceAll, tweak), resource, p.contact}
+	p.apiMonitor = newAPIMonitor(config.Host, apiServerRemedy(o), p.logger, p.deps.Clock)
+	list := func(client cache.Getter, r objects.Resource, tweak func(*metav1.ListOptions)) cache.ListerWatcher {
+		return monitoredListWatch{cache.NewFilteredListWatchFromClient(client, string(r), metav1.NamespaceAll, tweak), string(r), p.apiMonitor}
 	}
 	core, discovery := client.CoreV1().RESTClient(), client.DiscoveryV1().RESTClient()
 	return listWatches{
-		services: list(core, "services", selectServices),
-		slices:   list(discovery, "endpointslices", selectSlices),
-		nodes:    list(core, "nodes", selectNode(o.Hostname)),
+		objects.Services:       list(core, objects.Services, selectServices),
+		objects.EndpointSlices: list(discovery, objects.EndpointSlices, selectSlices),
+		objects.Nodes:          list(core, objects.Nodes, selectNode(o.Hostname)),
 	}, nil
 }
 
-// restConfig says how to reach the API server.
+// restConfig returns the client configuration for the API server.
 func restConfig(o *Options) (*rest.Config, error) {
 	config, err := clientConfig(o)
 	if err != nil {
@@ -53,9 +54,9 @@ func restConfig(o *Options) (*rest.Config, error) {
 	return config, nil
 }
 
-// clientConfig takes a kubeconfig, else the pod's service account. The account does not say
-// where the API server is: the address in the environment is the cluster IP of a Service,
-// which a Windows node does not reach before somebody serves it. --master gives another.
+// clientConfig uses a kubeconfig, else the pod's service account. The address in the pod's
+// environment is the cluster IP of a Service, which a Windows host cannot reach before a proxy
+// serves it; --master sets another one.
 func clientConfig(o *Options) (*rest.Config, error) {
 	rules := &clientcmd.ClientConfigLoadingRules{ExplicitPath: o.Kubeconfig}
 	what := "--kubeconfig=" + o.Kubeconfig
@@ -66,8 +67,8 @@ func clientConfig(o *Options) (*rest.Config, error) {
 		if o.Master == "" && o.HNS == HCN && onlyClusterIP() {
 			return nil, errClusterIP
 		}
-		// Without TLS no token is shown, and an address without account is a server that asks
-		// for none.
+		// Without TLS the token is not sent, and an address without a service account is used
+		// without credentials.
 		config, err := rest.InClusterConfig()
 		switch {
 		case err == nil && o.Master == "":
@@ -92,8 +93,8 @@ var errClusterIP = errors.New("the service account of the pod uses the cluster I
 	"cannot reach until hnsproxy has programmed it; set --kubeconfig or --master to the API server's own address, " +
 	"or set the environment variable KUBERNETES_SERVICE_HOST of the pod to it; if the host has a route to the cluster IP, pass it as --master")
 
-// contactRemedy says what to do when the API server cannot be reached.
-func contactRemedy(o *Options) string {
+// apiServerRemedy suggests how to fix an unreachable API server.
+func apiServerRemedy(o *Options) string {
 	const check = "check that the API server is running and that its address is correct in "
 	switch {
 	case o.Master != "":
@@ -107,8 +108,8 @@ func contactRemedy(o *Options) string {
 		"only through a host route, or once a Service proxy serves it"
 }
 
-// onlyClusterIP tells whether a pod knows the API server by its cluster IP alone. The kubelet
-// sets both variables to that; whoever writes the Pod may set the first one to another address.
+// onlyClusterIP returns whether a pod knows only the cluster IP of the API server. The kubelet sets
+// both variables to it; a Pod may set the first one to another address.
 func onlyClusterIP() bool {
 	host := os.Getenv("KUBERNETES_SERVICE_HOST")
 	return host != "" && host == os.Getenv("KUBERNETES_PORT_443_TCP_ADDR")

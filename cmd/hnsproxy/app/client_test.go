@@ -37,7 +37,7 @@ type apiServer struct {
 	events []string
 }
 
-// ServeHTTP is part of http.Handler.
+// ServeHTTP implements http.Handler.
 func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.heads = append(s.heads, r.Header)

@@ -47,17 +47,16 @@ const exampleHelp = `  # On a Windows node, with the flags of kube-proxy.exe:
   # Only show what would be programmed, without programming it:
   hnsproxy plan --hns-objects=cluster.yaml --hostname-override=NODE`
 
-// Supervisor is told how the start of the program gets on; *service.Session is one.
+// Supervisor receives the progress of the program's start; *service.Session implements it.
 type Supervisor interface {
-	// Configured is called once when the command line and the configuration are usable, before
-	// anything else is asked for that may take its time. asService says whether they ask for a
-	// Windows service.
+	// Configured is called once when the command line and the configuration are valid, before
+	// anything that may take long. asService is whether they request a Windows service.
 	Configured(asService bool, logger klog.Logger)
 }
 
-// NewCommand returns the command hnsproxy. Its output goes to standard output unless
-// cobra's SetOut says otherwise; it ends with the context that it is executed with. s may be
-// nil, and so may emulate in a program without the emulator.
+// NewCommand returns the command hnsproxy. It writes to standard output unless cobra's SetOut is
+// used, and ends with the context that it is executed with. s may be nil, and so may emulate in a
+// program without the emulator.
 func NewCommand(s Supervisor, emulate Emulate) *cobra.Command {
 	c := options.NewCommandLine()
 	cmd := &cobra.Command{
@@ -66,7 +65,7 @@ func NewCommand(s Supervisor, emulate Emulate) *cobra.Command {
 		Long:    longHelp,
 		Example: exampleHelp,
 		Args:    noArguments,
-		// main prints errors; usage after a runtime error hides the error.
+		// main prints errors; usage printed after a runtime error hides the error.
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
@@ -89,8 +88,8 @@ func NewCommand(s Supervisor, emulate Emulate) *cobra.Command {
 	return cmd
 }
 
-// noArguments refuses what is neither a flag nor a command. Empty arguments are let pass,
-// as kube-proxy does: scripts produce them.
+// noArguments rejects arguments that are neither a flag nor a command. Empty arguments are
+// accepted, as in kube-proxy, since scripts produce them.
 func noArguments(cmd *cobra.Command, args []string) error {
 	for _, arg := range args {
 		if arg != "" {
@@ -143,8 +142,8 @@ func runRoot(cmd *cobra.Command, c *options.CommandLine, s Supervisor, d Deps) e
 	return serve(klog.NewContext(cmd.Context(), klog.Background()), c, r, d)
 }
 
-// quietLogs keeps information out of the way of the table. On a terminal errors go below
-// the table, which would be drawn over them; the result returns them.
+// quietLogs keeps informational log lines away from the table. On a terminal, errors are shown
+// below the table, which would otherwise overwrite them; the returned function provides them.
 func quietLogs(d Deps) func() []string {
 	if _, _, terminal := table.TerminalSize(d.Out); terminal {
 		n := table.NewNotices(clock.RealClock{})
@@ -155,15 +154,15 @@ func quietLogs(d Deps) func() []string {
 	return nil
 }
 
-// logFlags logs the flags that were given, which is the first question about a log.
+// logFlags logs the flags that were set.
 func logFlags(fs *pflag.FlagSet) {
 	var given []any
 	fs.Visit(func(f *pflag.Flag) { given = append(given, f.Name, f.Value.String()) })
 	klog.Background().Info("Command line", given...)
 }
 
-// setClientGates switches gates of the client library, which asks for them when the first
-// client is made.
+// setClientGates sets feature gates of the client library, which reads them when the first client
+// is created.
 func setClientGates(gates options.Gates) {
 	settable, ok := clientfeatures.FeatureGates().(interface {
 		Set(feature clientfeatures.Feature, on bool) error
@@ -178,7 +177,7 @@ func setClientGates(gates options.Gates) {
 
 func thisHost() Host { return Host{Getenv: os.Getenv, Hostname: os.Hostname} }
 
-// setHelp makes --help show the flags in their groups.
+// setHelp makes --help print the flags in groups.
 func setHelp(cmd *cobra.Command, sets *options.FlagSets) {
 	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
 		out := cmd.OutOrStdout()

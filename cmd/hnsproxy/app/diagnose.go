@@ -19,7 +19,7 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// diagnosis is what the commands of package diagnose take from here.
+// diagnosis returns what the commands of package diagnose need from this package.
 func diagnosis(emulate Emulate) diagnose.Host {
 	return diagnose.Host{
 		Environment: thisHost(),
@@ -60,7 +60,8 @@ func openHNS(ctx context.Context, o *Options, emulate Emulate) (diagnose.HNS, er
 	return diagnose.HNS{Driver: e.Driver(), Names: networksOf(e.Driver()), Save: e.Save}, nil
 }
 
-// networksOf lists the names of networks by asking for one that there is not.
+// networksOf returns the names of the existing networks, from the error for one that does not
+// exist.
 func networksOf(d hnslb.Driver) func(context.Context) ([]string, error) {
 	return func(ctx context.Context) ([]string, error) {
 		_, err := d.Network(ctx, "")
@@ -68,8 +69,8 @@ func networksOf(d hnslb.Driver) func(context.Context) ([]string, error) {
 		if !ok {
 			return nil, err
 		}
-		names := make([]string, 0, len(missing.Exist))
-		for _, n := range missing.Exist {
+		names := make([]string, 0, len(missing.Existing))
+		for _, n := range missing.Existing {
 			names = append(names, n.Name)
 		}
 		return names, nil

@@ -13,15 +13,15 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// hcnNetworkNames says that this machine has no HNS.
+// hcnNetworkNames returns an error, since there is no HNS on this system.
 func hcnNetworkNames(context.Context) ([]string, error) {
 	return nil, errors.New("HNS is only available on Windows")
 }
 
-// newHCN says that this machine has no HNS.
+// newHCN returns an error, since there is no HNS on this system.
 func newHCN(klog.Logger) (hnslb.Driver, error) {
 	return nil, errors.New("HNS is only available on Windows; use --hns-driver=emulator")
 }
 
-// windowsBuild is the build of Windows, of which this machine has none.
+// windowsBuild returns "", since this is not Windows.
 func windowsBuild() string { return "" }

@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 
-	hcnapi "github.com/Microsoft/hcsshim/hcn"
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/hcn"
 	"golang.org/x/sys/windows"
@@ -15,31 +14,10 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// hcnNetworkNames lists the names of the networks in this machine's HNS. A call that HNS
-// does not answer is left behind when ctx ends.
-func hcnNetworkNames(ctx context.Context) ([]string, error) {
-	type answer struct {
-		names []string
-		err   error
-	}
-	done := make(chan answer, 1)
-	go func() {
-		all, err := hcnapi.ListNetworks()
-		var names []string
-		for _, n := range all {
-			names = append(names, n.Name)
-		}
-		done <- answer{names, err}
-	}()
-	select {
-	case a := <-done:
-		return a.names, a.err
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
-}
+// hcnNetworkNames lists the names of the networks in this machine's HNS.
+func hcnNetworkNames(ctx context.Context) ([]string, error) { return hcn.NetworkNames(ctx) }
 
-// newHCN returns the driver of this machine's HNS.
+// newHCN returns the driver of this host's HNS.
 func newHCN(logger klog.Logger) (hnslb.Driver, error) {
 	return hcn.New(func(message string) { logger.Error(nil, message) }), nil
 }

@@ -15,31 +15,30 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// Emulation is the HNS of --hns-driver=emulator with what a node has around it; package
-// emulated has one.
+// Emulation is the HNS of --hns-driver=emulator with the environment of a node; package emulated
+// implements it.
 type Emulation interface {
-	// Driver programs the HNS.
+	// Driver returns the driver of the HNS.
 	Driver() hnslb.Driver
-	// Release names the Windows release that is emulated.
+	// Release returns the emulated Windows release.
 	Release() string
-	// Listen makes a program of the host listen on a port, until stop is called.
+	// Listen simulates a program of the host that listens on a port until stop is called.
 	Listen(protocol hnslb.Protocol, port uint16) (stop func(), err error)
-	// SetSlice tells of an EndpointSlice, which places pods on this node; nil says that it is
-	// gone.
+	// SetSlice updates an EndpointSlice, whose endpoints on this node become pods; nil deletes it.
 	SetSlice(name cache.ObjectName, s *services.Slice)
-	// Prepare makes the network if there is none, and the endpoints of all pods. node may be
+	// Prepare creates the network if it does not exist, and the endpoints of all pods. node may be
 	// nil.
 	Prepare(node *corev1.Node) error
-	// Run does what goes on around the HNS until ctx ends.
+	// Run simulates the environment of HNS until ctx ends.
 	Run(ctx context.Context)
-	// Save keeps the HNS in its state file, if there is one.
+	// Save writes the HNS to its state file, if there is one.
 	Save() error
 }
 
-// Emulate makes an Emulation. It is nil in a program that has none.
+// Emulate returns an Emulation. It is nil in a program without the emulator.
 type Emulate func(*Options, klog.Logger, clock.WithTicker) (Emulation, error)
 
-// make is the Emulation that the options ask for.
+// make returns the Emulation for the options.
 func (e Emulate) make(o *Options, logger klog.Logger, c clock.WithTicker) (Emulation, error) {
 	if e == nil {
 		return nil, options.Invalid("hns-driver", o.HNS, "the emulator is for other systems than Windows, and no part of this program", "use --hns-driver=hcn")

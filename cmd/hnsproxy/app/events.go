@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/objects"
 	"github.com/hnsproxy/hnsproxy/internal/printable"
 	"github.com/hnsproxy/hnsproxy/metrics"
 	"github.com/hnsproxy/hnsproxy/proxier/events"
@@ -25,11 +26,11 @@ import (
 	clientevents "k8s.io/client-go/tools/events"
 )
 
-// reportingController is the name under which Events are sent.
+// reportingController is the reporting controller of Events.
 const reportingController = "hnsproxy"
 
-// Reasons of the Events on the Node and on health checks. But for the first action they are
-// those of kube-proxy, so that who watches for them goes on to see them.
+// Reasons of Events on the Node and on health checks. Except for the first action they are those of
+// kube-proxy, so that existing alerts keep working.
 const (
 	reasonStarting      = "Starting"
 	reasonHealthzFailed = "FailedToStartProxierHealthcheck"
@@ -43,29 +44,29 @@ const (
 )
 
 const (
-	// instanceLimit is the longest reporting instance that the API takes, in bytes.
-	instanceLimit = 128
-	// noteLimit is the longest note.
-	noteLimit = 1024
-	// farewell is how long Events may take at the end of the program.
-	farewell = 2 * time.Second
+	// maxInstanceBytes is the API's limit for the reporting instance.
+	maxInstanceBytes = 128
+	// maxNoteBytes is the API's limit for the note.
+	maxNoteBytes = 1024
+	// eventFlushTimeout is how long the program waits at its end for Events to be sent.
+	eventFlushTimeout = 2 * time.Second
 )
 
-// announcer sends Events to the API server, by client-go's recorder: what is sent twice
-// within minutes becomes a series there. It never blocks and drops what the API server
-// refuses. A nil announcer, of a program without API server, sends nothing.
-type announcer struct {
+// eventSender sends Events to the API server with client-go's recorder, which turns repeated Events
+// into series. It never blocks, and drops Events that the API server rejects. A nil eventSender,
+// used without an API server, sends nothing.
+type eventSender struct {
 	recorder clientevents.EventRecorder
 	stop     func()
 	node     string
 	sink     clientevents.EventSink
 	metrics  *metrics.Metrics
-	// asked counts Events, begun and ended the requests that came of them.
-	asked, begun, ended atomic.Int64
+	// sent counts Events, requestsStarted and requestsDone the requests for them.
+	sent, requestsStarted, requestsDone atomic.Int64
 }
 
-// newAnnouncer makes the announcer of a program; nil if its objects come from files.
-func (p *program) newAnnouncer(ctx context.Context) (*announcer, error) {
+// newEventSender returns the eventSender of a program; nil if its objects come from files.
+func (p *program) newEventSender(ctx context.Context) (*eventSender, error) {
 	if len(p.opts.Objects) > 0 {
 		return nil, nil
 	}
@@ -73,17 +74,18 @@ func (p *program) newAnnouncer(ctx context.Context) (*announcer, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A client of its own: Events do not use up the rate at which watches are begun.
+	// Use a separate client, so that Events do not consume the rate limit of watches.
 	client, err := eventsclient.NewForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("create client for Events: %w", err)
 	}
-	return startAnnouncer(ctx, &clientevents.EventSinkImpl{Interface: client}, p.opts.Hostname, p.metrics)
+	return startEventSender(ctx, &clientevents.EventSinkImpl{Interface: client}, p.opts.Hostname, p.metrics)
 }
 
-// startAnnouncer sends to a sink until close. It outlives ctx, of which it takes the logger.
-func startAnnouncer(ctx context.Context, sink clientevents.EventSink, node string, m *metrics.Metrics) (*announcer, error) {
-	a := &announcer{node: node, sink: sink, metrics: m}
+// startEventSender returns an eventSender for a sink. It runs until close, and not only until ctx
+// ends; ctx provides the logger.
+func startEventSender(ctx context.Context, sink clientevents.EventSink, node string, m *metrics.Metrics) (*eventSender, error) {
+	a := &eventSender{node: node, sink: sink, metrics: m}
 	broadcaster := clientevents.NewBroadcaster(a)
 	a.recorder = broadcaster.NewRecorder(scheme.Scheme, reportingController)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -98,54 +100,54 @@ func startAnnouncer(ctx context.Context, sink clientevents.EventSink, node strin
 	return a, nil
 }
 
-// close ends the sending, once each Event so far was tried: the last one may say why the
-// program ends, and a request that is cut off looks like a failure of the API server there.
-func (a *announcer) close() {
+// close stops sending after each pending Event was tried once. The last one may explain why the
+// program ends, and an aborted request would look like a failure in the API server.
+func (a *eventSender) close() {
 	if a == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), farewell)
+	ctx, cancel := context.WithTimeout(context.Background(), eventFlushTimeout)
 	defer cancel()
-	// An error says that the time is over: the API server hangs, or client-go made more of
-	// one series than the two requests that it begins with.
-	_ = wait.PollUntilContextCancel(ctx, farewell/100, true, func(context.Context) (bool, error) {
-		ended := a.ended.Load()
-		return ended >= a.asked.Load() && ended == a.begun.Load(), nil
+	// On timeout the API server hangs, or client-go made more requests for a series than the first
+	// two.
+	_ = wait.PollUntilContextCancel(ctx, eventFlushTimeout/100, true, func(context.Context) (bool, error) {
+		ended := a.requestsDone.Load()
+		return ended >= a.sent.Load() && ended == a.requestsStarted.Load(), nil
 	})
 	a.stop()
 }
 
-// send hands an Event to the recorder.
-func (a *announcer) send(about *corev1.ObjectReference, kind, reason, action, message string) {
+// send passes an Event to the recorder.
+func (a *eventSender) send(about *corev1.ObjectReference, kind, reason, action, message string) {
 	if a == nil {
 		return
 	}
-	a.asked.Add(1)
+	a.sent.Add(1)
 	message = printable.Text(message)
-	if len(message) > noteLimit {
-		message = strings.ToValidUTF8(message[:noteLimit], "") // what is left of a character
+	if len(message) > maxNoteBytes {
+		message = strings.ToValidUTF8(message[:maxNoteBytes], "") // remove a partial character
 	}
 	a.recorder.Eventf(about, nil, kind, reason, action, "%s", message)
 }
 
-// Create is part of events.EventSink. It names this node as the instance, where client-go
-// takes the name of the host, and tells apart what is no failure.
-func (a *announcer) Create(ctx context.Context, event *eventsv1.Event) (*eventsv1.Event, error) {
-	a.begun.Add(1)
-	event.ReportingInstance = a.node[:min(len(a.node), instanceLimit)]
+// Create implements events.EventSink. It sets this node as the reporting instance, where client-go
+// uses the host name, and does not count Events of terminating namespaces as failures.
+func (a *eventSender) Create(ctx context.Context, event *eventsv1.Event) (*eventsv1.Event, error) {
+	a.requestsStarted.Add(1)
+	event.ReportingInstance = a.node[:min(len(a.node), maxInstanceBytes)]
 	event.Name = uniqueName(event, a.node)
 	made, err := a.sink.Create(ctx, event)
 	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
-		err = nil // nobody is left who could be told
+		err = nil // nobody is left to read the Event
 	}
 	a.count(err)
 	return made, err
 }
 
 // uniqueName makes the name of an Event differ from those of other reasons and other nodes.
-// client-go makes it of the Service and the time, and the clock of Windows gives several
-// Events one time: all but the first would be refused as existing already. Another try of
-// the same Event gets the same name.
+// client-go derives it from the Service and the time, and with the clock resolution of Windows
+// several Events can have the same time: all but the first would be rejected as existing already. A
+// retry of the same Event gets the same name.
 func uniqueName(event *eventsv1.Event, node string) string {
 	h := fnv.New64a()
 	for _, part := range []string{node, event.Reason, event.Action, event.Type, event.Note} {
@@ -153,38 +155,38 @@ func uniqueName(event *eventsv1.Event, node string) string {
 	}
 	suffix := fmt.Sprintf(".%016x", h.Sum64())
 	name := strings.TrimSuffix(event.Name, suffix)
-	return name[:min(len(name), nameLimit-len(suffix))] + suffix
+	return name[:min(len(name), maxNameBytes-len(suffix))] + suffix
 }
 
-// nameLimit is the longest name of an object, in bytes.
-const nameLimit = 253
+// maxNameBytes is the API's limit for object names.
+const maxNameBytes = 253
 
-// Update is part of events.EventSink.
-func (a *announcer) Update(ctx context.Context, event *eventsv1.Event) (*eventsv1.Event, error) {
-	a.begun.Add(1)
+// Update implements events.EventSink.
+func (a *eventSender) Update(ctx context.Context, event *eventsv1.Event) (*eventsv1.Event, error) {
+	a.requestsStarted.Add(1)
 	event.Name = uniqueName(event, a.node)
 	made, err := a.sink.Update(ctx, event)
 	a.count(err)
 	return made, err
 }
 
-// Patch is part of events.EventSink.
-func (a *announcer) Patch(ctx context.Context, event *eventsv1.Event, data []byte) (*eventsv1.Event, error) {
-	a.begun.Add(1)
-	// client-go may know it by the name that it gave, while Create is in progress.
+// Patch implements events.EventSink.
+func (a *eventSender) Patch(ctx context.Context, event *eventsv1.Event, data []byte) (*eventsv1.Event, error) {
+	a.requestsStarted.Add(1)
+	// client-go may use the name that it assigned, while Create is in progress.
 	event.Name = uniqueName(event, a.node)
 	made, err := a.sink.Patch(ctx, event, data)
 	a.count(err)
 	return made, err
 }
 
-func (a *announcer) count(err error) {
+func (a *eventSender) count(err error) {
 	a.metrics.EventSent(err)
-	a.ended.Add(1)
+	a.requestsDone.Add(1)
 }
 
-// tell returns what sends the Events of Services; nil when there is nobody to send to.
-func (a *announcer) tell() func(events.Event) {
+// serviceEvents returns a function that sends Events of Services; nil if there is no API server.
+func (a *eventSender) serviceEvents() func(events.Event) {
 	if a == nil {
 		return nil
 	}
@@ -193,25 +195,23 @@ func (a *announcer) tell() func(events.Event) {
 	}
 }
 
-// tellNode sends an Event on the Node of this program.
-func (p *program) tellNode(kind, reason, action, message string) {
+// sendNodeEvent sends an Event on this Node.
+func (p *program) sendNodeEvent(kind, reason, action, message string) {
 	about := &corev1.ObjectReference{APIVersion: "v1", Kind: "Node", Name: p.opts.Hostname, UID: types.UID(p.opts.Hostname)}
-	// Without its object the name stands for the UID, as in the kubelet's Events.
-	if n := p.source.node(p.opts.Hostname); n != nil && n.UID != "" {
+	// Without the object, the name is used as the UID, as in the kubelet's Events.
+	if n := p.node(); n != nil && n.UID != "" {
 		about.UID = n.UID
 	}
-	p.announcer.send(about, kind, reason, action, message)
+	p.events.send(about, kind, reason, action, message)
 }
 
-// tellPortFailed sends an Event on a Service whose health-check node port cannot be opened.
-func (p *program) tellPortFailed(name services.Name, port uint16, err error) {
+// sendPortFailed sends an Event on a Service whose health check node port cannot be opened.
+func (p *program) sendPortFailed(name services.Name, port uint16, err error) {
 	var uid types.UID
-	if obj, ok, getErr := p.source.services.GetStore().GetByKey(name.String()); getErr == nil && ok {
-		if s, ok := obj.(*keptService); ok {
-			uid = s.UID
-		}
+	if s := p.source.get(objects.Services, name.Namespace, name.Name); s != nil {
+		uid = s.GetUID()
 	}
-	p.announcer.send(serviceReference(name, uid), corev1.EventTypeWarning, reasonPortFailed, actionListen,
+	p.events.send(serviceReference(name, uid), corev1.EventTypeWarning, reasonPortFailed, actionListen,
 		fmt.Sprintf("node %s cannot open health-check node port %d: %v", p.opts.Hostname, port, err))
 }
 

@@ -140,12 +140,12 @@ func announce(t *testing.T, s *sink, node string, send ...events.Event) string {
 	result := "none"
 	synctest.Test(t, func(t *testing.T) {
 		reg := prometheus.NewRegistry()
-		a, err := startAnnouncer(t.Context(), s, node, metrics.New(reg))
+		a, err := startEventSender(t.Context(), s, node, metrics.New(reg))
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, e := range send {
-			a.tell()(e)
+			a.serviceEvents()(e)
 			synctest.Wait()
 		}
 		a.close()
@@ -169,10 +169,10 @@ func anEvent() events.Event {
 		Reason: desired.NoProtocol, Message: "no SCTP, 100 % sure"}
 }
 
-// TestAnnouncer: an Event has all that the API asks for, and its limits.
-func TestAnnouncer(t *testing.T) {
+// TestEventSender: an Event has all that the API asks for, and its limits.
+func TestEventSender(t *testing.T) {
 	s, long := &sink{}, anEvent()
-	long.Message = strings.Repeat("ä", noteLimit)
+	long.Message = strings.Repeat("ä", maxNoteBytes)
 	long.Reason = desired.Conflict
 	announce(t, s, strings.Repeat("n", 200), anEvent(), long)
 	e := s.events[0]
@@ -185,7 +185,7 @@ func TestAnnouncer(t *testing.T) {
 	}, e); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-	if note := s.events[1].Note; len(note) > noteLimit || len(note) < noteLimit-3 || !utf8.ValidString(note) {
+	if note := s.events[1].Note; len(note) > maxNoteBytes || len(note) < maxNoteBytes-3 || !utf8.ValidString(note) {
 		t.Errorf("a note of %d bytes, valid %t", len(note), utf8.ValidString(note))
 	}
 }
@@ -202,21 +202,21 @@ func TestSeries(t *testing.T) {
 // TestLastWord: an Event of the last moment is not cut off, and one that hangs holds up the
 // end for a moment only.
 func TestLastWord(t *testing.T) {
-	for _, tt := range []struct{ takes, want time.Duration }{{farewell/2 - time.Millisecond, farewell / 2}, {time.Hour, farewell}} {
+	for _, tt := range []struct{ takes, want time.Duration }{{eventFlushTimeout/2 - time.Millisecond, eventFlushTimeout / 2}, {time.Hour, eventFlushTimeout}} {
 		synctest.Test(t, func(t *testing.T) {
 			s := &sink{takes: tt.takes}
-			a, err := startAnnouncer(t.Context(), s, "me", metrics.New(prometheus.NewRegistry()))
+			a, err := startEventSender(t.Context(), s, "me", metrics.New(prometheus.NewRegistry()))
 			if err != nil {
 				t.Fatal(err)
 			}
 			begin := time.Now()
-			a.tell()(anEvent())
+			a.serviceEvents()(anEvent())
 			a.close()
 			if took := time.Since(begin); took != tt.want {
 				t.Errorf("an Event that takes %v lets the end wait for %v", tt.takes, took)
 			}
 			synctest.Wait()
-			if cut := tt.takes > farewell; s.cut != cut {
+			if cut := tt.takes > eventFlushTimeout; s.cut != cut {
 				t.Errorf("an Event that takes %v is cut off: %t", tt.takes, s.cut)
 			}
 		})
@@ -243,13 +243,13 @@ func TestEventsRefused(t *testing.T) {
 	}
 }
 
-// TestNoAnnouncer: without API server there is nobody to send to.
-func TestNoAnnouncer(t *testing.T) {
+// TestNoEventSender: without API server there is nobody to send to.
+func TestNoEventSender(t *testing.T) {
 	p := &program{opts: *NewOptions()}
 	p.opts.Objects = []string{"x"}
-	a, err := p.newAnnouncer(t.Context())
-	if a != nil || err != nil || a.tell() != nil {
-		t.Errorf("announcer %v, %v", a, err)
+	a, err := p.newEventSender(t.Context())
+	if a != nil || err != nil || a.serviceEvents() != nil {
+		t.Errorf("event sender %v, %v", a, err)
 	}
 	a.send(nil, "", "", "", "")
 	begin := time.Now()

@@ -11,11 +11,11 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// callLevel is the verbosity at which each call of HNS is logged.
+// callLevel is the verbosity at which HNS calls are logged.
 const callLevel = 4
 
-// logCalls returns d with a line in the log for each call, with the time that it took. Calls
-// that took too long for those who waited for them have their line too, once they return.
+// logCalls returns a driver that logs each call of d with its duration when it returns, even if its
+// caller has given up by then.
 func logCalls(d hnslb.Driver, logger klog.Logger, c clock.PassiveClock) hnslb.Driver {
 	l := logger.V(callLevel)
 	return hnslb.Intercept(d, func(ctx context.Context, call hnslb.Call, next hnslb.Next) (any, error) {
@@ -28,15 +28,15 @@ func logCalls(d hnslb.Driver, logger klog.Logger, c clock.PassiveClock) hnslb.Dr
 		if err != nil {
 			line = append(line, "err", err)
 		} else {
-			line = append(line, found(out)...)
+			line = append(line, callResult(out)...)
 		}
 		l.Info("HNS call", line...)
 		return out, err
 	})
 }
 
-// found says what came of a call, for the log.
-func found(out any) []any {
+// callResult returns the result of a call for the log.
+func callResult(out any) []any {
 	switch out := out.(type) {
 	case []hnslb.Endpoint:
 		return []any{"found", len(out)}

@@ -186,7 +186,7 @@ func TestHostileEvent(t *testing.T) {
 	announce(t, s, "me", long)
 	note := s.events[0].Note
 	printabletest.WantClean(t, "Event", note, printabletest.Escaped+`\x1b]0;`)
-	if len(note) > noteLimit || len(note) < noteLimit-3 {
+	if len(note) > maxNoteBytes || len(note) < maxNoteBytes-3 {
 		t.Errorf("a note of %d bytes", len(note))
 	}
 }

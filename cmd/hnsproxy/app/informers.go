@@ -9,91 +9,81 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/objects"
 	"github.com/hnsproxy/hnsproxy/metrics"
 	"github.com/hnsproxy/hnsproxy/proxier"
 	"github.com/hnsproxy/hnsproxy/proxier/health"
 	"github.com/hnsproxy/hnsproxy/proxier/services"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
 )
 
-// informers follow the objects of a source and tell their handlers.
+// informers are the source of objects that is an API server.
 type informers struct {
-	services, slices, nodes cache.SharedIndexInformer
+	of map[objects.Resource]cache.SharedIndexInformer
 	// synced are done when the handlers have seen the whole first list.
 	synced []cache.DoneChecker
 }
 
-func newInformers(lw listWatches, resync time.Duration, k keeper) (*informers, error) {
-	i := &informers{}
-	for _, x := range []struct {
-		to      *cache.SharedIndexInformer
-		from    cache.ListerWatcher
-		example runtime.Object
-	}{
-		{&i.services, lw.services, &corev1.Service{}},
-		{&i.slices, lw.slices, &discoveryv1.EndpointSlice{}},
-		{&i.nodes, lw.nodes, &corev1.Node{}},
+func newInformers(lw listWatches, resync time.Duration, k cacheTransform, h handlers) (*informers, error) {
+	i := &informers{of: map[objects.Resource]cache.SharedIndexInformer{}}
+	for r, example := range map[objects.Resource]runtime.Object{
+		objects.Services:       &corev1.Service{},
+		objects.EndpointSlices: &discoveryv1.EndpointSlice{},
+		objects.Nodes:          &corev1.Node{},
 	} {
-		*x.to = cache.NewSharedIndexInformerWithOptions(x.from, x.example,
+		informer := cache.NewSharedIndexInformerWithOptions(lw[r], example,
 			cache.SharedIndexInformerOptions{ResyncPeriod: resync})
-		if err := (*x.to).SetTransform(k.transform); err != nil {
+		if err := informer.SetTransform(k.transform); err != nil {
 			return nil, err
 		}
-		if err := (*x.to).SetWatchErrorHandlerWithContext(quietWatchErrors); err != nil {
+		if err := informer.SetWatchErrorHandlerWithContext(quietWatchErrors); err != nil {
 			return nil, err
 		}
+		registered, err := informer.AddEventHandler(h[r])
+		if err != nil {
+			return nil, err
+		}
+		i.of[r] = informer
+		i.synced = append(i.synced, registered.HasSyncedChecker())
 	}
 	return i, nil
 }
 
-// handle adds a handler, before run.
-func (i *informers) handle(informer cache.SharedIndexInformer, h cache.ResourceEventHandler) error {
-	r, err := informer.AddEventHandler(h)
-	if err != nil {
-		return err
-	}
-	i.synced = append(i.synced, r.HasSyncedChecker())
-	return nil
-}
-
-// run follows the source until ctx ends.
+// run is part of source.
 func (i *informers) run(ctx context.Context) {
 	var wg sync.WaitGroup
-	for _, informer := range []cache.SharedIndexInformer{i.nodes, i.services, i.slices} {
+	for _, informer := range i.of {
 		wg.Go(func() { informer.RunWithContext(ctx) })
 	}
 	wg.Wait()
 }
 
-// wait returns when all handlers have seen the first lists. It is false when ctx ended
-// before.
+// wait is part of source.
 func (i *informers) wait(ctx context.Context) bool {
 	quiet := klog.NewContext(ctx, klog.FromContext(ctx).V(2))
 	return cache.WaitFor(quiet, "the first lists", i.synced...)
 }
 
-// node returns the Node object of that name, nil if there is none.
-func (i *informers) node(name string) *corev1.Node {
-	obj, ok, err := i.nodes.GetStore().GetByKey(name)
-	if err != nil || !ok {
-		return nil
-	}
-	n, _ := obj.(*corev1.Node)
-	return n
+// get is part of source.
+func (i *informers) get(r objects.Resource, namespace, name string) metav1.Object {
+	obj, _, _ := i.of[r].GetStore().GetByKey(cache.NewObjectName(namespace, name).String()) // a store of client-go never fails
+	out, _ := obj.(metav1.Object)
+	return out
 }
 
-// eventHandler is a cache.ResourceEventHandler of one type of object.
+// eventHandler is a cache.ResourceEventHandler for one type of object.
 type eventHandler[T any] struct {
-	// set takes an added or changed object; old is nil for an added one.
+	// set receives an added or updated object; old is nil for an added one.
 	set    func(old, obj T)
 	remove func(obj T)
 }
 
-// OnAdd is part of cache.ResourceEventHandler.
+// OnAdd implements cache.ResourceEventHandler.
 func (h eventHandler[T]) OnAdd(obj any, _ bool) {
 	if o, ok := obj.(T); ok {
 		var none T
@@ -101,7 +91,7 @@ func (h eventHandler[T]) OnAdd(obj any, _ bool) {
 	}
 }
 
-// OnUpdate is part of cache.ResourceEventHandler.
+// OnUpdate implements cache.ResourceEventHandler.
 func (h eventHandler[T]) OnUpdate(old, obj any) {
 	if o, ok := obj.(T); ok {
 		was, _ := old.(T)
@@ -109,8 +99,8 @@ func (h eventHandler[T]) OnUpdate(old, obj any) {
 	}
 }
 
-// OnDelete is part of cache.ResourceEventHandler. A deletion that the watch missed comes
-// as a tombstone with the last known object.
+// OnDelete implements cache.ResourceEventHandler. A deletion that the watch missed is delivered as
+// a tombstone with the last known object.
 func (h eventHandler[T]) OnDelete(obj any) {
 	if stone, ok := obj.(cache.DeletedFinalStateUnknown); ok {
 		obj = stone.Obj
@@ -120,54 +110,65 @@ func (h eventHandler[T]) OnDelete(obj any) {
 	}
 }
 
-// feeder puts what informers tell into the proxy.
+// feeder passes objects from a source to the proxy.
 type feeder struct {
 	proxier *proxier.Proxier
 	metrics *metrics.Metrics
 	health  *health.Health
 	ports   *health.NodePorts
-	// given are the node's addresses by --bind-address, which outrank those of its object.
-	given  []netip.Addr
-	logger klog.Logger
-	// gone tells that the Node was deleted.
-	gone bool
+	// emulation hears of EndpointSlices too; nil for none.
+	emulation Emulation
+	// bindAddresses are the node addresses of --bind-address, which take precedence over those of
+	// the Node object.
+	bindAddresses []netip.Addr
+	logger        klog.Logger
+	// nodeDeleted is true while the Node does not exist any more.
+	nodeDeleted bool
 }
 
-// attach makes the proxy follow the informers.
-func (f *feeder) attach(i *informers) error {
+// handlers returns what makes the proxy, and the emulated network plugin, follow a source.
+func (f *feeder) handlers() handlers {
 	store := f.proxier.Store()
-	err := i.handle(i.services, eventHandler[*keptService]{
-		set: func(_, s *keptService) {
-			f.note(f.metrics.ServiceChange, s, store.PutService(nameOf(s), s.value), s.err)
+	return handlers{
+		objects.Services: eventHandler[*cachedService]{
+			set: func(_, s *cachedService) {
+				f.note(f.metrics.ServiceChange, s, store.PutService(nameOf(s), s.value), s.err)
+			},
+			remove: func(s *cachedService) { f.note(f.metrics.ServiceChange, s, store.DeleteService(nameOf(s)), nil) },
 		},
-		remove: func(s *keptService) { f.note(f.metrics.ServiceChange, s, store.DeleteService(nameOf(s)), nil) },
-	})
-	if err != nil {
-		return err
-	}
-	err = i.handle(i.slices, eventHandler[*keptSlice]{
-		set: func(old, s *keptSlice) {
-			var was *services.Slice
-			if old != nil {
-				was = old.value
-			}
-			f.note(f.metrics.EndpointChange, s, store.PutSlice(was, s.value), s.err)
+		objects.EndpointSlices: eventHandler[*cachedSlice]{
+			set: func(old, s *cachedSlice) {
+				var was *services.Slice
+				if old != nil {
+					was = old.value
+				}
+				f.emulate(s, s.value)
+				f.note(f.metrics.EndpointChange, s, store.PutSlice(was, s.value), s.err)
+			},
+			remove: func(s *cachedSlice) {
+				f.emulate(s, nil)
+				f.note(f.metrics.EndpointChange, s, store.PutSlice(s.value, nil), nil)
+			},
 		},
-		remove: func(s *keptSlice) { f.note(f.metrics.EndpointChange, s, store.PutSlice(s.value, nil), nil) },
-	})
-	if err != nil {
-		return err
+		objects.Nodes: eventHandler[*corev1.Node]{
+			set:    func(_, n *corev1.Node) { f.setNode(n) },
+			remove: f.removeNode,
+		},
 	}
-	return i.handle(i.nodes, eventHandler[*corev1.Node]{
-		set:    func(_, n *corev1.Node) { f.setNode(n) },
-		remove: f.removeNode,
-	})
 }
 
-func nameOf(s *keptService) services.Name { return services.Name{Namespace: s.Namespace, Name: s.Name} }
+func (f *feeder) emulate(s *cachedSlice, value *services.Slice) {
+	if f.emulation != nil {
+		f.emulation.SetSlice(cache.MetaObjectToName(s), value)
+	}
+}
 
-// note counts a change if it mattered, and says which values could not be used. The rest
-// of such an object is in force (law 9).
+func nameOf(s *cachedService) services.Name {
+	return services.Name{Namespace: s.Namespace, Name: s.Name}
+}
+
+// note counts a relevant change, and logs the fields that cannot be used. The rest of such an
+// object is used (law 9).
 func (f *feeder) note(count func(), obj klog.KMetadata, changed bool, err error) {
 	if changed {
 		count()
@@ -179,20 +180,20 @@ func (f *feeder) note(count func(), obj klog.KMetadata, changed bool, err error)
 
 func kindOf(obj any) string {
 	switch obj.(type) {
-	case *keptService:
+	case *cachedService:
 		return "Service"
-	case *keptSlice:
+	case *cachedSlice:
 		return "EndpointSlice"
 	}
 	return "Node"
 }
 
 func (f *feeder) setNode(obj *corev1.Node) {
-	n, err := services.NodeOf(obj)
+	n, err := services.ReadNode(obj)
 	f.note(nil, obj, false, err)
-	n = n.WithGiven(f.given)
-	if f.gone {
-		f.gone = false
+	n = n.WithOverrides(f.bindAddresses)
+	if f.nodeDeleted {
+		f.nodeDeleted = false
 		f.logger.Info("Node was created again; health checks tell load balancers to send traffic to this node", "node", klog.KObj(obj), "addresses", n.IPs)
 	}
 	f.proxier.SetNode(n)
@@ -200,10 +201,10 @@ func (f *feeder) setNode(obj *corev1.Node) {
 	f.health.SetNodeEligible(n.Eligible)
 }
 
-// removeNode stops load balancers from sending here. What is programmed stays: pods of
-// this node may live on, and their zone and addresses with them.
+// removeNode makes cloud load balancers stop using this node. Existing rules, zone and addresses
+// stay, since pods may still run here.
 func (f *feeder) removeNode(obj *corev1.Node) {
-	f.gone = true
+	f.nodeDeleted = true
 	f.logger.Info("Node was deleted; health checks tell load balancers not to send traffic to this node; existing rules left in place", "node", klog.KObj(obj))
 	f.health.SetNodeEligible(false)
 }

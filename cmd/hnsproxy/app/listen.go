@@ -12,7 +12,7 @@ import (
 	"github.com/hnsproxy/hnsproxy/hnslb"
 )
 
-// listenOnHost listens on a port of all addresses of this machine until stop is called.
+// listenOnHost listens on a port on all addresses of this host until stop is called.
 func listenOnHost(protocol hnslb.Protocol, port uint16) (stop func(), err error) {
 	var config net.ListenConfig
 	address := net.JoinHostPort("0.0.0.0", strconv.Itoa(int(port)))

@@ -18,23 +18,23 @@ import (
 	"gopkg.in/natefinch/lumberjack.v2"
 )
 
-// keptLogFiles is how many full log files are kept beside the one that is written.
-const keptLogFiles = 2
+// maxLogBackups is the number of full log files that are kept besides the current one.
+const maxLogBackups = 2
 
-// logFile is where the log goes with --logtostderr=false. Each Write is one record.
+// logFile is the log of --logtostderr=false. Each Write is one record.
 type logFile struct {
 	file   io.Writer
 	stderr io.Writer
-	// copied tells which records go to standard error as well.
+	// copied returns whether a record is also written to standard error.
 	copied func(record []byte) bool
 
 	mu sync.Mutex
-	// broken tells that the last write to the file failed, which was said.
-	broken bool
+	// failed is whether the last write to the file failed, which was reported.
+	failed bool
 }
 
-// openLogFile makes the directory and the file, so that a log that cannot be written ends
-// the program when it starts, rather than to get lost while it runs.
+// openLogFile creates the directory and the file, so that a log that cannot be written is an error
+// at the start, rather than lost later.
 func openLogFile(f options.LogFiles, stderr io.Writer) (*logFile, error) {
 	path := f.File
 	flag := "--log-file=" + f.File
@@ -58,13 +58,13 @@ func openLogFile(f options.LogFiles, stderr io.Writer) (*logFile, error) {
 		return nil, fmt.Errorf("%s: %w; %s", flag, err, remedy)
 	}
 	return &logFile{
-		file:   &lumberjack.Logger{Filename: path, MaxSize: maxLogSize(f.MaxSize), MaxBackups: keptLogFiles, LocalTime: true},
+		file:   &lumberjack.Logger{Filename: path, MaxSize: maxLogSize(f.MaxSize), MaxBackups: maxLogBackups, LocalTime: true},
 		stderr: stderr,
 		copied: copiedRecords(f),
 	}, nil
 }
 
-// maxLogSize is what the library takes for --log-file-max-size, which has no limit at 0.
+// maxLogSize returns the limit of the library for --log-file-max-size, where 0 means no limit.
 func maxLogSize(megabytes uint64) int {
 	if megabytes == 0 || megabytes > math.MaxInt32 {
 		return math.MaxInt32
@@ -72,7 +72,7 @@ func maxLogSize(megabytes uint64) int {
 	return int(megabytes)
 }
 
-// programName is the name of the executable, as it stands in front of klog's log files.
+// programName returns the name of the executable, the prefix of klog's log files.
 func programName() string {
 	name := filepath.Base(os.Args[0])
 	if ext := filepath.Ext(name); strings.EqualFold(ext, ".exe") {
@@ -81,8 +81,8 @@ func programName() string {
 	return name
 }
 
-// copiedRecords tells which records --alsologtostderr and --stderrthreshold copy. There are
-// no warnings: who logs with a logger knows information and errors.
+// copiedRecords returns which records --alsologtostderr and --stderrthreshold copy. There are no
+// warnings: a logger has only information and errors.
 func copiedRecords(f options.LogFiles) func([]byte) bool {
 	threshold := strings.ToUpper(f.Threshold)
 	switch {
@@ -94,8 +94,8 @@ func copiedRecords(f options.LogFiles) func([]byte) bool {
 	return isErrorRecord
 }
 
-// isErrorRecord tells errors from information. As text they begin with the letter of their
-// severity; as JSON only information has a verbosity.
+// isErrorRecord distinguishes errors from information. Text records begin with the letter of their
+// severity; in JSON only information has a verbosity.
 func isErrorRecord(record []byte) bool {
 	if bytes.HasPrefix(record, []byte("{")) {
 		return !bytes.Contains(record, []byte(`,"v":`))
@@ -103,7 +103,7 @@ func isErrorRecord(record []byte) bool {
 	return !bytes.HasPrefix(record, []byte("I"))
 }
 
-// Write is part of io.Writer. What cannot be written to the file, as on a full disk, goes to
+// Write implements io.Writer. Records that cannot be written to the file, as on a full disk, go to
 // standard error.
 func (l *logFile) Write(record []byte) (int, error) {
 	_, err := l.file.Write(record)
@@ -114,12 +114,12 @@ func (l *logFile) Write(record []byte) (int, error) {
 	return len(record), nil
 }
 
-// note says on standard error that the file cannot be written, once until it can.
+// note reports on standard error that the file cannot be written, once until it can.
 func (l *logFile) note(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err != nil && !l.broken {
+	if err != nil && !l.failed {
 		_, _ = fmt.Fprintf(l.stderr, "Cannot write the log file; logging to standard error: %v\n", err) // there is no other place
 	}
-	l.broken = err != nil
+	l.failed = err != nil
 }

@@ -28,14 +28,14 @@ func TestLogFilesAreBounded(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = l.file.(io.Closer).Close() })
 	record := []byte("I" + strings.Repeat("x", megabyte/4-2) + "\n")
-	for range 4 * (keptLogFiles + 4) {
+	for range 4 * (maxLogBackups + 4) {
 		if _, err := l.Write(record); err != nil {
 			t.Fatal(err)
 		}
-		awaitFiles(t, dir, keptLogFiles+1, megabyte)
+		awaitFiles(t, dir, maxLogBackups+1, megabyte)
 	}
-	if files := logFilesIn(t, dir); len(files) != keptLogFiles+1 {
-		t.Errorf("%d files, want %d", len(files), keptLogFiles+1)
+	if files := logFilesIn(t, dir); len(files) != maxLogBackups+1 {
+		t.Errorf("%d files, want %d", len(files), maxLogBackups+1)
 	}
 	if stderr.Len() > 0 {
 		t.Errorf("standard error has %d bytes", stderr.Len())

@@ -18,8 +18,8 @@ import (
 	"k8s.io/klog/v2/textlogger"
 )
 
-// logging is where log lines go. Setting it up changes the whole process, so commands do
-// it and Run does not.
+// logging configures the log of the process. It affects the whole process, so commands do it and
+// Run does not.
 type logging struct {
 	config *logsapi.LoggingConfiguration
 	files  options.LogFiles
@@ -46,39 +46,38 @@ func (l *logging) apply(gate featuregate.FeatureGate) error {
 	return nil
 }
 
-// streams are where the logger writes: nothing gets there that is not printable, whatever
-// library logs it.
+// streams returns the outputs of the logger. They escape everything that is not printable,
+// whichever library logs it.
 func (l *logging) streams(stderr, stdout io.Writer) *logsapi.LoggingOptions {
 	wrap := printable.Records
 	if l.config.Format == logsapi.JSONLogFormat {
 		wrap = printable.JSONRecords
 	}
-	// A buffer hands on several records at once, which could not be told apart from one
-	// that holds line breaks.
+	// Disable the buffer: it would pass on several records at once, which cannot be told from one
+	// record with line breaks.
 	l.config.Options.Text.InfoBufferSize = resource.QuantityValue{}
 	return &logsapi.LoggingOptions{ErrorStream: wrap(stderr), InfoStream: wrap(stdout)}
 }
 
-// toFiles tells that the log goes to files, rather than to standard error alone.
+// toFiles returns whether the log is written to files.
 func (l *logging) toFiles() bool { return !l.files.ToStderr }
 
-// ownLogger logs for commands that set up no logging for the process.
+// ownLogger returns a logger for commands that do not configure the log of the process.
 func ownLogger(stderr io.Writer) klog.Logger {
 	return textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(printable.Records(stderr))))
 }
 
-// errorsOnly keeps everything but errors out of the log: information would stand between
-// the tables.
+// errorsOnly logs errors only, since information would be printed between the tables.
 func errorsOnly(sink logr.LogSink) { klog.SetLogger(logr.New(quiet{sink})) }
 
 // quiet is a sink for errors.
 type quiet struct{ logr.LogSink }
 
-// Enabled is part of logr.LogSink.
+// Enabled implements logr.LogSink.
 func (quiet) Enabled(int) bool { return false }
 
-// WithValues is part of logr.LogSink.
+// WithValues implements logr.LogSink.
 func (q quiet) WithValues(kv ...any) logr.LogSink { return quiet{q.LogSink.WithValues(kv...)} }
 
-// WithName is part of logr.LogSink.
+// WithName implements logr.LogSink.
 func (q quiet) WithName(name string) logr.LogSink { return quiet{q.LogSink.WithName(name)} }

@@ -7,9 +7,9 @@ import "github.com/hnsproxy/hnsproxy/cmd/hnsproxy/options"
 
 // Names of package options, for callers of Run.
 type (
-	// Options are what Run does.
+	// Options configure Run.
 	Options = options.Options
-	// Host is what Complete asks of the machine.
+	// Host is the part of the host that Complete uses.
 	Host = options.Host
 )
 

@@ -13,7 +13,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// checkFormat refuses a format of --output that writeDocument does not have.
+// checkFormat rejects a format of --output that writeDocument does not support.
 func checkFormat(format string) error {
 	switch format {
 	case "text", "json", "yaml":
@@ -22,8 +22,7 @@ func checkFormat(format string) error {
 	return options.Invalid("output", format, "unknown format", "use text, json or yaml")
 }
 
-// writeDocument prints a document in a format that checkFormat takes. text is the one for
-// people.
+// writeDocument prints a document in a format that checkFormat accepts. text returns it for people.
 func writeDocument(w io.Writer, format string, document any, text func() string) error {
 	var body []byte
 	var err error
@@ -43,10 +42,10 @@ func writeDocument(w io.Writer, format string, document any, text func() string)
 	return err
 }
 
-// yamlOf prints a document as YAML, by way of JSON as yaml.Marshal does. It escapes what stands
-// in the way on both: the YAML parser refuses control characters that JSON leaves as they
-// are, and its encoder leaves format characters, which in a plain scalar become the text of
-// their escapes.
+// yamlOf returns a document as YAML, by way of JSON as yaml.Marshal does. It escapes characters
+// that break either step: the YAML parser rejects control characters that JSON leaves unescaped,
+// and its encoder leaves format characters, which in a plain scalar become the text of their
+// escapes.
 func yamlOf(document any) ([]byte, error) {
 	body, err := json.Marshal(document)
 	if err != nil {

@@ -13,21 +13,21 @@ import (
 )
 
 const (
-	// placePeriod is how often HNS is asked for what is not there yet.
-	placePeriod = 2 * time.Second
-	// firstLook is how long the first look for the source VIP may hold up the start.
-	firstLook = 5 * time.Second
-	// placeReminder is how often it is said that it is not there.
-	placeReminder = time.Minute
+	// pollInterval is how often HNS is read while something is missing.
+	pollInterval = 2 * time.Second
+	// sourceVIPTimeout is how long the first search for the source VIP may delay the start.
+	sourceVIPTimeout = 5 * time.Second
+	// pollLogInterval is how often it is logged that something is missing.
+	pollLogInterval = time.Minute
 )
 
-// vipFound ends a run without source VIP: the next one has it.
-type vipFound struct{ ip netip.Addr }
+// sourceVIPFound ends a run without source VIP, so that the next one uses it.
+type sourceVIPFound struct{ ip netip.Addr }
 
-// Error is part of error.
-func (f *vipFound) Error() string { return "the source VIP is " + f.ip.String() }
+// Error implements error.
+func (f *sourceVIPFound) Error() string { return "the source VIP is " + f.ip.String() }
 
-// networkNames lists the networks of the HNS to program, nil if nobody can.
+// networkNames returns a function that lists the networks of the HNS, nil if that is not supported.
 func (p *program) networkNames() func(context.Context) ([]string, error) {
 	lister, ok := p.deps.Driver.(interface {
 		NetworkNames(ctx context.Context) ([]string, error)
@@ -36,17 +36,17 @@ func (p *program) networkNames() func(context.Context) ([]string, error) {
 	case ok:
 		return lister.NetworkNames
 	case p.deps.Driver != nil || p.emulation != nil:
-		return nil // they are told the name
+		return nil // the name must be configured
 	}
 	return hcnNetworkNames
 }
 
-// findPlace waits until it is known which network to work on, and looks for the source VIP
-// once. complete is false if there is none that is needed; ok is false when ctx ended. Everything else runs meanwhile: the network may be made
-// by a pod that is still to be started.
-func (p *program) findPlace(ctx context.Context) (complete, ok bool) {
+// findNetwork waits until the network is known, and searches for the source VIP once. complete is
+// false if a source VIP is needed and was not found; ok is false if ctx ended. Everything else runs
+// meanwhile, since a pod that is yet to be started may create the network.
+func (p *program) findNetwork(ctx context.Context) (complete, ok bool) {
 	if p.opts.Network == "" {
-		f := place.Finder{Driver: hnslb.WithTimeout(p.logged, p.opts.HNSCallTimeout), Names: p.networkNames()}
+		f := place.Finder{Driver: hnslb.WithTimeout(p.loggedDriver, p.opts.HNSCallTimeout), Names: p.networkNames()}
 		found := p.poll(ctx, "Waiting for the HNS network of the pods", "set --network-name", func(ctx context.Context) (bool, error) {
 			ctx, stop := context.WithTimeout(ctx, p.opts.HNSCallTimeout)
 			defer stop()
@@ -62,17 +62,17 @@ func (p *program) findPlace(ctx context.Context) (complete, ok bool) {
 	p.watch.Network = p.opts.Network
 	vip, needed := p.opts.VIP(), false
 	if !vip.IsValid() {
-		brief, stop := context.WithTimeout(ctx, firstLook)
+		brief, stop := context.WithTimeout(ctx, sourceVIPTimeout)
 		defer stop()
-		vip, needed, _ = p.lookForVIP(brief) // else awaitSourceVIP says what is wrong
+		vip, needed, _ = p.lookForVIP(brief) // on failure, awaitSourceVIP logs the error
 	}
-	p.proxier.Place(p.opts.Network, vip)
+	p.proxier.SetNetwork(p.opts.Network, vip)
 	return vip.IsValid() || !needed, true
 }
 
-// lookForVIP asks HNS once for the source VIP. needed is false if the network needs none.
+// lookForVIP searches HNS once for the source VIP. needed is false if the network needs none.
 func (p *program) lookForVIP(ctx context.Context) (vip netip.Addr, needed bool, err error) {
-	d := hnslb.WithTimeout(p.logged, p.opts.HNSCallTimeout)
+	d := hnslb.WithTimeout(p.loggedDriver, p.opts.HNSCallTimeout)
 	n, err := d.Network(ctx, p.opts.Network)
 	if err != nil {
 		return vip, true, err
@@ -90,8 +90,8 @@ func (p *program) lookForVIP(ctx context.Context) (vip netip.Addr, needed bool, 
 	return vip, true, err
 }
 
-// awaitSourceVIP waits until an endpoint for the source VIP is there, and returns the zero
-// Addr if none is needed or ctx ended.
+// awaitSourceVIP waits until the endpoint of the source VIP exists. It returns the zero Addr if
+// none is needed or ctx ended.
 func (p *program) awaitSourceVIP(ctx context.Context) netip.Addr {
 	var vip netip.Addr
 	p.poll(ctx, "Waiting for the source VIP, required on an overlay network",
@@ -104,22 +104,22 @@ func (p *program) awaitSourceVIP(ctx context.Context) netip.Addr {
 	return vip
 }
 
-// poll asks until the answer is yes, and says each minute what it waits for.
+// poll calls ask until it returns true, and logs each minute what it waits for.
 func (p *program) poll(ctx context.Context, what, remedy string, ask func(context.Context) (bool, error)) bool {
-	ticker := p.deps.Clock.NewTicker(placePeriod)
+	ticker := p.deps.Clock.NewTicker(pollInterval)
 	defer ticker.Stop()
-	var told time.Time
+	var lastLogged time.Time
 	for {
 		ok, err := ask(ctx)
 		if ok || ctx.Err() != nil {
 			return ok
 		}
 		switch now := p.deps.Clock.Now(); {
-		case told.IsZero():
-			told = now
+		case lastLogged.IsZero():
+			lastLogged = now
 			p.logger.Info(what, "network", p.opts.Network, "err", err)
-		case now.Sub(told) >= placeReminder:
-			told = now
+		case now.Sub(lastLogged) >= pollLogInterval:
+			lastLogged = now
 			p.logger.Error(err, what, "network", p.opts.Network, "remedy", remedy)
 		}
 		select {

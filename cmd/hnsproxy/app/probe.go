@@ -41,7 +41,7 @@ const probeExamples = `  # On a Windows node:
   # Anywhere: emulate the host that was probed.
   hnsproxy --hns-driver=emulator --hns-emulator-profile=probe-13.2.json --hns-objects=examples/cluster --hns-table`
 
-// probeOptions are those of the probe alone.
+// probeOptions are the options of the probe command.
 type probeOptions struct {
 	*options.Options
 	emulate                    Emulate
@@ -99,7 +99,7 @@ func (o *probeOptions) run(cmd *cobra.Command) error {
 		return probe.Clean(ctx, c)
 	}
 	if !o.yes {
-		if err := confirm(cmd.InOrStdin(), cmd.ErrOrStderr(), o.announcement()); err != nil {
+		if err := confirm(cmd.InOrStdin(), cmd.ErrOrStderr(), o.confirmationText()); err != nil {
 			return err
 		}
 	}
@@ -110,7 +110,7 @@ func (o *probeOptions) run(cmd *cobra.Command) error {
 	return errors.Join(err, o.write(cmd, report))
 }
 
-// config connects to the HNS. With an emulated one nothing outlives the program.
+// config connects to the HNS. An emulated one without a state file ends with the program.
 func (o *probeOptions) config(ctx context.Context, progress io.Writer) (probe.Config, error) {
 	if o.StateDir == "" {
 		dir, err := os.UserCacheDir()
@@ -146,8 +146,8 @@ func (o *probeOptions) config(ctx context.Context, progress io.Writer) (probe.Co
 	return c, nil
 }
 
-// announcement says what the probe will do.
-func (o *probeOptions) announcement() string {
+// confirmationText describes what the probe will do.
+func (o *probeOptions) confirmationText() string {
 	sizes, most := "100 and 1,000", "about 2,000"
 	if o.quick {
 		sizes, most = "100", "about 250"
@@ -169,7 +169,7 @@ them.
 	return text
 }
 
-// confirm asks whether to go on.
+// confirm asks for confirmation.
 func confirm(in io.Reader, out io.Writer, text string) error {
 	if _, err := fmt.Fprint(out, text, "Continue? [y/N] "); err != nil {
 		return fmt.Errorf("ask whether to go on: %w", err)
@@ -184,7 +184,7 @@ func confirm(in io.Reader, out io.Writer, text string) error {
 	return nil
 }
 
-// write prints the report and keeps it in a file.
+// write prints the report and writes it to a file.
 func (o *probeOptions) write(cmd *cobra.Command, r *probe.Report) error {
 	body, err := r.JSON()
 	if err != nil {
@@ -202,7 +202,7 @@ func (o *probeOptions) write(cmd *cobra.Command, r *probe.Report) error {
 		return fmt.Errorf("print the report: %w", err)
 	}
 	if cmd.Context().Err() != nil && o.profile == "" {
-		return nil // a report of half a run must not take the place of a whole one
+		return nil // an incomplete report must not replace a complete one
 	}
 	if err := probe.WriteFile(path, body); err != nil {
 		return fmt.Errorf("write the report: %w", err)

@@ -17,7 +17,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 )
 
-// newPlainTable returns a table without lines between its cells.
+// newPlainTable returns a table without lines between cells.
 func newPlainTable(head ...any) table.Writer {
 	t := table.NewWriter()
 	t.SetStyle(table.StyleLight)
@@ -29,7 +29,7 @@ func newPlainTable(head ...any) table.Writer {
 	return t
 }
 
-// drawReport prints what the probe found as people read it.
+// drawReport returns the report for people.
 func drawReport(r *probe.Report) string {
 	var out strings.Builder
 	fmt.Fprintf(&out, "HNS %s, Windows %s, network of type %s\n\n", r.Version, printable.Text(cmp.Or(r.Build, "of unknown build")), printable.Text(r.Network))
@@ -63,7 +63,7 @@ func drawReport(r *probe.Report) string {
 	return out.String()
 }
 
-// drawTimings prints a line for each verb and a column for each size.
+// drawTimings returns a table with a row for each verb and a column for each size.
 func drawTimings(r *probe.Report) string {
 	cells := map[hnslb.Verb]map[int]string{}
 	var sizes []int
@@ -94,7 +94,7 @@ func drawTimings(r *probe.Report) string {
 	return t.Render()
 }
 
-// rounded leaves three digits of a duration, about.
+// rounded rounds a duration to about three digits.
 func rounded(d time.Duration) time.Duration {
 	unit := time.Duration(1)
 	for d/unit >= 1000 {

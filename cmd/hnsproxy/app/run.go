@@ -25,38 +25,35 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/client-go/tools/cache"
 	"k8s.io/component-base/featuregate"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 )
 
-// Deps are what Run takes from its caller instead of the machine. The zero value takes
-// everything from the machine.
+// Deps are the dependencies of Run. The zero value uses those of the host.
 type Deps struct {
-	// Driver is the HNS to program; nil makes the one that the options name.
+	// Driver is the HNS to program; nil for the one that the options select.
 	Driver hnslb.Driver
-	// Emulate makes the HNS of --hns-driver=emulator; nil where there is none.
+	// Emulate creates the HNS of --hns-driver=emulator; nil if not available.
 	Emulate Emulate
-	// In is what --hns-objects=- reads; nil for standard input.
+	// In is the input of --hns-objects=-; nil for standard input.
 	In io.Reader
-	// Out is where the table goes; nil for standard output.
+	// Out is the output of the table; nil for standard output.
 	Out io.Writer
 	// Clock is nil for the real one.
 	Clock clock.WithTicker
-	// Notices are errors to show below the table; nil for none.
+	// Notices returns the errors to show below the table; nil for none.
 	Notices func() []string
-	// OnStart hears of the proxy before its first round, when the first lists are in its
-	// store.
+	// OnStart is called before the proxy starts, when the initial lists are in its store.
 	OnStart func(Started)
-	// Configuration returns what /configz shows, Flags what /flagz does; nil for nothing.
+	// Configuration returns the content of /configz, Flags that of /flagz; nil for none.
 	Configuration func() any
 	Flags         func() map[string]string
-	// OnListen hears of the address of each port that is open: "healthz" and "metrics".
+	// OnListen receives the address of each open port: "healthz" and "metrics".
 	OnListen func(name string, addr net.Addr)
 }
 
-// Started is a running program as tests see it.
+// Started gives tests access to a running program.
 type Started struct{ Proxier *proxier.Proxier }
 
 func (d *Deps) complete() {
@@ -74,7 +71,7 @@ func (d *Deps) complete() {
 	}
 }
 
-// program is everything that one Run consists of.
+// program is the state of one Run.
 type program struct {
 	opts     Options
 	deps     Deps
@@ -85,32 +82,30 @@ type program struct {
 	health   *health.Health
 	proxier  *proxier.Proxier
 	ports    *health.NodePorts
-	source   *informers
-	// watch says how changes of HNS itself are noticed.
+	source   source
+	// watch configures how changes of HNS itself are detected.
 	watch watch.Config
-	// announcer and contact are nil without API server.
-	announcer *announcer
-	contact   *contact
-	// files is nil when the objects come from an API server.
-	files *objects.Source
-	// logged is the HNS to program, with a line in the log for each call.
-	logged hnslb.Driver
-	// calls counts the calls of it.
+	// events and apiMonitor are nil without an API server.
+	events     *eventSender
+	apiMonitor *apiMonitor
+	// loggedDriver is the HNS to program; it logs each call.
+	loggedDriver hnslb.Driver
+	// calls counts its calls.
 	calls table.Calls
 
 	// emulation is nil without --hns-driver=emulator.
 	emulation Emulation
 }
 
-// Run is the proxy: it follows the source of objects and keeps HNS as they want it, until
-// ctx ends; then it returns nil and HNS rules were left in place. o must be completed. An error is
-// about the options, or a server that could not listen with BindAddressHardFail.
+// Run runs the proxy: it watches the source of objects and keeps HNS in sync until ctx ends, then
+// returns nil and leaves HNS rules in place. o must be completed. An error is about the options, or
+// about a server that could not listen with BindAddressHardFail.
 //
-// Log lines go to the logger of ctx.
+// It logs to the logger of ctx.
 func Run(ctx context.Context, o Options, d Deps) error {
 	for {
 		err := runOnce(ctx, o, d)
-		found, ok := errors.AsType[*vipFound](err)
+		found, ok := errors.AsType[*sourceVIPFound](err)
 		if !ok {
 			return err
 		}
@@ -134,15 +129,11 @@ func runOnce(ctx context.Context, o Options, d Deps) error {
 	if err == nil {
 		err = p.run(ctx)
 	}
-	p.announcer.close()
-	if stop(); p.files != nil {
-		<-p.files.Done()
-	}
+	p.events.close()
 	return err
 }
 
-// build puts the parts together. Nothing runs yet, but that files are followed until ctx
-// ends.
+// build creates the parts of the program. Nothing runs yet.
 func (p *program) build(ctx context.Context) error {
 	o := &p.opts
 	gates, err := o.Gates()
@@ -157,8 +148,8 @@ func (p *program) build(ctx context.Context) error {
 	if o.Network == "" && p.networkNames() == nil {
 		return options.Invalid("network-name", "", "the name of the HNS network is unknown", "set it, or set KUBE_NETWORK")
 	}
-	p.logged = logCalls(p.calls.Count(driver), p.logger, p.deps.Clock)
-	if p.announcer, err = p.newAnnouncer(ctx); err != nil {
+	p.loggedDriver = logCalls(p.calls.Count(driver), p.logger, p.deps.Clock)
+	if p.events, err = p.newEventSender(ctx); err != nil {
 		return err
 	}
 	wanted, seed := o.Desired(), uint64(p.deps.Clock.Now().UnixNano())
@@ -168,27 +159,27 @@ func (p *program) build(ctx context.Context) error {
 		OnHealthz:  p.metrics.HealthzServed,
 		OnLivez:    p.metrics.LivezServed,
 	})
-	learned := probe.Learn(p.logged, o.StateDir, p.logger)
+	learned := probe.Learn(p.loggedDriver, o.StateDir, p.logger)
 	counted := metrics.Instrument(hnslb.WithTimeout(learned, o.HNSCallTimeout), p.metrics, p.deps.Clock)
 	p.watch = watch.Config{Bare: driver, Driver: counted, Network: o.Network, Clock: p.deps.Clock, Logger: p.logger}
 	p.proxier, err = proxier.New(proxier.Config{
-		CallTimeout: o.HNSCallTimeout,
-		AtOnce:      o.CallsAtOnce,
-		Fit:         wanted.Fit,
-		Driver:      metrics.Instrument(learned, p.metrics, p.deps.Clock), // bare: a call that hangs may take as long as it likes
-		Network:     o.Network,
-		Node:        o.Node(),
-		Options:     wanted,
-		AuditPeriod: o.SyncPeriod,
-		Gather:      o.Gather(),
-		Share:       o.HNSShare,
-		Metrics:     p.metrics,
-		Health:      p.health,
-		Tell:        p.announcer.tell(),
-		TellNode:    func(reason, message string) { p.tellNode(corev1.EventTypeWarning, reason, actionClean, message) },
-		Logger:      p.logger,
-		Clock:       p.deps.Clock,
-		Seed:        seed,
+		CallTimeout:        o.HNSCallTimeout,
+		MaxConcurrentCalls: o.CallsAtOnce,
+		CheckCompatible:    wanted.CheckCompatible,
+		Driver:             metrics.Instrument(learned, p.metrics, p.deps.Clock), // without a timeout: the engine handles calls that hang
+		Network:            o.Network,
+		Node:               o.Node(),
+		Options:            wanted,
+		AuditPeriod:        o.SyncPeriod,
+		MinSyncPeriod:      o.Gather(),
+		Share:              o.HNSShare,
+		Metrics:            p.metrics,
+		Health:             p.health,
+		SendEvent:          p.events.serviceEvents(),
+		SendNodeEvent:      func(reason, message string) { p.sendNodeEvent(corev1.EventTypeWarning, reason, actionClean, message) },
+		Logger:             p.logger,
+		Clock:              p.deps.Clock,
+		Seed:               seed,
 	})
 	if err != nil {
 		return err
@@ -198,7 +189,7 @@ func (p *program) build(ctx context.Context) error {
 		Addresses:      wanted.NodePortAddresses,
 		EachAddress:    o.ForwardHealthCheckVIP,
 		Clock:          p.deps.Clock,
-		OnListenFailed: p.tellPortFailed,
+		OnListenFailed: p.sendPortFailed,
 		Logger:         p.logger,
 		Seed:           seed,
 	})
@@ -207,7 +198,7 @@ func (p *program) build(ctx context.Context) error {
 	return p.connect(ctx, gates)
 }
 
-// driver returns the HNS to program, bare.
+// driver returns the driver of the HNS to program, without decorators.
 func (p *program) driver() (hnslb.Driver, error) {
 	switch {
 	case p.deps.Driver != nil:
@@ -224,32 +215,33 @@ func (p *program) driver() (hnslb.Driver, error) {
 }
 
 // connect makes the proxy, and the emulated network plugin, follow the source of objects.
-func (p *program) connect(ctx context.Context, gate featuregate.FeatureGate) error {
-	lw, files, err := p.listWatches(ctx)
+func (p *program) connect(ctx context.Context, gate featuregate.FeatureGate) (err error) {
+	k := cacheTransform{p.proxier.Store(), gate.Enabled(options.AllowExternalIPs)}
+	f := &feeder{
+		proxier: p.proxier, metrics: p.metrics, health: p.health, ports: p.ports, emulation: p.emulation,
+		bindAddresses: p.opts.Node().IPs, logger: p.logger,
+	}
+	if len(p.opts.Objects) > 0 {
+		p.source, err = p.openFiles(ctx, k, f.handlers())
+		return err
+	}
+	lw, err := p.apiListWatches()
 	if err != nil {
 		return err
 	}
-	p.files = files
-	if p.source, err = newInformers(lw, p.opts.ConfigSyncPeriod, keeper{p.proxier.Store(), gate.Enabled(options.AllowExternalIPs)}); err != nil {
-		return fmt.Errorf("make informers: %w", err)
-	}
-	if e := p.emulation; e != nil {
-		err := p.source.handle(p.source.slices, eventHandler[*keptSlice]{
-			set:    func(_, s *keptSlice) { e.SetSlice(cache.MetaObjectToName(s), s.value) },
-			remove: func(s *keptSlice) { e.SetSlice(cache.MetaObjectToName(s), nil) },
-		})
-		if err != nil {
-			return fmt.Errorf("make informers: %w", err)
-		}
-	}
-	f := &feeder{proxier: p.proxier, metrics: p.metrics, health: p.health, ports: p.ports, given: p.opts.Node().IPs, logger: p.logger}
-	if err := f.attach(p.source); err != nil {
+	if p.source, err = newInformers(lw, p.opts.ConfigSyncPeriod, k, f.handlers()); err != nil {
 		return fmt.Errorf("make informers: %w", err)
 	}
 	return nil
 }
 
-// run starts the parts and waits for all of them. The first error ends the others.
+// node returns the object of this node, nil if there is none.
+func (p *program) node() *corev1.Node {
+	n, _ := p.source.get(objects.Nodes, "", p.opts.Hostname).(*corev1.Node)
+	return n
+}
+
+// run runs all parts. The first error ends the others.
 func (p *program) run(ctx context.Context) error {
 	p.logger.Info("Starting hnsproxy", "version", ownVersion(), "kubernetes", kubernetesVersion(), "node", p.opts.Hostname, "hns", p.opts.HNS)
 	servers, err := p.servers()
@@ -264,9 +256,9 @@ func (p *program) run(ctx context.Context) error {
 		p.source.run(ctx)
 		return nil
 	})
-	if p.contact != nil {
+	if p.apiMonitor != nil {
 		group.Go(func() error {
-			p.contact.run(ctx)
+			p.apiMonitor.run(ctx)
 			return nil
 		})
 	}
@@ -289,26 +281,26 @@ func (p *program) run(ctx context.Context) error {
 	return err
 }
 
-// proxy runs the proxier once the first lists are in its store: what they do not name is a
-// leftover (law 7).
+// proxy runs the proxier after the initial lists are in its store: HNS objects that they do not
+// explain are leftovers (law 7).
 func (p *program) proxy(ctx context.Context) error {
 	if !p.source.wait(ctx) {
 		return nil
 	}
-	if p.source.node(p.opts.Hostname) == nil {
+	if p.node() == nil {
 		p.logger.Error(nil, "Node not found; treating all endpoints as remote until it exists",
 			"node", p.opts.Hostname, "remedy", "set --hostname-override to the name of the Node")
 	}
 	if p.emulation != nil {
-		if err := p.emulation.Prepare(p.source.node(p.opts.Hostname)); err != nil {
+		if err := p.emulation.Prepare(p.node()); err != nil {
 			return err
 		}
 	}
-	complete, ok := p.findPlace(ctx)
+	complete, ok := p.findNetwork(ctx)
 	if !ok {
 		return nil
 	}
-	p.tellNode(corev1.EventTypeNormal, reasonStarting, actionStart, fmt.Sprintf("hnsproxy %s is programming HNS network %s", ownVersion(), p.opts.Network))
+	p.sendNodeEvent(corev1.EventTypeNormal, reasonStarting, actionStart, fmt.Sprintf("hnsproxy %s is programming HNS network %s", ownVersion(), p.opts.Network))
 	if p.deps.OnStart != nil {
 		p.deps.OnStart(Started{p.proxier})
 	}
@@ -330,12 +322,12 @@ func (p *program) proxy(ctx context.Context) error {
 	err := p.proxier.Run(ctx)
 	stop()
 	if beside.Wait(); found.IsValid() && err == nil {
-		return &vipFound{found}
+		return &sourceVIPFound{found}
 	}
 	return err
 }
 
-// hnsChanged makes the proxier look at HNS, which may have lost anything.
+// hnsChanged makes the proxier read HNS, which may have lost any object.
 func (p *program) hnsChanged(c hnslb.Change) {
 	p.logger.V(2).Info("HNS changed", "change", c)
 	p.proxier.HNSChanged(c)

@@ -14,22 +14,22 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 )
 
-// scrape counts what metrics show of the table of frontends. It is counted when somebody
-// asks, since that costs a pass over all frontends (law 1).
-type scrape struct {
+// scraper updates the metrics about frontends. It does so for each scrape, since it iterates over
+// all frontends (law 1).
+type scraper struct {
 	proxier *proxier.Proxier
 	metrics *metrics.Metrics
 }
 
-// before refreshes the gauges before h answers.
-func (s scrape) before(h http.Handler) http.Handler {
+// wrap returns a handler that updates the metrics before h serves them.
+func (s scraper) wrap(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.refresh()
 		h.ServeHTTP(w, r)
 	})
 }
 
-func (s scrape) refresh() {
+func (s scraper) refresh() {
 	counts := s.proxier.Table().Counts()
 	s.metrics.Frontends(metrics.FrontendCounts{
 		Programmed: counts[proxier.Programmed],
@@ -42,14 +42,14 @@ func (s scrape) refresh() {
 	for family, n := range withoutLocal(rows) {
 		s.metrics.NoLocalEndpoints(family, n.internal.Len(), n.external.Len())
 	}
-	// A change is counted just after the store has it. When the loop took it in between,
-	// it would count as pending until the next.
+	// A change is counted just after it is stored. If the loop took it in between, it would count
+	// as pending until the next one.
 	if s.proxier.Idle() {
 		s.metrics.ChangesTaken()
 	}
 }
 
-// limits counts the frontends that each reason concerns.
+// limits counts the frontends that each reason affects.
 func limits(rows []proxier.FrontendStatus) map[metrics.Limit]int {
 	out := map[metrics.Limit]int{}
 	for _, r := range rows {
@@ -70,14 +70,14 @@ func limits(rows []proxier.FrontendStatus) map[metrics.Limit]int {
 	return out
 }
 
-// localless are the Services that have policy Local and no endpoint here.
-type localless struct{ internal, external sets.Set[services.Name] }
+// servicesWithoutLocal are the Services with traffic policy Local and no local endpoint.
+type servicesWithoutLocal struct{ internal, external sets.Set[services.Name] }
 
-// withoutLocal counts them for each family.
-func withoutLocal(rows []proxier.FrontendStatus) map[hnslb.Family]localless {
-	out := map[hnslb.Family]localless{}
+// withoutLocal returns them for each family.
+func withoutLocal(rows []proxier.FrontendStatus) map[hnslb.Family]servicesWithoutLocal {
+	out := map[hnslb.Family]servicesWithoutLocal{}
 	for _, family := range []hnslb.Family{hnslb.IPv4, hnslb.IPv6} {
-		out[family] = localless{sets.New[services.Name](), sets.New[services.Name]()}
+		out[family] = servicesWithoutLocal{sets.New[services.Name](), sets.New[services.Name]()}
 	}
 	for _, r := range rows {
 		f := r.Frontend

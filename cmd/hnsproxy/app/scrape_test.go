@@ -95,7 +95,7 @@ func TestPendingIsNotStuck(t *testing.T) {
 		synctest.Wait()
 		m.ServiceChange()
 		page := httptest.NewRecorder()
-		scrape{p, m}.before(metrics.Handler(reg, nil)).ServeHTTP(page, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
+		scraper{p, m}.wrap(metrics.Handler(reg, nil)).ServeHTTP(page, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
 		if !strings.Contains(page.Body.String(), "\nkubeproxy_sync_proxy_rules_service_changes_pending 0\n") {
 			t.Error("an idle proxy shows a pending change")
 		}

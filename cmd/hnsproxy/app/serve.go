@@ -23,17 +23,16 @@ import (
 
 // Exit codes of hnsproxy.
 const (
-	// ExitStopped follows a signal, or a command that did what it was asked.
+	// ExitStopped follows a signal, or a command that succeeded.
 	ExitStopped = 0
-	// ExitFailed follows an error that may not come again.
+	// ExitFailed follows an error for which a restart may help.
 	ExitFailed = 1
-	// ExitInvalid follows a command line or configuration file that cannot be used: to
-	// start again changes nothing.
+	// ExitInvalid follows an invalid command line or configuration file, for which a restart does
+	// not help.
 	ExitInvalid = 2
-	// ExitConfigChanged follows a change of the configuration file: to start again takes it
-	// over.
+	// ExitConfigChanged follows a change of the configuration file; a restart applies it.
 	ExitConfigChanged = 3
-	// ExitFound follows a diagnosis that was made and found something.
+	// ExitFound follows a diagnosis that found a problem.
 	ExitFound = 4
 )
 
@@ -69,7 +68,7 @@ func writeConfig(r *options.Resolved) error {
 	return nil
 }
 
-// serve runs the proxy, anew for each configuration that is taken over.
+// serve runs the proxy, and restarts it for each new configuration.
 func serve(ctx context.Context, c *options.CommandLine, r *options.Resolved, d Deps) error {
 	for {
 		next, err := serveOne(ctx, c, r, d)
@@ -80,8 +79,8 @@ func serve(ctx context.Context, c *options.CommandLine, r *options.Resolved, d D
 	}
 }
 
-// serveOne runs the proxy until ctx ends, or with a file until another configuration is to
-// be taken over, which it returns.
+// serveOne runs the proxy until ctx ends, or until the configuration file has changed, in which
+// case it returns the new configuration.
 func serveOne(ctx context.Context, c *options.CommandLine, r *options.Resolved, d Deps) (*options.Resolved, error) {
 	logger := klog.FromContext(ctx)
 	var shown atomic.Pointer[options.Resolved]
@@ -98,7 +97,7 @@ func serveOne(ctx context.Context, c *options.CommandLine, r *options.Resolved, 
 	f := &configFile{
 		resolve: func() (*options.Resolved, error) { return c.Resolve(thisHost()) },
 		read:    func() ([]byte, error) { return os.ReadFile(r.Options.ConfigFile) },
-		logger:  logger, clock: clock.RealClock{}, taken: shown.Store,
+		logger:  logger, clock: clock.RealClock{}, onReload: shown.Store,
 	}
 	var next *options.Resolved
 	var changed error
@@ -114,22 +113,22 @@ func serveOne(ctx context.Context, c *options.CommandLine, r *options.Resolved, 
 	return next, errors.Join(err, changed)
 }
 
-// configPeriod is how often the configuration file is read. Reading works where the volume
-// that holds it reports no changes, and sees through the links that a ConfigMap is mounted by.
+// configPeriod is how often the configuration file is read. Polling also works on volumes that
+// report no changes, and through the links of a mounted ConfigMap.
 const configPeriod = time.Second
 
-// configFile follows the configuration file.
+// configFile watches the configuration file.
 type configFile struct {
 	resolve func() (*options.Resolved, error)
 	read    func() ([]byte, error)
 	logger  klog.Logger
 	clock   clock.WithTicker
-	// taken hears of a configuration that is in force without a new start; nil for nobody.
-	taken func(*options.Resolved)
+	// onReload receives a configuration that was applied without a restart; may be nil.
+	onReload func(*options.Resolved)
 }
 
-// follow returns the configuration that takes the place of r, an error if the program is to
-// end, or neither when ctx ended.
+// follow returns the configuration that replaces r, an error if the program has to end, or neither
+// if ctx ended.
 func (f *configFile) follow(ctx context.Context, r *options.Resolved) (*options.Resolved, error) {
 	seen := r.File
 	for {
@@ -150,14 +149,14 @@ func (f *configFile) follow(ctx context.Context, r *options.Resolved) (*options.
 			f.logger.Info("Applying the changed configuration file", "file", next.Options.ConfigFile)
 			return next, nil
 		}
-		if r = next; f.taken != nil {
-			f.taken(r)
+		if r = next; f.onReload != nil {
+			f.onReload(r)
 		}
 	}
 }
 
-// wait waits until the file has held something else than seen for two looks, so that it is
-// not read while it is written, and returns what it holds.
+// wait waits until two consecutive reads return the same content, different from seen, so that a
+// file is not used while it is being written. It returns that content.
 func (f *configFile) wait(ctx context.Context, seen []byte) (now []byte, ok bool) {
 	ticker := f.clock.NewTicker(configPeriod)
 	defer ticker.Stop()
@@ -170,7 +169,7 @@ func (f *configFile) wait(ctx context.Context, seen []byte) (now []byte, ok bool
 		}
 		data, err := f.read()
 		if err != nil {
-			continue // it is being replaced
+			continue // the file is being replaced
 		}
 		if !bytes.Equal(data, seen) && bytes.Equal(data, last) {
 			return data, true
@@ -179,7 +178,7 @@ func (f *configFile) wait(ctx context.Context, seen []byte) (now []byte, ok bool
 	}
 }
 
-// setVerbosity takes over how much is logged, which changes nothing else.
+// setVerbosity applies a changed log verbosity, which needs no restart.
 func (f *configFile) setVerbosity(r, next *options.Resolved) {
 	level := next.Config.Logging.Verbosity
 	if level == r.Config.Logging.Verbosity {

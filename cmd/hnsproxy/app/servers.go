@@ -22,21 +22,21 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// addMetrics makes the metrics as the feature gates say.
+// addMetrics creates the metrics for the feature gates.
 func (p *program) addMetrics(gates featuregate.FeatureGate) {
 	p.gates = gates
 	p.metrics = metrics.New(p.registry, metrics.NativeHistograms(gates.Enabled(metricsfeatures.NativeHistograms)))
 	p.metrics.Build(build())
 }
 
-// servers are the ports of kube-proxy.
+// servers returns the servers of kube-proxy's ports.
 func (p *program) servers() ([]health.Server, error) {
 	o := &p.opts
-	served, err := p.guard(pages.New(p.pages()))
+	served, err := p.authorize(pages.New(p.pages()))
 	if err != nil {
 		return nil, err
 	}
-	secure, err := p.secure()
+	secure, err := p.metricsTLS()
 	if err != nil {
 		return nil, err
 	}
@@ -45,9 +45,9 @@ func (p *program) servers() ([]health.Server, error) {
 	return []health.Server{p.server("healthz", o.HealthzBindAddress, reasonHealthzFailed, health.Mux(p.health)), shown}, nil
 }
 
-// server is one port.
+// server returns the server of one port.
 func (p *program) server(name, addr, reason string, h http.Handler) health.Server {
-	failing := false // of which there is an Event
+	failing := false // an Event was sent
 	return health.Server{Name: name, Addr: addr, Handler: h, HardFail: p.opts.BindAddressHardFail,
 		Listening: func(a net.Addr) {
 			failing = false
@@ -58,21 +58,21 @@ func (p *program) server(name, addr, reason string, h http.Handler) health.Serve
 		},
 		Failed: func(err error) {
 			if !failing {
-				p.tellNode(corev1.EventTypeWarning, reason, actionStart, err.Error())
+				p.sendNodeEvent(corev1.EventTypeWarning, reason, actionStart, err.Error())
 			}
 			failing = true
 		},
 	}
 }
 
-// pages say what stands on --metrics-bind-address.
+// pages configures the pages on --metrics-bind-address.
 func (p *program) pages() pages.Config {
 	var frontends http.Handler = &pages.Frontends{Rows: p.proxier.Table().Rows, Objects: p.proxier.Objects, Node: p.opts.Hostname, Now: p.deps.Clock.Now}
 	if !p.opts.MetricsAuthorization {
 		frontends = pages.LoopbackOnly(frontends)
 	}
 	shown := pages.Config{
-		Metrics:       scrape{p.proxier, p.metrics}.before(metrics.Handler(p.registry, klog.NewStandardLogger("ERROR"))),
+		Metrics:       scraper{p.proxier, p.metrics}.wrap(metrics.Handler(p.registry, klog.NewStandardLogger("ERROR"))),
 		Configuration: p.deps.Configuration,
 		Status:        p.gates.Enabled(zpagesfeatures.ComponentStatusz),
 		Started:       processStart(),
@@ -86,17 +86,17 @@ func (p *program) pages() pages.Config {
 	return shown
 }
 
-// processStart is when this process began, in whole seconds.
+// processStart returns when this process started, in whole seconds.
 func processStart() time.Time {
 	seconds, err := componentmetrics.GetProcessStart()
 	if err != nil {
-		return time.Now().Truncate(time.Second) // it is close to that
+		return time.Now().Truncate(time.Second) // a close approximation
 	}
 	return time.Unix(int64(seconds), 0)
 }
 
-// guard lets the API server decide who reads the pages, if that is asked for.
-func (p *program) guard(h http.Handler) (http.Handler, error) {
+// authorize makes the API server authorize requests for the pages, if configured.
+func (p *program) authorize(h http.Handler) (http.Handler, error) {
 	if !p.opts.MetricsAuthorization {
 		return h, nil
 	}
@@ -104,8 +104,8 @@ func (p *program) guard(h http.Handler) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Its own client, so that whoever sends made-up tokens does not slow down watches and
-	// Events with them.
+	// Use a separate client, so that requests with invalid tokens do not slow down watches and
+	// Events.
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("create client for authorization: %w", err)
@@ -113,8 +113,8 @@ func (p *program) guard(h http.Handler) (http.Handler, error) {
 	return pages.NewAccess(client, p.deps.Clock, p.logger).Guard(h), nil
 }
 
-// secure is how the pages are encrypted, nil for not at all.
-func (p *program) secure() (*tls.Config, error) {
+// metricsTLS returns the TLS configuration of the pages, nil for none.
+func (p *program) metricsTLS() (*tls.Config, error) {
 	o := &p.opts
 	if o.MetricsCert == "" || o.MetricsBindAddress == "" {
 		return nil, nil

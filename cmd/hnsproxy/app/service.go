@@ -46,9 +46,9 @@ const installExamples = `  # Show what would replace kube-proxy, without changin
   # A new service; the flags of hnsproxy follow after --
   hnsproxy service install -- --config=C:\k\config.conf --logtostderr=false --log-file=C:\var\log\hnsproxy.log`
 
-// serviceOptions are those of the commands of hnsproxy service.
+// serviceOptions are the options of the hnsproxy service commands.
 type serviceOptions struct {
-	// connect and self are service.Connect and os.Executable but in tests.
+	// connect and self are service.Connect and os.Executable, except in tests.
 	connect func() (service.Manager, error)
 	self    func() (string, error)
 
@@ -81,7 +81,7 @@ func newServiceCommand(connect func() (service.Manager, error)) *cobra.Command {
 	return cmd
 }
 
-// command makes one of the commands, with the flags that all of them have.
+// command returns a command with the flags that all of them have.
 func (o *serviceOptions) command(name, short string, run func(*cobra.Command, *service.Controller) error) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     name + " [flags]",
@@ -196,8 +196,8 @@ func parseArguments(args []string) (*pflag.FlagSet, *options.CommandLine, error)
 	return fs, c, nil
 }
 
-// resolveArguments does what hnsproxy does with arguments before it runs, in an environment
-// that adds to this one.
+// resolveArguments resolves arguments as hnsproxy does before it runs, with additional environment
+// variables.
 func resolveArguments(args, environment []string) (*options.Resolved, error) {
 	_, c, err := parseArguments(args)
 	if err != nil {
@@ -215,7 +215,7 @@ func resolveArguments(args, environment []string) (*options.Resolved, error) {
 	return c.Resolve(host)
 }
 
-// checkPaths refuses paths that would name another file when the service starts.
+// checkPaths rejects relative paths, which would refer to another file when the service starts.
 func checkPaths(args []string) error {
 	fs, _, err := parseArguments(args)
 	if err != nil {

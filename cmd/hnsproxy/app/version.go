@@ -17,11 +17,11 @@ import (
 	"k8s.io/component-base/version"
 )
 
-// clientModule is the module whose version is that of Kubernetes: v0.37.2 for v1.37.2.
+// clientModule is a module whose version follows that of Kubernetes: v0.37.2 for v1.37.2.
 const clientModule = "k8s.io/component-base"
 
-// kubernetesVersion is the Kubernetes release that hnsproxy speaks and behaves like. Start
-// scripts read it from --version.
+// kubernetesVersion returns the Kubernetes release whose behavior hnsproxy matches. Start scripts
+// read it from --version.
 func kubernetesVersion() string {
 	if v := version.Get().GitVersion; !strings.HasPrefix(v, "v0.0.0") {
 		return v // set by the linker
@@ -40,7 +40,7 @@ func kubernetesVersion() string {
 // command itself stamps no version in git worktrees and with -buildvcs=false.
 var gitVersion, gitCommit string //nolint:gochecknoglobals // the linker sets nothing else
 
-// ownVersion is the version of hnsproxy.
+// ownVersion returns the version of hnsproxy.
 func ownVersion() string {
 	info, _ := debug.ReadBuildInfo()
 	version, _ := stamped(gitVersion, gitCommit, info)
@@ -61,8 +61,8 @@ func stamped(version, commit string, info *debug.BuildInfo) (string, string) {
 	return cmp.Or(version, info.Main.Version, "(devel)"), commit
 }
 
-// printKubernetesVersion is the answer to --version, one line, word for word that of
-// kube-proxy: start scripts match it, and PowerShell finds nothing in more lines than one.
+// printKubernetesVersion prints the output of --version, which is that of kube-proxy: start scripts
+// match it, and PowerShell does not match output of more than one line.
 func printKubernetesVersion(w io.Writer, raw bool) error {
 	text := "Kubernetes " + kubernetesVersion()
 	if raw {
@@ -74,7 +74,7 @@ func printKubernetesVersion(w io.Writer, raw bool) error {
 	return err
 }
 
-// versions are what "hnsproxy version" prints.
+// versions is the output of "hnsproxy version".
 type versions struct {
 	Version    string `json:"version"`
 	Kubernetes string `json:"kubernetes"`
@@ -113,7 +113,7 @@ func printVersions(w io.Writer, format string) error {
 	})
 }
 
-// build is what the metrics tell of the program.
+// build returns the build information for the metrics.
 func build() metrics.Build {
 	info, _ := debug.ReadBuildInfo()
 	version, commit := stamped(gitVersion, gitCommit, info)

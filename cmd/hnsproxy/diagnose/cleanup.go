@@ -73,7 +73,8 @@ func newCleanup(h Host) *cobra.Command {
 	o.command.AddHNSFlags(sets.FlagSet("hnsproxy"))
 	o.command.AddEmulatorFlags(sets.FlagSet("hnsproxy"))
 	h.finish(cmd, sets)
-	complete(cmd, "output", "text", "json", "yaml")
+	AcceptAll(cmd, o.command)
+	Complete(cmd, "output", "text", "json", "yaml")
 	return cmd
 }
 

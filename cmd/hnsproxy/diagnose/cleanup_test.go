@@ -99,25 +99,15 @@ func TestCleanup(t *testing.T) {
 }
 
 // dying ends a program at its nth deletion, which is done or not.
-type dying struct {
-	hnslb.Driver
-	left int
-	kill func()
-}
-
-func (d *dying) DeleteLoadBalancer(ctx context.Context, id hnslb.ID) error {
-	return d.delete(ctx, id, d.Driver.DeleteLoadBalancer)
-}
-
-func (d *dying) DeleteEndpoint(ctx context.Context, id hnslb.ID) error {
-	return d.delete(ctx, id, d.Driver.DeleteEndpoint)
-}
-
-func (d *dying) delete(ctx context.Context, id hnslb.ID, do func(context.Context, hnslb.ID) error) error {
-	if d.left--; d.left == 0 {
-		d.kill()
-	}
-	return do(ctx, id)
+func dying(d hnslb.Driver, n int, kill func()) hnslb.Driver {
+	return hnslb.Intercept(d, func(ctx context.Context, c hnslb.Call, next hnslb.Next) (any, error) {
+		if c.Verb == hnslb.VerbDeleteLoadBalancer || c.Verb == hnslb.VerbDeleteEndpoint {
+			if n--; n == 0 {
+				kill()
+			}
+		}
+		return next(ctx)
+	})
 }
 
 // TestCleanupKilled: killed at any point, and run again, it leaves what is foreign.
@@ -126,7 +116,7 @@ func TestCleanupKilled(t *testing.T) {
 	for at := 1; at <= 4; at++ {
 		e, hns, foreign := crowded(t)
 		ctx, kill := context.WithCancel(t.Context())
-		h := testHost(HNS{Driver: &dying{e, at, kill}, Names: hns.Names})
+		h := testHost(HNS{Driver: dying(e, at, kill), Names: hns.Names})
 		o := options.New()
 		o.Network = "Calico"
 		if err := CleanUp(ctx, h, o, &bytes.Buffer{}); !errors.Is(err, context.Canceled) && at < 4 {

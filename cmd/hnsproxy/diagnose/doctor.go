@@ -59,7 +59,8 @@ func newDoctor(h Host) *cobra.Command {
 	o.server.addFlags(sets.FlagSet("doctor"))
 	o.command.AddClientFlags(sets.FlagSet("API server"))
 	h.finish(cmd, sets)
-	complete(cmd, "output", "text", "json", "yaml")
+	AcceptAll(cmd, o.command)
+	Complete(cmd, "output", "text", "json", "yaml")
 	return cmd
 }
 

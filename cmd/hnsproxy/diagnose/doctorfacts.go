@@ -99,7 +99,7 @@ func askAPI(ctx context.Context, config *rest.Config, f *doctor.Facts, now func(
 		out.Error = err
 		return out
 	default:
-		known, _ := services.NodeOf(node)
+		known, _ := services.ReadNode(node)
 		f.NodeIPs = append([]netip.Addr(nil), known.IPs...)
 	}
 	for _, r := range rights() {

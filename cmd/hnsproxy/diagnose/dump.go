@@ -58,7 +58,9 @@ func newDump(h Host) *cobra.Command {
 	o.command.AddNodeFlags(sets.FlagSet("node and network"))
 	o.command.AddHNSFlags(sets.FlagSet("hnsproxy"))
 	o.command.AddEmulatorFlags(sets.FlagSet("hnsproxy"))
-	return h.finish(cmd, sets)
+	h.finish(cmd, sets)
+	AcceptAll(cmd, o.command)
+	return cmd
 }
 
 func (o *dumpOptions) run(cmd *cobra.Command) error {

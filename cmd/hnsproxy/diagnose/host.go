@@ -14,7 +14,9 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/options"
 	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"k8s.io/client-go/rest"
 )
 
@@ -27,6 +29,9 @@ type found string
 
 // Error is part of error.
 func (f found) Error() string { return string(f) }
+
+// Found returns an ErrFound that says what was found.
+func Found(text string) error { return found(text) }
 
 // Is makes it an ErrFound.
 func (found) Is(target error) bool { return target == ErrFound }
@@ -69,17 +74,39 @@ func Commands(h Host) []*cobra.Command {
 }
 
 // finish puts flags and help on a command.
-func (h Host) finish(cmd *cobra.Command, sets *options.FlagSets) *cobra.Command {
+func (h Host) finish(cmd *cobra.Command, sets *options.FlagSets) {
 	sets.FlagSet("other").BoolP("help", "h", false, "Print this help and exit.")
 	sets.AddTo(cmd.Flags())
 	h.Help(cmd, sets)
-	return cmd
 }
 
-// complete makes the shell complete a flag with values.
-func complete(cmd *cobra.Command, flag string, values ...string) {
+// AcceptAll lets a command take all flags that hnsproxy itself takes, so that the command line of
+// a node can be used as it is. Help shows the flags that the command had before.
+func AcceptAll(cmd *cobra.Command, c *options.CommandLine) {
+	all := options.NewFlagSets()
+	c.AddAll(all)
+	for _, name := range all.Order {
+		all.FlagSets[name].VisitAll(func(f *pflag.Flag) { f.Hidden = true })
+	}
+	all.AddTo(cmd.Flags()) // a flag that the command has stays as it is
+}
+
+// Complete makes the shell complete a flag with values.
+func Complete(cmd *cobra.Command, flag string, values ...string) {
 	// The only error is that there is no such flag, which a test would show.
 	_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// CompleteCommandLine makes the shell complete the flags of hnsproxy's own command line that
+// have few values.
+func CompleteCommandLine(cmd *cobra.Command) {
+	names := make([]string, 0, len(profiles.All()))
+	for _, p := range profiles.All() {
+		names = append(names, p.Name)
+	}
+	Complete(cmd, "hns-driver", options.HCN, options.Emulator)
+	Complete(cmd, "hns-emulator-profile", names...)
+	Complete(cmd, "hns-emulator-network-type", options.NetworkTypes()...)
 }
 
 // checkOneOf refuses a value that a flag does not have.

@@ -46,7 +46,7 @@ func (s *source) options(h Host) (*options.Options, error) {
 // take returns what the HNS holds.
 func (s *source) take(ctx context.Context, h Host) (snapshot.Snapshot, error) {
 	if s.file != "" {
-		return readFile(s.file) // wherever this is
+		return ReadFile(s.file) // wherever this is
 	}
 	o, err := s.options(h)
 	if err != nil {
@@ -66,8 +66,8 @@ func (hns HNS) take(ctx context.Context, h Host) (snapshot.Snapshot, error) {
 	return s, err
 }
 
-// readFile reads a snapshot from a file or a bundle.
-func readFile(path string) (snapshot.Snapshot, error) {
+// ReadFile reads a snapshot from a file or a bundle.
+func ReadFile(path string) (snapshot.Snapshot, error) {
 	body, err := os.ReadFile(path)
 	if err != nil {
 		return snapshot.Snapshot{}, fmt.Errorf("--file: %w", err)

@@ -81,9 +81,9 @@ func newStatus(h Host) *cobra.Command {
 	fs.StringVarP(&o.format, "output", "o", o.format, "`FORMAT` of the answer: text, wide, json or yaml.")
 	o.addFlags(sets.FlagSet("hnsproxy"))
 	h.finish(cmd, sets)
-	complete(cmd, "state", "programmed", "pending", "blocked", "failing")
-	complete(cmd, "kind", "clusterip", "nodeport", "externalip", "ingressip", "healthcheck")
-	complete(cmd, "output", "text", "wide", "json", "yaml")
+	Complete(cmd, "state", "programmed", "pending", "blocked", "failing")
+	Complete(cmd, "kind", "clusterip", "nodeport", "externalip", "ingressip", "healthcheck")
+	Complete(cmd, "output", "text", "wide", "json", "yaml")
 	return cmd
 }
 

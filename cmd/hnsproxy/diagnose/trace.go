@@ -71,7 +71,8 @@ func newTrace(h Host) *cobra.Command {
 	addOutput(fs, &o.format)
 	o.addFlags(sets, "trace")
 	h.finish(cmd, sets)
-	complete(cmd, "output", "text", "json", "yaml")
+	AcceptAll(cmd, o.command)
+	Complete(cmd, "output", "text", "json", "yaml")
 	return cmd
 }
 

@@ -63,7 +63,7 @@ func demoNetwork(name, kind string, node *corev1.Node) emulator.NetworkSpec {
 		Name: n.Name, Type: n.Type, ManagementIP: n.ManagementIP, HostMAC: n.HostMAC, Subnets: n.Subnets, Remotes: n.Remotes,
 	}
 	if node != nil {
-		known, _ := services.NodeOf(node) // place.Demo says what becomes of an error
+		known, _ := services.ReadNode(node) // place.Demo says what becomes of an error
 		spec.ManagementIPv6 = known.IP(hnslb.IPv6)
 	}
 	return spec

@@ -21,7 +21,7 @@ const affinityTimeout int32 = 10800
 // condition of an endpoint that is not set stays so: that means ready.
 //
 // Of the name's identity it makes a UID, the same each time, since nothing else remembers
-// one. The resource version is always the store's own.
+// one. The resource version is another server's, and tells nothing here.
 func complete(o object, k key) {
 	clearKind(o)
 	o.SetNamespace(k.namespace)

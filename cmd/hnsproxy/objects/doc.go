@@ -5,10 +5,9 @@
 // server: YAML or JSON, one document or many, as kubectl get -o yaml prints them.
 //
 //	bytes --document.go--> documents --parse.go, defaults.go--> objects and errors
-//	      --merge.go--> one set --source.go--> store.go --watch.go--> informers
+//	      --merge.go--> one set --source.go--> changes
 //
-// The rest of the program does not notice the difference: ListerWatcher feeds the same
-// shared informers, with the same selectors and the same watch protocol.
+// A Source tells of each object that was added, changed or removed, as informers do.
 //
 // The laws, in the order of weight:
 //   - A mistake never takes a Service away. An object that cannot be used keeps its last

@@ -16,9 +16,9 @@ import (
 // patience is how many times Settle a look is put off at most while files keep changing.
 const patience = 10
 
-// follow looks again whenever files changed and are quiet, and every Poll.
-func (s *Source) follow(ctx context.Context) {
-	defer close(s.done)
+// Run looks again whenever files changed and are quiet, and every Poll, until ctx ends. It
+// returns at once when there is nothing to follow, as with standard input.
+func (s *Source) Run(ctx context.Context) {
 	paths := s.reader.watched()
 	if len(paths) == 0 {
 		return

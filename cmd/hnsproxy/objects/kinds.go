@@ -73,50 +73,6 @@ func (r Resource) empty() object {
 	return &corev1.Node{}
 }
 
-// list returns copies of objects of the resource as the list of an API server.
-func (r Resource) list(objects []object, revision int64) runtime.Object {
-	meta := metav1.ListMeta{ResourceVersion: versionOf(revision)}
-	switch r {
-	case Services:
-		return &corev1.ServiceList{ListMeta: meta, Items: items[corev1.Service](objects)}
-	case EndpointSlices:
-		return &discoveryv1.EndpointSliceList{ListMeta: meta, Items: items[discoveryv1.EndpointSlice](objects)}
-	}
-	return &corev1.NodeList{ListMeta: meta, Items: items[corev1.Node](objects)}
-}
-
-// items copies objects, all of which are *T.
-func items[T any](objects []object) []T {
-	out := make([]T, 0, len(objects))
-	for _, o := range objects {
-		if t, ok := o.DeepCopyObject().(any).(*T); ok {
-			out = append(out, *t)
-		}
-	}
-	return out
-}
-
-// atRevision returns a shallow copy of o with that resource version. Both copies must stay
-// as they are from then on.
-func atRevision(o object, revision int64) object {
-	version := versionOf(revision)
-	switch o := o.(type) {
-	case *corev1.Service:
-		c := *o
-		c.ResourceVersion = version
-		return &c
-	case *discoveryv1.EndpointSlice:
-		c := *o
-		c.ResourceVersion = version
-		return &c
-	case *corev1.Node:
-		c := *o
-		c.ResourceVersion = version
-		return &c
-	}
-	return o
-}
-
 // class says what to do with a document of some apiVersion and kind.
 type class int
 

@@ -11,13 +11,14 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
 )
 
@@ -35,6 +36,10 @@ type Options struct {
 	// OnError hears of each *Error once, until it is corrected and made again. It is
 	// called by one goroutine at a time. nil for nobody.
 	OnError func(error)
+	// OnChange hears of each object that was added (old is nil), changed, or removed (obj is
+	// nil); of the first ones before Open returns. It is called by one goroutine at a time and
+	// must not change the objects. nil for nobody.
+	OnChange func(r Resource, old, obj metav1.Object)
 	// Settle is how long files must have been quiet before they are read; 100 ms if zero.
 	Settle time.Duration
 	// Grace is how long a file must not have changed before what is missing in it goes, or
@@ -48,6 +53,9 @@ type Options struct {
 func (o *Options) complete() {
 	if o.OnError == nil {
 		o.OnError = func(error) {}
+	}
+	if o.OnChange == nil {
+		o.OnChange = func(Resource, metav1.Object, metav1.Object) {}
 	}
 	if o.Settle <= 0 {
 		o.Settle = 100 * time.Millisecond
@@ -92,16 +100,16 @@ func Read(ctx context.Context, o Options) (Objects, []error) {
 	return out, errs
 }
 
-// Source keeps what files say up to date, for informers. Its methods may be called from
-// several goroutines.
+// Source keeps what files say up to date, and tells of each change.
 type Source struct {
-	store *store
-	done  chan struct{}
+	mu sync.Mutex
+	// objects stay as they are; a change replaces one.
+	objects map[key]object
 
-	// All below belongs to Open, and then to the goroutine that it starts.
+	// All below belongs to Open, and then to Run.
 	options Options
 	reader  *reader
-	// from says which file each object in the store came from.
+	// from says which file each object came from.
 	from map[key]string
 	// doomed are objects that the last look missed, and since when; they go when they
 	// have been missed for the time of grace.
@@ -110,8 +118,8 @@ type Source struct {
 	skipped string
 }
 
-// Open reads the files, and follows their changes until ctx ends. Objects that are wrong
-// go to OnError and fail nothing; an error means that one of the paths cannot be read.
+// Open reads the files. Objects that are wrong go to OnError and fail nothing; an error
+// means that one of the paths cannot be read.
 func Open(ctx context.Context, o Options) (*Source, error) {
 	if len(o.Paths) == 0 {
 		return nil, errors.New("open objects: no file given")
@@ -126,7 +134,6 @@ func Open(ctx context.Context, o Options) (*Source, error) {
 		}
 	}
 	s.take(ctx, merge(files, unread), now)
-	go s.follow(ctx)
 	return s, nil
 }
 
@@ -134,24 +141,20 @@ func Open(ctx context.Context, o Options) (*Source, error) {
 func newSource(o Options) *Source {
 	o.complete()
 	return &Source{
-		store: newStore(logLimit), done: make(chan struct{}), options: o, reader: newReader(o),
+		objects: map[key]object{}, options: o, reader: newReader(o),
 		from: map[key]string{}, doomed: map[key]time.Time{},
 	}
 }
 
-// ListerWatcher gives the objects of a resource to informers and reflectors. tweak, which
-// may be nil, sets the selectors, as with cache.NewFilteredListWatchFromClient: labels of
-// every kind, and the fields metadata.name, metadata.namespace, spec.clusterIP and
-// spec.type of Services, and spec.unschedulable of Nodes.
-func (s *Source) ListerWatcher(r Resource, tweak func(*metav1.ListOptions)) cache.ListerWatcher {
-	return &listerWatcher{store: s.store, resource: r, tweak: tweak}
+// Get returns an object, which must stay as it is; nil if there is none. It may be called
+// from any goroutine.
+func (s *Source) Get(r Resource, namespace, name string) metav1.Object {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.objects[key{resource: r, namespace: namespace, name: name}]
 }
 
-// Done is closed once the context of Open has ended and the files are no longer followed.
-// Lists and watches go on with what was read last.
-func (s *Source) Done() <-chan struct{} { return s.done }
-
-// look reads the files and brings the store up to date. It tells whether time alone may
+// look reads the files and brings the objects up to date. It tells whether time alone may
 // change what counts, so that another look is due.
 func (s *Source) look(ctx context.Context) bool {
 	now := time.Now()
@@ -160,22 +163,41 @@ func (s *Source) look(ctx context.Context) bool {
 	return m.doubted || len(s.doomed) > 0
 }
 
-// take brings the store up to what the files said at a time.
+// take brings the objects up to what the files said at a time.
 func (s *Source) take(ctx context.Context, m merged, now time.Time) {
 	s.report(m.problems)
 	if text := skippedText(m.skipped); text != s.skipped {
 		logSkipped(ctx, m.skipped)
 		s.skipped = text
 	}
-	put := make([]entry, 0, len(m.order))
-	for _, k := range m.order {
-		put = append(put, m.objects[k])
-		s.from[k] = m.objects[k].at.File
+	changed := 0
+	for _, k := range s.gone(&m, now) {
+		changed += s.set(k, nil)
 	}
-	changed := s.store.apply(put, s.gone(&m, now))
+	for _, k := range m.order {
+		s.from[k] = m.objects[k].at.File
+		changed += s.set(k, m.objects[k].object)
+	}
 	if changed > 0 {
 		klog.FromContext(ctx).V(2).Info("Object files changed", "changes", changed, "objects", len(m.order))
 	}
+}
+
+// set puts an object in place, nil for none, and returns the number of changes: 0 for an
+// object that is as before.
+func (s *Source) set(k key, o object) int {
+	s.mu.Lock()
+	old := s.objects[k]
+	if s.objects[k] = o; o == nil {
+		delete(s.objects, k)
+	}
+	s.mu.Unlock()
+	// An object of a file that did not change is the very same.
+	if old == o || equality.Semantic.DeepEqual(old, o) {
+		return 0
+	}
+	s.options.OnChange(k.resource, old, o)
+	return 1
 }
 
 // gone returns the objects that have been missed for the time of grace, in which the file

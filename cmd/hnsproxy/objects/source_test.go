@@ -19,9 +19,9 @@ import (
 	"github.com/hnsproxy/hnsproxy/proxier/services"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/client-go/tools/cache"
 )
 
 // tree is a directory of the test.
@@ -53,27 +53,47 @@ func (tr tree) do(err error) {
 	}
 }
 
-// bench is a Source over a tree, with informers of all resources, as hnsproxy has them.
+// bench is a running Source over a tree, and what it told.
 type bench struct {
 	tree
-	source    *Source
-	informers map[Resource]cache.SharedIndexInformer
+	source *Source
 
 	mu     sync.Mutex
+	has    view
 	said   []string
 	events []string
 }
 
-// noWatchList makes reflectors list and watch as before KEP-3157.
-type noWatchList struct{ cache.ListerWatcher }
+// view is what somebody has who only hears of changes.
+type view map[key]metav1.Object
 
-func (noWatchList) IsWatchListSemanticsUnSupported() bool { return true }
+// change is an Options.OnChange. It returns the change in words.
+func (v view) change(r Resource, old, obj metav1.Object) string {
+	what, named := "update", obj
+	switch {
+	case old == nil:
+		what = "add"
+	case obj == nil:
+		what, named = "delete", old
+	}
+	k := keyOf(r, named)
+	if !equality.Semantic.DeepEqual(v[k], old) {
+		what = "wrong " + what
+	}
+	if v[k] = obj; obj == nil {
+		delete(v, k)
+	}
+	return what + " " + k.name
+}
 
-// newBench follows paths in the tree, "." by default.
+// newBench follows paths in the tree.
 func newBench(tr tree, poll time.Duration, paths ...string) *bench {
 	tr.t.Helper()
-	b := &bench{tree: tr, informers: map[Resource]cache.SharedIndexInformer{}}
-	o := Options{Validate: services.Validate, OnError: b.hear, Settle: 10 * time.Millisecond, Grace: 50 * time.Millisecond, Poll: poll}
+	b := &bench{tree: tr, has: view{}}
+	o := Options{
+		Validate: services.Validate, OnError: b.hear, OnChange: b.change,
+		Settle: 10 * time.Millisecond, Grace: 50 * time.Millisecond, Poll: poll,
+	}
 	for _, path := range paths {
 		o.Paths = append(o.Paths, tr.path(path))
 	}
@@ -82,50 +102,18 @@ func newBench(tr tree, poll time.Duration, paths ...string) *bench {
 	b.source, err = Open(ctx, o)
 	tr.do(err)
 	var running sync.WaitGroup
-	for _, r := range allResources() {
-		b.start(ctx, &running, r)
-	}
+	running.Go(func() { b.source.Run(ctx) })
 	tr.t.Cleanup(func() {
 		cancel()
 		running.Wait()
-		<-b.source.Done()
 	})
 	return b
 }
 
-// start runs an informer. That of Nodes uses list and watch, the others watch lists.
-func (b *bench) start(ctx context.Context, running *sync.WaitGroup, r Resource) {
-	lw := b.source.ListerWatcher(r, func(o *metav1.ListOptions) {
-		if r == Services {
-			o.FieldSelector = "spec.clusterIP!=None"
-		}
-	})
-	if r == Nodes {
-		lw = noWatchList{lw}
-	}
-	example := r.empty()
-	i := cache.NewSharedIndexInformer(lw, example, 0, cache.Indexers{})
-	b.informers[r] = i
-	note := func(verb string) func(any) {
-		return func(o any) {
-			b.mu.Lock()
-			defer b.mu.Unlock()
-			if m, ok := o.(metav1.Object); ok {
-				b.events = append(b.events, verb+" "+m.GetName())
-			}
-		}
-	}
-	_, err := i.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc: note("add"), DeleteFunc: note("delete"),
-		UpdateFunc: func(_, o any) { note("update")(o) },
-	})
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	running.Go(func() { i.RunWithContext(ctx) })
-	if !cache.WaitForCacheSync(ctx.Done(), i.HasSynced) {
-		b.t.Fatalf("the informer of %s did not sync", r)
-	}
+func (b *bench) change(r Resource, old, obj metav1.Object) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.events = append(b.events, b.has.change(r, old, obj))
 }
 
 func (b *bench) hear(err error) {
@@ -140,12 +128,17 @@ func (b *bench) errors() []string {
 	return slices.Clone(b.said)
 }
 
-// state prints what the informers hold: "web 10.96.0.7:80 | web-1 2 | win-1".
+// state prints what there is by all that was told: "web 10.96.0.7:80 | web-1 2 | win-1".
 func (b *bench) state() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	var parts []string
 	for _, r := range allResources() {
 		var one []string
-		for _, o := range b.informers[r].GetStore().List() {
+		for k, o := range b.has {
+			if k.resource != r {
+				continue
+			}
 			switch o := o.(type) {
 			case *corev1.Service:
 				one = append(one, fmt.Sprintf("%s %s:%d", o.Name, o.Spec.ClusterIP, o.Spec.Ports[0].Port))
@@ -161,7 +154,7 @@ func (b *bench) state() string {
 	return strings.Join(parts, " | ")
 }
 
-// until waits for the informers to hold what state prints.
+// until waits for what state prints.
 func (b *bench) until(want string) {
 	b.t.Helper()
 	b.eventually(func() string { return b.state() }, want)
@@ -183,10 +176,7 @@ func (b *bench) eventually(got func() string, want string) {
 func (b *bench) marked(name string) {
 	b.t.Helper()
 	b.write(name+".yaml", edit(web, "name: web", "name: "+name, "10.96.0.7", "10.96.1.1"))
-	b.eventually(func() string {
-		_, there, _ := b.informers[Services].GetStore().GetByKey("shop/" + name)
-		return fmt.Sprint(there)
-	}, "true")
+	b.eventually(func() string { return fmt.Sprint(b.source.Get(Services, "shop", name) != nil) }, "true")
 }
 
 // never is a poll that no test waits for.
@@ -196,8 +186,8 @@ const all = "web 10.96.0.7:80 | web-1 2 | win-1"
 
 var files = map[string]string{"web.yaml": web + "---\n" + webSlice, "node.yml": node, "ignored.txt": "{", ".hidden.yaml": "{"}
 
-// TestInformers takes objects through their life as an editor does.
-func TestInformers(t *testing.T) {
+// TestFollow takes objects through their life as an editor does.
+func TestFollow(t *testing.T) {
 	b := newBench(newTree(t, files), never, ".")
 	b.until(all)
 
@@ -213,9 +203,8 @@ func TestInformers(t *testing.T) {
 	b.do(os.Remove(b.path("api.json")))
 	b.until("web 10.96.0.7:8080 |  | win-1")
 
-	// A Service that becomes headless leaves the informer, whose selector says so.
 	b.write("web.yaml", edit(web, "10.96.0.7", "None"))
-	b.until(" |  | win-1")
+	b.until("web None:80 |  | win-1")
 	if errs := b.errors(); len(errs) > 0 {
 		t.Errorf("errors: %q", errs)
 	}

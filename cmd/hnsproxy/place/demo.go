@@ -48,7 +48,7 @@ func Demo(name, kind string, node *corev1.Node) hnslb.Network {
 // fromNode takes over what the Node object says. What does not parse is left out: the
 // informer's handler has complained about it.
 func fromNode(n *hnslb.Network, node *corev1.Node) {
-	known, _ := services.NodeOf(node)
+	known, _ := services.ReadNode(node)
 	n.ManagementIP = known.IP(hnslb.IPv4)
 	for _, text := range node.Spec.PodCIDRs {
 		if subnet, err := netip.ParsePrefix(text); err == nil {

@@ -33,6 +33,9 @@ type Plan struct {
 	// object is the Node, nil for none.
 	object *corev1.Node
 	hns    HNS
+	env    *desired.Env
+	// byID says where in hns an endpoint is.
+	byID map[hnslb.ID]int
 }
 
 // HNS is what HNS holds before a plan.
@@ -89,11 +92,16 @@ func (p *Plan) Node() *corev1.Node { return p.object }
 // Make plans on an HNS.
 func (p *Plan) Make(hns HNS) {
 	p.hns = hns
+	p.byID = map[hnslb.ID]int{}
+	for i, e := range hns.Endpoints {
+		p.byID[e.ID] = i
+	}
 	wanted := p.opts.Desired()
+	p.env = desired.NewEnv(p.node, hns.Network, hns.Features, wanted).
+		WithRoot(desired.FindRoot(hns.Endpoints, hns.Network.ID, wanted.RootEndpoint))
 	p.Preview = Make(Input{
-		Services: p.store.Take(),
-		Env: desired.NewEnv(p.node, hns.Network, hns.Features, wanted).
-			WithRoot(desired.FindRoot(hns.Endpoints, hns.Network.ID, wanted.RootEndpoint)),
+		Services:      p.store.Take(),
+		Env:           p.env,
 		Endpoints:     hns.Endpoints,
 		LoadBalancers: hns.LoadBalancers,
 		AssumeLocal:   hns.AssumeLocal,
@@ -127,11 +135,11 @@ func (p *Plan) findNode(all []*corev1.Node) {
 			names = append(names, obj.Name)
 			continue
 		}
-		n, err := services.NodeOf(obj)
+		n, err := services.ReadNode(obj)
 		if err != nil {
 			p.problem(fmt.Errorf("in Node %s: %w", obj.Name, err), false)
 		}
-		p.node, p.object = n.WithGiven(p.node.IPs), obj
+		p.node, p.object = n.WithOverrides(p.node.IPs), obj
 		return
 	}
 	text := fmt.Sprintf("Node %q not found; treating all endpoints as remote", p.node.Name)

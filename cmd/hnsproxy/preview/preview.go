@@ -61,6 +61,8 @@ type Preview struct {
 	Frontends []Frontend
 	// Steps in the order in which they would be done.
 	Steps []plan.Step
+
+	state *desired.State
 }
 
 // maxRounds ends a preview that does not settle, which would be a mistake of the planner.
@@ -85,6 +87,10 @@ func Make(in Input) Preview {
 	network.HostMAC = in.Env.Host().MAC
 	m.in.View.SetNetwork(network)
 	m.in.View.Replace(in.Endpoints, in.LoadBalancers)
+	if m.in.View.AnyHalfMade() {
+		// One list does not tell what failed from what is just being made. The proxy looks again.
+		m.in.View.Replace(in.Endpoints, in.LoadBalancers)
+	}
 	if in.AssumeLocal {
 		m.assumeLocal()
 	}
@@ -94,7 +100,7 @@ func Make(in Input) Preview {
 			break
 		}
 	}
-	return Preview{Frontends: m.frontends(), Steps: m.steps}
+	return Preview{Frontends: m.frontends(), Steps: m.steps, state: m.in.State}
 }
 
 // maker makes one preview.
@@ -129,6 +135,9 @@ func (m *maker) round() bool {
 		u := plan.Frontend(m.in, key)
 		m.note(key, u)
 		m.do(u)
+	}
+	for _, id := range m.in.View.HalfMade() {
+		m.do(plan.HalfMade(m.in, id))
 	}
 	for _, ip := range ips {
 		m.do(plan.Endpoint(m.in, ip))

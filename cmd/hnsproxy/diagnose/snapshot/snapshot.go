@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/hnsproxy/hnsproxy/hnslb"
+	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
 )
 
 // Snapshot is what one HNS holds. A state file of the emulator reads as one, too.
@@ -72,6 +73,20 @@ func Read(body []byte) (Snapshot, error) {
 		return s, fmt.Errorf("is no state of an HNS: it names nothing of one")
 	}
 	return s, nil
+}
+
+// Release is the known release next to the version of HNS, with that version. Without one it is
+// Server 2022.
+func (s Snapshot) Release() profiles.Profile {
+	if named, err := profiles.ByName(s.Profile); err == nil {
+		return named
+	}
+	if s.Version == (hnslb.Version{}) {
+		return profiles.WS2022()
+	}
+	p := profiles.Of(s.Version)
+	p.Version = s.Version
+	return p
 }
 
 // JSON writes the snapshot.

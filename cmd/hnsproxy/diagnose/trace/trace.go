@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package trace says where a packet would go on a node whose HNS holds what a snapshot says, by
-// the emulator's packet model.
+// the model of package vfp.
 package trace
 
 import (
@@ -15,12 +15,11 @@ import (
 
 	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/diagnose/snapshot"
 	"github.com/hnsproxy/hnsproxy/hnslb"
-	"github.com/hnsproxy/hnsproxy/hnslb/emulator"
-	"github.com/hnsproxy/hnsproxy/hnslb/profiles"
+	"github.com/hnsproxy/hnsproxy/hnslb/vfp"
 )
 
 // Packet is the first packet of a new flow.
-type Packet = emulator.Packet
+type Packet = vfp.Packet
 
 // Host is what HNS does not tell of a node, and packets depend on.
 type Host struct {
@@ -28,12 +27,12 @@ type Host struct {
 	// balancer with DSR.
 	LoopbackDSR bool
 	// Listeners are ports on which programs of the node listen.
-	Listeners []emulator.HostPort
+	Listeners []vfp.HostPort
 }
 
 // Node is a node to follow packets on.
 type Node struct {
-	model    *emulator.Model
+	model    vfp.Model
 	snapshot snapshot.Snapshot
 	// Notes say what of the snapshot the model cannot take in.
 	Notes []string
@@ -41,11 +40,10 @@ type Node struct {
 
 // New makes a node of what its HNS holds.
 func New(s snapshot.Snapshot, h Host) *Node {
-	st := State(s, h)
-	p := profile(s)
-	m, left := emulator.NewModel(p, st)
-	n := &Node{model: m, snapshot: s}
-	if s.Version == (hnslb.Version{}) {
+	p := s.Release()
+	tables, left := vfp.Index(values(s, h))
+	n := &Node{model: vfp.Model{Tables: tables, Profile: p}, snapshot: s}
+	if s.Version == (hnslb.Version{}) && s.Profile == "" {
 		n.Notes = append(n.Notes, "the version of HNS is not in the file; it is taken for "+p.Version.String())
 	}
 	for _, err := range left {
@@ -54,39 +52,26 @@ func New(s snapshot.Snapshot, h Host) *Node {
 	return n
 }
 
-// profile is the known release next to the version of HNS.
-func profile(s snapshot.Snapshot) profiles.Profile {
-	if named, err := profiles.ByName(s.Profile); err == nil {
-		return named
-	}
-	p := profiles.Of(s.Version)
-	if s.Version == (hnslb.Version{}) {
-		return profiles.WS2022()
-	}
-	p.Version = s.Version
-	return p
-}
-
-// State is a snapshot as the emulator keeps it. HNS does not show everything: the rules of a node
+// values is a snapshot as the model takes it. HNS does not show everything: the rules of a node
 // port are taken to have the management IP of now, and a load balancer that HNS calls degraded to
 // have none.
-func State(s snapshot.Snapshot, h Host) emulator.State {
-	st := emulator.State{Listeners: h.Listeners}
+func values(s snapshot.Snapshot, h Host) vfp.Values {
+	v := vfp.Values{Listeners: h.Listeners}
 	for _, n := range s.Networks {
-		st.Networks = append(st.Networks, emulator.NetworkState{Network: n, ManagementIPv6: ipv6Of(n), LoopbackDSR: h.LoopbackDSR})
+		v.Networks = append(v.Networks, vfp.Network{Network: n, ManagementIPv6: ipv6Of(n), LoopbackDSR: h.LoopbackDSR})
 	}
 	for _, e := range s.Endpoints {
-		st.Endpoints = append(st.Endpoints, emulator.EndpointState{Endpoint: e})
+		v.Endpoints = append(v.Endpoints, vfp.Endpoint{Endpoint: e})
 	}
 	of := networksOf(s)
 	for _, lb := range s.LoadBalancers {
-		out := emulator.LoadBalancerState{LoadBalancer: lb, NoRules: lb.Degraded}
+		out := vfp.LoadBalancer{LoadBalancer: lb, NoRules: lb.Degraded}
 		if n, known := of.find(lb); known {
 			out.Network, out.NodeIP = n.ID, nodeIP(n, lb)
 		}
-		st.LoadBalancers = append(st.LoadBalancers, out)
+		v.LoadBalancers = append(v.LoadBalancers, out)
 	}
-	return st
+	return v
 }
 
 // ipv6Of is the address of a network's host that HNS does not show: one on the interface of the
@@ -205,7 +190,7 @@ func (r Result) Lost() bool {
 func (n *Node) Follow(p Packet) Result {
 	r := Result{From: p.From.String(), To: p.To, Protocol: p.Protocol.String(), Notes: slices.Clone(n.Notes)}
 	if lb, ok := n.model.LoadBalancer(p); ok {
-		r.LoadBalancer = describe(lb)
+		r.LoadBalancer = describe(lb.LoadBalancer)
 	}
 	chosen := n.model.Trace(p)
 	for _, v := range n.model.TraceAll(p) {
@@ -222,14 +207,14 @@ func (n *Node) Follow(p Packet) Result {
 	return r
 }
 
-func (n *Node) outcome(v emulator.Verdict) Outcome {
+func (n *Node) outcome(v vfp.Verdict) Outcome {
 	o := Outcome{Rule: v.Section}
 	if !v.Reached() {
 		o.Lost = v.Reason
 		return o
 	}
 	o.Backend, o.SourceIP, o.DestinationKept, o.Note = v.Backend.String(), v.SourceIP.String(), v.DestinationKept, v.Reason
-	o.Local = n.model.Local(v.Backend.Addr())
+	o.Local = n.model.IsLocal(v.Backend.Addr())
 	return o
 }
 
@@ -253,26 +238,26 @@ func describe(lb hnslb.LoadBalancer) *LoadBalancer {
 
 // ParseFrom reads where a packet starts: "host", the address of a pod of this node, or any other.
 // "outside 10.0.0.9" makes an address one of another machine, "pod 10.244.1.5" one of a pod here.
-func (n *Node) ParseFrom(text string) (emulator.Source, error) {
+func (n *Node) ParseFrom(text string) (vfp.Source, error) {
 	kind, rest, two := strings.Cut(strings.TrimSpace(text), ":")
 	if !two || kind != "outside" && kind != "pod" {
 		kind, rest = "", text
 	}
 	if rest == "host" {
-		return emulator.Host(), nil
+		return vfp.Host(), nil
 	}
 	ip, err := netip.ParseAddr(rest)
 	if err != nil || ip.Zone() != "" {
-		return emulator.Source{}, fmt.Errorf("%q is neither \"host\" nor an IP address", text)
+		return vfp.Source{}, fmt.Errorf("%q is neither \"host\" nor an IP address", text)
 	}
 	ip = ip.Unmap()
 	switch {
-	case kind == "pod" || kind == "" && n.model.Local(ip):
-		return emulator.LocalPod(ip), nil
+	case kind == "pod" || kind == "" && n.model.IsLocal(ip):
+		return vfp.LocalPod(ip), nil
 	case kind == "" && n.isHost(ip):
-		return emulator.Host(), nil
+		return vfp.Host(), nil
 	}
-	return emulator.Outside(ip), nil
+	return vfp.Outside(ip), nil
 }
 
 // ParseTo reads IP:PORT, with /TCP or /UDP behind it; TCP is the default.
@@ -287,12 +272,12 @@ func ParseTo(text string) (netip.AddrPort, hnslb.Protocol, error) {
 }
 
 // ParseListener reads PORT/TCP or PORT/UDP.
-func ParseListener(text string) (emulator.HostPort, error) {
+func ParseListener(text string) (vfp.HostPort, error) {
 	port, name, _ := strings.Cut(text, "/")
 	number, err := strconv.ParseUint(port, 10, 16)
 	protocol, bad := hnslb.ParseProtocol(strings.ToUpper(cmp.Or(name, "TCP")))
 	if err != nil || bad != nil || number == 0 {
-		return emulator.HostPort{}, fmt.Errorf("%q is not written as PORT/TCP or PORT/UDP", text)
+		return vfp.HostPort{}, fmt.Errorf("%q is not written as PORT/TCP or PORT/UDP", text)
 	}
-	return emulator.HostPort{Protocol: protocol, Port: uint16(number)}, nil
+	return vfp.HostPort{Protocol: protocol, Port: uint16(number)}, nil
 }

@@ -153,6 +153,7 @@ func TestEqualsEmulator(t *testing.T) {
 	t.Parallel()
 	const packetsPerNode, atLeast = 200, 10_000
 	packets, arrived := 0, 0
+	types := map[string]int{}
 	rapid.Check(t, func(t *rapid.T) {
 		loopback := rapid.Bool().Draw(t, "loopback DSR")
 		e := aNode(t, loopback)
@@ -165,6 +166,7 @@ func TestEqualsEmulator(t *testing.T) {
 		for range packetsPerNode {
 			p := aPacket(t)
 			packets++
+			types[n.snapshot.Networks[0].Type]++
 			if want, got := e.Trace(p), n.model.Trace(p); got != want {
 				t.Fatalf("%v to %v: %v, want %v\n%s", p.From, p.To, got, want, e.Dump())
 			} else if got.Reached() {
@@ -182,9 +184,9 @@ func TestEqualsEmulator(t *testing.T) {
 			}
 		}
 	})
-	t.Logf("%d packets, %d arrived", packets, arrived)
-	if packets < atLeast || arrived < packets/100 {
-		t.Errorf("%d packets of which %d arrived", packets, arrived)
+	t.Logf("%d packets %v, %d arrived", packets, types, arrived)
+	if packets < atLeast || arrived < packets/100 || len(types) != 2 {
+		t.Errorf("%d packets on networks of the types %v, of which %d arrived; want at least %d on both types", packets, types, arrived, atLeast)
 	}
 }
 
@@ -198,7 +200,7 @@ func TestSections(t *testing.T) {
 	seen := map[string]bool{}
 	rapid.Check(t, func(t *rapid.T) {
 		n := New(take(t, aNode(t, false)), Host{})
-		for range 50 {
+		for range 200 {
 			for _, o := range n.Follow(aPacket(t)).Outcomes {
 				if seen[o.Rule] = true; !strings.Contains(string(body), "\n## "+o.Rule+"\n") && !strings.Contains(string(body), "\n### "+o.Rule+"\n") {
 					t.Fatalf("docs/hns.md has no section %q, of %+v", o.Rule, o)
