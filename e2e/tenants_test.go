@@ -4,6 +4,7 @@
 package e2e
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -282,7 +283,7 @@ func sliceNamesVIPs(t *testing.T, setup harness.Setup) {
 		w.NeverDark(owned, kubernetes)
 		words := []string{"Service default/kubernetes", "Service " + owner.Namespace + "/shop", "Service " + w.Namespace + "/" + intruder}
 		if setup.Overlay {
-			words = append(words, "source VIP of this node", "10.244.1.77 (an address of this node's pod subnet")
+			words = append(words, "source VIP of this node", "10.244.1.77 (in this node's pod subnet")
 		}
 		told(t, w, intruder, "EndpointAddressTaken", words...)
 		proxy = restart(t, w, proxy)
@@ -347,8 +348,8 @@ func refusedAddresses(t *testing.T, setup harness.Setup) {
 		w.Lost(harness.TCP(client, ip, 80))
 		vips = append(vips, ip+" is not a valid Service address")
 	}
-	for _, ip := range endpoints {
-		left = append(left, ip+" (it is ")
+	for i, why := range []string{"unspecified address", "multicast address", "reserved range 240.0.0.0/4", "broadcast address"} {
+		left = append(left, fmt.Sprintf("%s (%s)", endpoints[i], why))
 	}
 	told(t, w, intruder, "VIPAddressRefused", vips...)
 	told(t, w, intruder, "EndpointAddressRefused", left...)
