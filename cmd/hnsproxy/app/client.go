@@ -26,19 +26,31 @@ func (p *program) apiListWatches() (listWatches, error) {
 	if err != nil {
 		return nil, err
 	}
+	from, err := newListWatches(config, o.Hostname)
+	if err != nil {
+		return nil, err
+	}
+	p.apiMonitor = newAPIMonitor(config.Host, apiServerRemedy(o), p.logger, p.deps.Clock)
+	for r, lw := range from {
+		from[r] = monitoredListWatch{cache.ToListerWatcherWithContext(lw), string(r), p.apiMonitor}
+	}
+	return from, nil
+}
+
+// newListWatches returns ListWatches on what the proxy of a node reads from the API server.
+func newListWatches(config *rest.Config, node string) (listWatches, error) {
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("create API server client: %w", err)
 	}
-	p.apiMonitor = newAPIMonitor(config.Host, apiServerRemedy(o), p.logger, p.deps.Clock)
 	list := func(client cache.Getter, r objects.Resource, tweak func(*metav1.ListOptions)) cache.ListerWatcher {
-		return monitoredListWatch{cache.NewFilteredListWatchFromClient(client, string(r), metav1.NamespaceAll, tweak), string(r), p.apiMonitor}
+		return cache.NewFilteredListWatchFromClient(client, string(r), metav1.NamespaceAll, tweak)
 	}
 	core, discovery := client.CoreV1().RESTClient(), client.DiscoveryV1().RESTClient()
 	return listWatches{
 		objects.Services:       list(core, objects.Services, selectServices),
 		objects.EndpointSlices: list(discovery, objects.EndpointSlices, selectSlices),
-		objects.Nodes:          list(core, objects.Nodes, selectNode(o.Hostname)),
+		objects.Nodes:          list(core, objects.Nodes, selectNode(node)),
 	}, nil
 }
 

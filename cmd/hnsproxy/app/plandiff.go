@@ -18,8 +18,10 @@ import (
 	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/table"
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
 )
 
 // diffPlan is hnsproxy plan --diff.
@@ -51,10 +53,10 @@ func (c *planCommand) runDiff(ctx context.Context, cmd *cobra.Command) error {
 	}
 	p := preview.NewPlan(d.options, all, problems)
 	p.Make(hns)
-	out := cmd.OutOrStdout()
-	err = writeDocument(out, c.format, p.DiffDocument(), func() string {
+	out, diff := cmd.OutOrStdout(), p.Diff()
+	err = writeDocument(out, c.format, diff.Document(), func() string {
 		_, _, terminal := table.TerminalSize(out)
-		return p.DiffText(c.format == "wide", terminal && os.Getenv("NO_COLOR") == "")
+		return diff.Text(c.format == "wide", table.UseColor(terminal))
 	})
 	if err != nil {
 		return fmt.Errorf("print the differences: %w", err)
@@ -62,7 +64,7 @@ func (c *planCommand) runDiff(ctx context.Context, cmd *cobra.Command) error {
 	if err := printProblems(cmd, p); err != nil {
 		return err
 	}
-	if n := len(p.Changes()); n > 0 {
+	if n := len(diff.Changes); n > 0 {
 		return diagnose.Found(fmt.Sprintf("HNS differs: %d objects would change", n))
 	}
 	return nil
@@ -129,28 +131,24 @@ func readAPI(ctx context.Context, o *options.Options) (objects.Objects, error) {
 	if err != nil {
 		return fail(err)
 	}
-	client, err := kubernetes.NewForConfig(config)
+	from, err := newListWatches(config, o.Hostname)
 	if err != nil {
 		return fail(err)
 	}
-	with := func(tweak func(*metav1.ListOptions)) metav1.ListOptions {
-		var l metav1.ListOptions
-		tweak(&l)
-		return l
+	for _, lw := range from {
+		list, err := cache.ToListerWatcherWithContext(lw).ListWithContext(ctx, metav1.ListOptions{})
+		if err != nil {
+			return fail(err)
+		}
+		switch list := list.(type) {
+		case *corev1.ServiceList:
+			out.Services = pointers(list.Items)
+		case *discoveryv1.EndpointSliceList:
+			out.EndpointSlices = pointers(list.Items)
+		case *corev1.NodeList:
+			out.Nodes = pointers(list.Items)
+		}
 	}
-	services, err := client.CoreV1().Services("").List(ctx, with(selectServices))
-	if err != nil {
-		return fail(err)
-	}
-	slices, err := client.DiscoveryV1().EndpointSlices("").List(ctx, with(selectSlices))
-	if err != nil {
-		return fail(err)
-	}
-	nodes, err := client.CoreV1().Nodes().List(ctx, with(selectNode(o.Hostname)))
-	if err != nil {
-		return fail(err)
-	}
-	out.Services, out.EndpointSlices, out.Nodes = pointers(services.Items), pointers(slices.Items), pointers(nodes.Items)
 	return out, nil
 }
 

@@ -11,21 +11,17 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/table"
 	"github.com/hnsproxy/hnsproxy/hnslb"
 	"github.com/hnsproxy/hnsproxy/hnslb/probe"
 	"github.com/hnsproxy/hnsproxy/internal/printable"
-	"github.com/jedib0t/go-pretty/v6/table"
+	pretty "github.com/jedib0t/go-pretty/v6/table"
 )
 
-// newPlainTable returns a table without lines between cells.
-func newPlainTable(head ...any) table.Writer {
-	t := table.NewWriter()
-	t.SetStyle(table.StyleLight)
-	t.Style().Options = table.OptionsNoBordersAndSeparators
-	t.Style().Box.PaddingLeft, t.Style().Box.PaddingRight = "", "  "
-	t.SuppressTrailingSpaces()
+// newReportTable returns a table without columns in which nothing stands.
+func newReportTable(head ...any) pretty.Writer {
+	t := table.NewPlain(head...)
 	t.SuppressEmptyColumns()
-	t.AppendHeader(head)
 	return t
 }
 
@@ -33,14 +29,14 @@ func newPlainTable(head ...any) table.Writer {
 func drawReport(r *probe.Report) string {
 	var out strings.Builder
 	fmt.Fprintf(&out, "HNS %s, Windows %s, network of type %s\n\n", r.Version, printable.Text(cmp.Or(r.Build, "of unknown build")), printable.Text(r.Network))
-	facts := newPlainTable("fact", "our documents say", "found", "")
+	facts := newReportTable("fact", "our documents say", "found", "")
 	var unknown []string
 	for _, f := range r.Facts {
 		note := ""
 		if f.Differs() {
 			note = "differs"
 		}
-		facts.AppendRow(table.Row{f.Fact, f.Documented, printable.Text(cmp.Or(f.Found, "unknown")), note})
+		facts.AppendRow(pretty.Row{f.Fact, f.Documented, printable.Text(cmp.Or(f.Found, "unknown")), note})
 		if f.Found == "" {
 			unknown = append(unknown, fmt.Sprintf("  %s: %s\n", f.Fact, printable.Text(f.Unknown)))
 		}
@@ -80,12 +76,12 @@ func drawTimings(r *probe.Report) string {
 	for _, size := range sizes {
 		head = append(head, fmt.Sprintf("%d objects", size))
 	}
-	t := newPlainTable(head...)
+	t := newReportTable(head...)
 	for _, v := range hnslb.Verbs() {
 		if cells[v] == nil {
 			continue
 		}
-		row := table.Row{string(v)}
+		row := pretty.Row{string(v)}
 		for _, size := range sizes {
 			row = append(row, cells[v][size])
 		}

@@ -5,32 +5,27 @@ package diagnose
 
 import (
 	"io"
-	"os"
 
+	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/table"
 	"github.com/hnsproxy/hnsproxy/internal/printable"
-	"github.com/jedib0t/go-pretty/v6/table"
+	pretty "github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
 )
 
 // grid is a table without lines. Its cells are made printable.
 type grid struct {
-	table.Writer
+	pretty.Writer
 	colour bool
 }
 
 // newGrid returns a table with a head.
 func newGrid(colour bool, head ...string) *grid {
-	t := table.NewWriter()
-	t.SetStyle(table.StyleLight)
-	t.Style().Options = table.OptionsNoBordersAndSeparators
-	t.Style().Box.PaddingLeft, t.Style().Box.PaddingRight = "", "  "
-	t.Style().Format.Header = text.FormatUpper
-	t.SuppressTrailingSpaces()
-	row := make(table.Row, 0, len(head))
+	row := make([]any, 0, len(head))
 	for _, h := range head {
 		row = append(row, h)
 	}
-	t.AppendHeader(row)
+	t := table.NewPlain(row...)
+	t.Style().Format.Header = text.FormatUpper
 	return &grid{t, colour}
 }
 
@@ -52,7 +47,7 @@ const (
 
 // add adds a row of strings and cells.
 func (g *grid) add(cells ...any) {
-	row := make(table.Row, 0, len(cells))
+	row := make(pretty.Row, 0, len(cells))
 	for _, c := range cells {
 		switch c := c.(type) {
 		case cell:
@@ -79,5 +74,5 @@ func paint(colour bool, m mood, s string) string {
 // colours tells whether to use colours: on a terminal, unless somebody set NO_COLOR.
 func (h Host) colours(w io.Writer) bool {
 	_, terminal := h.Terminal(w)
-	return terminal && os.Getenv("NO_COLOR") == ""
+	return table.UseColor(terminal)
 }

@@ -35,13 +35,26 @@ type Change struct {
 // Delete is the action on an object that HNS has and that is not needed.
 const Delete Action = "delete"
 
-// Changes sums up the steps by object, in order of the first step of each.
-func (p *Plan) Changes() []Change {
-	d := differ{p, map[string]int{}, []Change{}}
+// Diff is what a plan changes in HNS.
+type Diff struct {
+	// Changes by object, in order of the first step of each.
+	Changes []Change
+	plan    *Plan
+}
+
+// Diff sums up the steps by object.
+func (p *Plan) Diff() *Diff {
+	d := differ{Plan: p, index: map[string]int{}, changes: []Change{}, held: map[hnslb.ID]hnslb.LoadBalancer{}, on: map[hnslb.FrontendKey]int{}}
+	for _, lb := range p.hns.LoadBalancers {
+		d.held[lb.ID] = lb
+		if k, ok := lb.Key(); ok {
+			d.on[k]++
+		}
+	}
 	for _, s := range p.Steps {
 		d.add(s)
 	}
-	return d.changes
+	return &Diff{d.changes, p}
 }
 
 // differ finds reasons by comparing what HNS holds with what it should hold.
@@ -49,6 +62,9 @@ type differ struct {
 	*Plan
 	index   map[string]int
 	changes []Change
+	// held are the load balancers of HNS, on how many of them a frontend has.
+	held map[hnslb.ID]hnslb.LoadBalancer
+	on   map[hnslb.FrontendKey]int
 }
 
 func (d *differ) add(s plan.Step) {
@@ -127,16 +143,10 @@ func (d *differ) needed(ip netip.Addr) string {
 // unneeded says why a load balancer goes.
 func (d *differ) unneeded(s plan.DeleteLoadBalancer) string {
 	f := d.state.Frontend(s.Key)
-	twins := 0
-	for _, lb := range d.hns.LoadBalancers {
-		if k, ok := lb.Key(); ok && k == s.Key {
-			twins++
-		}
-	}
 	switch {
 	case s.Key == (hnslb.FrontendKey{}):
 		return "it is half-made: it has no ports"
-	case twins > 1:
+	case d.on[s.Key] > 1:
 		return "another load balancer has the same frontend"
 	case f == nil:
 		return "no Service has this frontend"
@@ -150,11 +160,11 @@ func (d *differ) unneeded(s plan.DeleteLoadBalancer) string {
 
 // difference says in what a load balancer is not as it should be.
 func (d *differ) difference(id hnslb.ID, t plan.Target) string {
-	at := slices.IndexFunc(d.hns.LoadBalancers, func(lb hnslb.LoadBalancer) bool { return lb.ID == id })
-	if at < 0 || len(d.hns.LoadBalancers[at].Mappings) == 0 {
+	has, known := d.held[id]
+	if !known || len(has.Mappings) == 0 {
 		return "it is written again with all of its backends"
 	}
-	has, wants := d.hns.LoadBalancers[at], t.LoadBalancer
+	wants := t.LoadBalancer
 	var out []string
 	add := func(differs bool, text string, args ...any) {
 		if differs {

@@ -8,8 +8,9 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/hnsproxy/hnsproxy/cmd/hnsproxy/table"
 	"github.com/hnsproxy/hnsproxy/internal/printable"
-	"github.com/jedib0t/go-pretty/v6/table"
+	pretty "github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
 )
 
@@ -24,21 +25,21 @@ type diffForm struct {
 	Problems []string       `json:"problems,omitempty"`
 }
 
-// DiffDocument is the difference for programs.
-func (p *Plan) DiffDocument() any {
-	d := diffForm{
-		Node:    p.opts.Hostname,
-		Network: networkForm{p.hns.Network.Name, p.hns.Network.Type},
-		HNS:     p.hns.Features.Version.String(),
-		Changes: p.Changes(),
+// Document is the difference for programs.
+func (d *Diff) Document() any {
+	out := diffForm{
+		Node:    d.plan.opts.Hostname,
+		Network: networkForm{d.plan.hns.Network.Name, d.plan.hns.Network.Type},
+		HNS:     d.plan.hns.Features.Version.String(),
+		Changes: d.Changes,
 	}
-	for _, f := range p.blocked() {
-		d.Blocked = append(d.Blocked, frontendDocument(f))
+	for _, f := range d.plan.blocked() {
+		out.Blocked = append(out.Blocked, frontendDocument(f))
 	}
-	for _, err := range p.Problems {
-		d.Problems = append(d.Problems, err.Error())
+	for _, err := range d.plan.Problems {
+		out.Problems = append(out.Problems, err.Error())
 	}
-	return d
+	return out
 }
 
 // blocked are the frontends that wait or cannot be programmed.
@@ -52,22 +53,20 @@ func (p *Plan) blocked() []Frontend {
 	return out
 }
 
-// DiffText prints the difference for people. Wide adds backends and the IDs of HNS.
-func (p *Plan) DiffText(wide, colour bool) string {
+// Text prints the difference for people. Wide adds backends and the IDs of HNS.
+func (d *Diff) Text(wide, colour bool) string {
 	var b strings.Builder
+	p := d.plan
 	b.WriteString(printable.Text(fmt.Sprintf("Node %s, network %s (%s), HNS %s; compared with %s.",
 		p.opts.Hostname, p.hns.Network.Name, p.hns.Network.Type, p.hns.Features.Version, p.hns.Text)) + "\n\n")
-	changes := p.Changes()
-	if len(changes) == 0 {
+	if len(d.Changes) == 0 {
 		b.WriteString("No changes: HNS holds what the Services need.\n")
 	} else {
-		b.WriteString(drawChanges(changes, wide, colour) + "\n")
-	}
-	counts := map[Action]int{}
-	for _, c := range changes {
-		counts[c.Action]++
-	}
-	if len(changes) > 0 {
+		counts := map[Action]int{}
+		for _, c := range d.Changes {
+			counts[c.Action]++
+		}
+		b.WriteString(drawChanges(d.Changes, wide, colour) + "\n")
 		fmt.Fprintf(&b, "\n%d to create, %d to update, %d to replace, %d to delete.\n", counts[Create], counts[Update], counts[Replace], counts[Delete])
 	}
 	for i, f := range p.blocked() {
@@ -80,23 +79,18 @@ func (p *Plan) DiffText(wide, colour bool) string {
 }
 
 func drawChanges(changes []Change, wide, colour bool) string {
-	t := table.NewWriter()
-	t.SetStyle(table.StyleLight)
-	t.Style().Options = table.OptionsNoBordersAndSeparators
-	t.Style().Box.PaddingLeft, t.Style().Box.PaddingRight = "", "  "
-	t.SuppressTrailingSpaces()
-	head := table.Row{"action", "object", "name", "service", "reason"}
+	head := pretty.Row{"action", "object", "name", "service", "reason"}
 	if wide {
 		head = append(head, "backends", "id")
 	}
-	t.AppendHeader(head)
+	t := table.NewPlain(head...)
 	colours := map[Action]text.Color{Create: text.FgGreen, Update: text.FgYellow, Replace: text.FgYellow, Delete: text.FgRed}
 	for _, c := range changes {
 		action := string(c.Action)
 		if colour {
 			action = colours[c.Action].Sprint(action)
 		}
-		row := table.Row{action, c.Object, printable.Text(c.Name), printable.Text(strings.Join(c.Services, ",")), printable.Text(c.Why)}
+		row := pretty.Row{action, c.Object, printable.Text(c.Name), printable.Text(strings.Join(c.Services, ",")), printable.Text(c.Why)}
 		if wide {
 			row = append(row, addresses(c.Backends), printable.Text(string(c.ID)))
 		}

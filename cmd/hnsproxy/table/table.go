@@ -105,14 +105,9 @@ const (
 
 // drawColumns prints a table that is narrow to a degree.
 func drawColumns(rows []Row, l Look, narrow int) string {
-	t := pretty.NewWriter()
-	t.SetStyle(pretty.StyleLight)
-	t.Style().Options = pretty.OptionsNoBordersAndSeparators
-	t.Style().Box.PaddingLeft, t.Style().Box.PaddingRight = "", "  "
-	t.SuppressEmptyColumns()
-	t.SuppressTrailingSpaces()
 	head := pretty.Row{"service", "kind", "vip:port", "proto", cmp.Or(l.State, "state"), "why", "backends", "flags"}
-	t.AppendHeader(head)
+	t := NewPlain(head...)
+	t.SuppressEmptyColumns()
 	var columns []pretty.ColumnConfig
 	hide := func(names ...string) {
 		for _, name := range names {
