@@ -86,7 +86,7 @@ func runOne(c *cobra.Command, s scenario.Scenario, patience time.Duration) (*res
 	if err != nil {
 		return nil, err
 	}
-	return b.Run(c.Context(), measure.Options{Patience: patience, Progress: progress(log)})
+	return b.Run(c.Context(), measure.Options{Limits: measure.Limits{Patience: patience, Progress: progress(log)}})
 }
 
 // say prints a line that is no part of the result, so that it does not matter whether that works.

@@ -77,7 +77,8 @@ func find(c *cobra.Command, s scenario.Scenario, config search.Config) (*result.
 	}
 	config.Try = func(ctx context.Context, rate float64) (*result.Result, error) {
 		say(log, "%s: trying %.4g changes/s for %s", s.Name, rate, s.Duration.Duration)
-		return b.Run(ctx, measure.Options{Rate: rate, Patience: time.Minute, MaxBacklog: search.MaxBacklog(rate, config.Bound)})
+		limits := measure.Limits{Patience: time.Minute, MaxBacklog: search.MaxBacklog(rate, config.Bound)}
+		return b.Run(ctx, measure.Options{Rate: rate, Limits: limits})
 	}
 	config.Tell = func(t result.Try) {
 		say(log, "    %s; p99 %s, waiting %d, HNS busy %.0f %%", verdict(t), millis(t.P99Millis), t.Backlog, 100*t.HNSBusy)

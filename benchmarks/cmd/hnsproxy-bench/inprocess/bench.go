@@ -61,8 +61,7 @@ func (b *Bench) Run(ctx context.Context, o measure.Options) (r *result.Result, e
 	}
 	defer func() { err = errors.Join(err, sys.Close()) }()
 	r, err = measure.Run(ctx, measure.Config{
-		Scenario: s, System: sys, Load: g, Tracker: tracker, SourceVIP: sourceVIP(s),
-		Patience: o.Patience, MaxBacklog: o.MaxBacklog, Progress: o.Progress,
+		Scenario: s, System: sys, Load: g, Tracker: tracker, SourceVIP: sourceVIP(s), Limits: o.Limits,
 	})
 	if err != nil {
 		return nil, err

@@ -140,7 +140,7 @@ func TestOverload(t *testing.T) {
 		if r.Totals.Efficiency < 0.9 || r.Totals.Efficiency > 1.01 {
 			t.Errorf("efficiency %v, want nearly 1", r.Totals.Efficiency)
 		}
-		r = run(t, s, measure.Options{MaxBacklog: 50})
+		r = run(t, s, measure.Options{Limits: measure.Limits{MaxBacklog: 50}})
 		if !r.Run.Overloaded || r.Totals.Seconds > 3 {
 			t.Errorf("overloaded %t after %v s, want true after less than 2 s", r.Run.Overloaded, r.Totals.Seconds)
 		}

@@ -97,7 +97,7 @@ func TestWants(t *testing.T) {
 				}
 				for _, w := range c.Wants {
 					wants++
-					family := familyOf(w.Frontend.VIP)
+					family := w.Frontend.Family.String()
 					if objects := m.backends(name[w.Frontend.VIP], family); !slices.Equal(objects, sorted(w.Backends)) {
 						t.Fatalf("change %d at %s: objects give %s backends %v, it wants %v", n, c.At, w.Frontend, objects, w.Backends)
 					}

@@ -52,7 +52,7 @@ func (s *service) object() *corev1.Service {
 	}
 	for _, vip := range s.vips {
 		o.Spec.ClusterIPs = append(o.Spec.ClusterIPs, vip.String())
-		o.Spec.IPFamilies = append(o.Spec.IPFamilies, corev1.IPFamily(familyOf(vip)))
+		o.Spec.IPFamilies = append(o.Spec.IPFamilies, corev1.IPFamily(hnslb.FamilyOf(vip).String()))
 	}
 	policy := corev1.IPFamilyPolicySingleStack
 	if len(s.vips) > 1 {
@@ -69,16 +69,9 @@ func (s *service) object() *corev1.Service {
 
 func portName(p int) string { return "port-" + strconv.Itoa(p) }
 
-func familyOf(ip netip.Addr) string {
-	if ip.Is4() {
-		return "IPv4"
-	}
-	return "IPv6"
-}
-
 // slice returns the EndpointSlice of one family.
 func (s *service) slice(index, family int) *discoveryv1.EndpointSlice {
-	kind := familyOf(s.vips[family])
+	kind := hnslb.FamilyOf(s.vips[family]).String()
 	o := &discoveryv1.EndpointSlice{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: Namespace, Name: fmt.Sprintf("%s-%s-%d", s.name, kind[2:], index),
@@ -142,12 +135,8 @@ func (s *service) wants(gone bool) []Want {
 				}
 			}
 		}
-		f := hnslb.IPv4
-		if vip.Is6() {
-			f = hnslb.IPv6
-		}
 		for p := range s.ports {
-			key := hnslb.FrontendKey{Family: f, VIP: vip, Protocol: hnslb.TCP, Port: uint16(80 + p)}
+			key := hnslb.FrontendKey{Family: hnslb.FamilyOf(vip), VIP: vip, Protocol: hnslb.TCP, Port: uint16(80 + p)}
 			all = append(all, Want{key, backends})
 		}
 	}

@@ -33,6 +33,11 @@ type Config struct {
 	Tracker *Tracker
 	// SourceVIP is the address of the node's own endpoint on an overlay.
 	SourceVIP netip.Addr
+	Limits
+}
+
+// Limits end a run, and tell how far it is.
+type Limits struct {
 	// Patience is how long to wait for the last changes.
 	Patience time.Duration
 	// MaxBacklog ends the run as overloaded when more changes are waiting; 0 for any number.
@@ -46,10 +51,7 @@ type Options struct {
 	// Rate and Duration replace those of the scenario when they are not 0.
 	Rate     float64
 	Duration time.Duration
-	// Patience, MaxBacklog and Progress are those of Config.
-	Patience   time.Duration
-	MaxBacklog int
-	Progress   func(result.Second)
+	Limits
 }
 
 // errOverloaded ends a run whose backlog is too long.
