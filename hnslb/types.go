@@ -36,6 +36,16 @@ func FamilyOf(a netip.Addr) Family {
 	return IPv6
 }
 
+// FirstOf returns the first address of a family, or the zero Addr.
+func FirstOf(ips []netip.Addr, f Family) netip.Addr {
+	for _, ip := range ips {
+		if FamilyOf(ip) == f {
+			return ip
+		}
+	}
+	return netip.Addr{}
+}
+
 // String returns "IPv4" or "IPv6", the values that Kubernetes and the ip_family metric
 // label use.
 func (f Family) String() string {

@@ -225,7 +225,7 @@ func (s *store) backendNames(b *loadBalancer) []string {
 			dangling++
 			continue
 		}
-		addr := ep.addr(familyOf(b.LoadBalancer))
+		addr := hnslb.FirstOf(ep.addrs(), familyOf(b.LoadBalancer))
 		if !addr.IsValid() {
 			addr = ep.ips[0]
 		}

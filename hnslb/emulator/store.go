@@ -98,16 +98,6 @@ func (ep *endpoint) addrs() []netip.Addr {
 	return ep.ips[:]
 }
 
-// addr returns the endpoint's address of a family, the zero Addr if it has none.
-func (ep *endpoint) addr(f hnslb.Family) netip.Addr {
-	for _, ip := range ep.addrs() {
-		if hnslb.FamilyOf(ip) == f {
-			return ip
-		}
-	}
-	return netip.Addr{}
-}
-
 // loadBalancer is a load balancer with what only the emulator knows of it.
 type loadBalancer struct {
 	hnslb.LoadBalancer
@@ -306,7 +296,7 @@ func (s *store) backends(b *loadBalancer, f hnslb.Family) []netip.Addr {
 	all := make([]netip.Addr, 0, b.live)
 	for _, id := range b.Endpoints {
 		if ep := s.endpoints[id]; ep != nil {
-			if ip := ep.addr(f); ip.IsValid() {
+			if ip := hnslb.FirstOf(ep.addrs(), f); ip.IsValid() {
 				all = append(all, ip)
 			}
 		}

@@ -41,16 +41,6 @@ type Endpoint struct {
 	Detached bool
 }
 
-// addr returns the endpoint's address of a family, the zero Addr if it has none.
-func (ep Endpoint) addr(f hnslb.Family) netip.Addr {
-	for _, ip := range ep.IPs {
-		if hnslb.FamilyOf(ip) == f {
-			return ip
-		}
-	}
-	return netip.Addr{}
-}
-
 // LoadBalancer is a load balancer with what hnslb.LoadBalancer does not show of it.
 type LoadBalancer struct {
 	hnslb.LoadBalancer

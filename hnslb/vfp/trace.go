@@ -149,7 +149,7 @@ func (t *tracer) findSource() string {
 		if t.sender == nil {
 			return "the pod " + from.ip.String() + " has no local endpoint"
 		}
-		t.src = t.sender.addr(t.family)
+		t.src = hnslb.FirstOf(t.sender.IPs, t.family)
 	case fromHost:
 		for n := range t.tables.Networks() {
 			if ip := n.HostIP(t.family); ip.IsValid() {
@@ -275,7 +275,7 @@ func (t *tracer) backend(id hnslb.ID) Verdict {
 		// The rule goes on naming it: stale rules are k8s issue 112836.
 		return lost(secLifecycle, "the chosen endpoint was deleted")
 	}
-	ip := ep.addr(t.family)
+	ip := hnslb.FirstOf(ep.IPs, t.family)
 	if !ip.IsValid() {
 		return lost(secEndpoints, fmt.Sprintf("backend %s has no %s address", ep.IPs[0], t.family))
 	}

@@ -138,14 +138,7 @@ type Node struct {
 }
 
 // IP returns the node's address of a family, or the zero Addr.
-func (n Node) IP(f hnslb.Family) netip.Addr {
-	for _, ip := range n.IPs {
-		if hnslb.FamilyOf(ip) == f {
-			return ip
-		}
-	}
-	return netip.Addr{}
-}
+func (n Node) IP(f hnslb.Family) netip.Addr { return hnslb.FirstOf(n.IPs, f) }
 
 // WithOverrides returns the node with its addresses replaced, each in its family: the other family
 // of a dual-stack node keeps the address of the Node object.
