@@ -76,7 +76,7 @@ apiServer: https://192.0.2.1:6443
 networkName: Calico
 verbosity: 4
 extraArgs: ["--hns-share=0.5", "--hns-call-timeout=20s"]
-env: [{name: HTTPS_PROXY, value: "http://proxy.example:3128"}]
+env: [{name: GODEBUG, value: "gctrace=1"}]
 metrics: {tlsSecret: metrics-tls}
 resources: {requests: {cpu: 200m}, limits: {memory: 1Gi}}
 priorityClassName: high
